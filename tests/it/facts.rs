@@ -1,0 +1,202 @@
+//! Signatures and payloads that others published, from a folder that is not part of this
+//! repository: `DEPLOY_CGI_FACTS` names it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use crate::world::{Delivery, World, quoted};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn folder() -> PathBuf {
+    let folder = std::env::var_os("DEPLOY_CGI_FACTS");
+    PathBuf::from(
+        folder.expect("DEPLOY_CGI_FACTS names the folder with vectors.tsv and payloads.tsv"),
+    )
+}
+
+/// The lines of a table with a header line.
+struct Table {
+    names: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn read(path: &Path) -> Table {
+        let text = fs::read_to_string(path).unwrap();
+        let mut lines = text
+            .lines()
+            .map(|line| line.split('\t').map(str::to_owned).collect());
+        Table {
+            names: lines.next().unwrap(),
+            rows: lines.collect(),
+        }
+    }
+
+    fn cell<'t>(&self, row: &'t [String], name: &str) -> &'t str {
+        let column = self.names.iter().position(|known| known == name).unwrap();
+        &row[column]
+    }
+}
+
+/// `\\ \t \n \r \xNN` and `(empty)`.
+fn unescaped(cell: &str) -> Vec<u8> {
+    if cell == "(empty)" {
+        return Vec::new();
+    }
+    let mut bytes = Vec::new();
+    let mut rest = cell.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'\\' => match rest.next().unwrap() {
+                b't' => b'\t',
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b'x' => {
+                    let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                    hex::decode(digits).unwrap()[0]
+                }
+                other => other,
+            },
+            other => other,
+        });
+    }
+    bytes
+}
+
+fn file_can_hold(secret: &[u8]) -> bool {
+    !secret.is_empty() && !secret.contains(&b'\n') && !secret.ends_with(b"\r")
+}
+
+#[test]
+#[ignore = "needs DEPLOY_CGI_FACTS"]
+fn published_signatures_are_judged_as_published() {
+    let world = World::new();
+    let table = Table::read(&folder().join("vectors.tsv"));
+    let mut judged = 0;
+    for row in &table.rows {
+        let cell = |name| table.cell(row, name);
+        let variable = match (cell("scope"), cell("header")) {
+            ("header", "X-Hub-Signature-256") => "HTTP_X_HUB_SIGNATURE_256",
+            ("header", "X-Hub-Signature") => "HTTP_X_HUB_SIGNATURE",
+            _ => continue,
+        };
+        let secret = unescaped(cell("secret"));
+        if !file_can_hold(&secret) {
+            continue;
+        }
+        fs::write(world.path("secret.txt"), [&secret[..], b"\n"].concat()).unwrap();
+        let body = match cell("body").strip_prefix("file:") {
+            Some(name) => fs::read(folder().join(name)).unwrap(),
+            None => unescaped(cell("body")),
+        };
+        let mut delivery = world.delivery("star", body).unsigned();
+        if cell("header value") != "(absent)" {
+            let value = String::from_utf8(unescaped(cell("header value"))).unwrap();
+            delivery = delivery.var(variable, value);
+        }
+        let reply = delivery.send();
+        match cell("expected") {
+            // Whether it is also the JSON of an event is another question.
+            "accept" => assert!(matches!(reply.status, 200 | 400), "{row:?}: {reply:?}"),
+            "reject" => assert_eq!(reply.status, 403, "{row:?}: {reply:?}"),
+            other => panic!("{other}"),
+        }
+        judged += 1;
+    }
+    assert!(judged >= 50, "only {judged} signatures were judged");
+}
+
+#[test]
+#[ignore = "needs DEPLOY_CGI_FACTS"]
+fn published_payloads_are_answered_as_their_event_says() {
+    let mut world = World::new();
+    let table = Table::read(&folder().join("payloads.tsv"));
+    // Somebody is in line for good: a push that concerns the site leaves its ticket and starts
+    // nothing, since no remote here has its commits.
+    fs::create_dir_all(world.state("queue")).unwrap();
+    let in_line = File::create(world.state("waiting")).unwrap();
+    in_line.lock().unwrap();
+    let mut concerned = 0;
+    for row in &table.rows {
+        let cell = |name| table.cell(row, name);
+        let (event, repository) = (cell("event"), cell("repo_full_name"));
+        let file = folder().join("payloads").join(cell("file"));
+        let body = fs::read(&file).unwrap();
+        let is_form = cell("content_type") == FORM;
+        let body = if is_form { form_body(&body) } else { body };
+        let deliver = |world: &World| {
+            let mut delivery = world.delivery(event, body.clone());
+            if is_form {
+                delivery = delivery.var("CONTENT_TYPE", FORM);
+            }
+            if !comes_with_githubs_headers(event) {
+                delivery = Delivery::without(delivery, "HTTP_X_GITHUB_EVENT");
+            }
+            let reply = delivery.send();
+            (reply.status, reply.first_word().to_owned(), reply)
+        };
+        let of_another = match event {
+            _ if !comes_with_githubs_headers(event) => (400, "refused"),
+            "ping" => (200, "pong"),
+            "push" if repository == "-" => (400, "refused"),
+            _ => (200, "ignored"),
+        };
+        let (status, first_word, reply) = deliver(&world);
+        assert_eq!(
+            (status, first_word.as_str()),
+            of_another,
+            "{row:?}: {reply:?}"
+        );
+
+        let Some(branch) = cell("ref").strip_prefix("refs/heads/") else {
+            continue;
+        };
+        if event != "push" || repository == "-" {
+            continue;
+        }
+        // The same delivery for the site that it is about.
+        world.key("repository", &quoted(repository));
+        world.key("branch", &quoted(branch));
+        world.git(
+            &world.checkout(),
+            &["checkout", "-q", "-B", branch, "--track", "origin/main"],
+        );
+        let tickets = world.tickets();
+        let (status, first_word, reply) = deliver(&world);
+        let is_deletion = cell("after").bytes().all(|digit| digit == b'0');
+        let expected = if is_deletion {
+            (200, "ignored")
+        } else {
+            (202, "queued")
+        };
+        assert_eq!(
+            (status, first_word.as_str()),
+            expected,
+            "{row:?}: {reply:?}"
+        );
+        let more = usize::from(!is_deletion);
+        assert_eq!(world.tickets(), tickets + more, "{row:?}");
+        concerned += more;
+        world.key("repository", &quoted("me/site"));
+        world.key("branch", &quoted("main"));
+        world.git(&world.checkout(), &["checkout", "-q", "main"]);
+    }
+    assert!(table.rows.len() >= 50, "{} payloads", table.rows.len());
+    assert!(
+        concerned >= 20,
+        "only {concerned} pushes concerned their site"
+    );
+    fs::remove_dir_all(world.state("queue")).unwrap();
+}
+
+/// GitLab and Bitbucket name their events in headers of their own.
+fn comes_with_githubs_headers(event: &str) -> bool {
+    !matches!(event, "Push Hook" | "repo:push")
+}
+
+/// Form deliveries are kept with their headers around them.
+fn form_body(file: &[u8]) -> Vec<u8> {
+    let file: serde_json::Value = serde_json::from_slice(file).unwrap();
+    file["body"].as_str().unwrap().as_bytes().to_vec()
+}

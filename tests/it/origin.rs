@@ -1,0 +1,210 @@
+//! A small HTTP server for bare repositories: `git http-backend` behind a socket on loopback.
+//!
+//! `/me/site.git` is served as it lies below the root. In front of that path `/hang` never
+//! answers, `/slow` waits a little before each answer, `/auth` wants `me` and `s3cr3tt0ken`.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// `me:s3cr3tt0ken` in base64.
+const LOGIN: &str = "Basic bWU6czNjcjN0dDBrZW4=";
+
+/// A running server; it ends when this is dropped.
+pub(crate) struct Origin {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    root: PathBuf,
+    environment: Vec<(String, String)>,
+    ended: AtomicBool,
+    hung: Mutex<Vec<TcpStream>>,
+}
+
+impl Origin {
+    pub(crate) fn start(root: &Path, environment: Vec<(String, String)>) -> Origin {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            root: root.to_owned(),
+            environment,
+            ended: AtomicBool::new(false),
+            hung: Mutex::new(Vec::new()),
+        });
+        let of_server = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if of_server.ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Ok(stream) = stream else { continue };
+                let shared = Arc::clone(&of_server);
+                // A client that was killed in the middle is no concern of the server's.
+                thread::spawn(move || drop(shared.serve(stream)));
+            }
+        });
+        Origin { address, shared }
+    }
+
+    /// `path` may begin with one of the special prefixes.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.address)
+    }
+
+    /// The same with a login in it, as people put tokens into remote URLs.
+    pub(crate) fn url_with_login(&self, login: &str, path: &str) -> String {
+        format!("http://{login}@{}/{path}", self.address)
+    }
+
+    pub(crate) fn host(&self) -> String {
+        self.address.to_string()
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        for stream in self.shared.hung.lock().unwrap().drain(..) {
+            drop(stream.shutdown(Shutdown::Both));
+        }
+        drop(TcpStream::connect(self.address)); // wakes the accepting thread
+    }
+}
+
+struct Request {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map_or("", |(_, value)| value)
+    }
+
+    fn read(stream: &mut TcpStream) -> io::Result<Request> {
+        let mut reader = BufReader::new(stream.try_clone()?);
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let mut words = line.split_whitespace();
+        let (method, target) = (words.next(), words.next());
+        let (Some(method), Some(target)) = (method, target) else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        let mut request = Request {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            let Some((name, value)) = line.trim_end().split_once(':') else {
+                break;
+            };
+            let pair = (name.to_owned(), value.trim().to_owned());
+            request.headers.push(pair);
+        }
+        if request
+            .header("expect")
+            .eq_ignore_ascii_case("100-continue")
+        {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        if request
+            .header("transfer-encoding")
+            .eq_ignore_ascii_case("chunked")
+        {
+            loop {
+                let mut size = String::new();
+                reader.read_line(&mut size)?;
+                let size = u64::from_str_radix(size.trim(), 16).map_err(io::Error::other)?;
+                reader.by_ref().take(size).read_to_end(&mut request.body)?;
+                reader.read_line(&mut String::new())?;
+                if size == 0 {
+                    break;
+                }
+            }
+        } else if let Ok(length) = request.header("content-length").parse() {
+            reader.take(length).read_to_end(&mut request.body)?;
+        }
+        Ok(request)
+    }
+}
+
+impl Shared {
+    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+        let request = Request::read(&mut stream)?;
+        let mut path = request.target.as_str();
+        if let Some(rest) = path.strip_prefix("/slow") {
+            thread::sleep(Duration::from_millis(100));
+            path = rest;
+        } else if path.starts_with("/hang/") {
+            self.hung.lock().unwrap().push(stream.try_clone()?);
+            return stream.read_to_end(&mut Vec::new()).map(drop);
+        } else if let Some(rest) = path.strip_prefix("/auth") {
+            if request.header("authorization") != LOGIN {
+                let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\n\
+                               Content-Length: 0\r\nConnection: close\r\n\r\n";
+                return stream.write_all(refusal.as_bytes());
+            }
+            path = rest;
+        }
+        let answer = self.http_backend(&request, path)?;
+        let head_end = answer
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .ok_or_else(|| io::Error::other("git http-backend gave no header"))?;
+        let head = String::from_utf8_lossy(&answer[..head_end]);
+        let status = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Status: "))
+            .unwrap_or("200 OK");
+        let length = answer.len() - head_end - 4;
+        let mut bytes = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{head}\r\n\r\n"
+        )
+        .into_bytes();
+        bytes.extend_from_slice(&answer[head_end + 4..]);
+        stream.write_all(&bytes)
+    }
+
+    fn http_backend(&self, request: &Request, path: &str) -> io::Result<Vec<u8>> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let mut child = Command::new("git")
+            .arg("http-backend")
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("GIT_PROJECT_ROOT", &self.root)
+            .env("GIT_HTTP_EXPORT_ALL", "1")
+            .env("GIT_PROTOCOL", request.header("git-protocol"))
+            .env("REQUEST_METHOD", &request.method)
+            .env("PATH_INFO", path)
+            .env("QUERY_STRING", query)
+            .env("CONTENT_TYPE", request.header("content-type"))
+            .env("CONTENT_LENGTH", request.body.len().to_string())
+            .env("HTTP_CONTENT_ENCODING", request.header("content-encoding"))
+            .env("REMOTE_ADDR", "127.0.0.1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut input = child.stdin.take().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || drop(input.write_all(&request.body)));
+            child.wait_with_output().map(|output| output.stdout)
+        })
+    }
+}

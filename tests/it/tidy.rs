@@ -1,0 +1,174 @@
+//! The rules of the house that a compiler does not check.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Who may know whom: a room may know the rooms of the lines below its own, and those of its
+/// own line. From the ground up.
+const ROOMS: &[&[&str]] = &[
+    &[
+        "cgi",
+        "signature",
+        "process",
+        "redaction",
+        "home",
+        "outcome",
+    ],
+    &["site", "delivery", "git", "diagnosis"],
+    &["state", "queue", "history"],
+    &["doctor", "deploy"],
+    &["worker"],
+    &["answer"],
+    &["cmd"],
+    &["main"],
+];
+
+fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                found.insert(path.clone(), fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+/// The room that a file belongs to: its name, or the folder that it is in.
+fn room(file: &Path) -> String {
+    let below = file
+        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+        .unwrap();
+    let first = below.components().next().unwrap().as_os_str();
+    Path::new(first)
+        .file_stem()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn floor(room: &str) -> usize {
+    ROOMS
+        .iter()
+        .position(|rooms| rooms.contains(&room))
+        .unwrap_or_else(|| panic!("`{room}` has no place in ROOMS"))
+}
+
+/// The rooms that a text names as `crate::room` or inside `crate::{…}`.
+fn known_rooms(text: &str) -> Vec<String> {
+    let name = |text: &str| -> String {
+        text.chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let mut rooms = Vec::new();
+    for after in text.split("crate::").skip(1) {
+        let Some(group) = after.strip_prefix('{') else {
+            rooms.push(name(after));
+            continue;
+        };
+        let (mut depth, mut starts) = (0, true);
+        for (at, character) in group.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => starts = true,
+                _ if starts && !character.is_whitespace() => {
+                    rooms.push(name(&group[at..]));
+                    starts = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    rooms
+}
+
+#[test]
+fn no_room_knows_one_above_it() {
+    assert_eq!(
+        known_rooms("use crate::{git::{self, Checkout}, site};\nuse crate::cgi::Request;"),
+        ["git", "site", "cgi"]
+    );
+    let mut arrows = 0;
+    for (file, text) in sources("src") {
+        let here = room(&file);
+        for known in known_rooms(&text) {
+            arrows += 1;
+            assert!(
+                floor(&known) <= floor(&here),
+                "{here} knows {known}: {}",
+                file.display()
+            );
+        }
+    }
+    assert!(arrows > 20, "only {arrows} arrows were found");
+}
+
+#[test]
+fn no_two_rooms_know_each_other() {
+    let mut arrows = Vec::new();
+    for (file, text) in sources("src") {
+        let here = room(&file);
+        let known = known_rooms(&text)
+            .into_iter()
+            .filter(|known| *known != here);
+        arrows.extend(known.map(|known| (here.clone(), known)));
+    }
+    for (here, known) in &arrows {
+        let back = (known.clone(), here.clone());
+        assert!(
+            !arrows.contains(&back),
+            "{here} and {known} know each other"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_imported_wholesale_outside_tests() {
+    for (file, text) in sources("src") {
+        let before_tests = text.split("#[cfg(test)]").next().unwrap();
+        let wholesale = before_tests
+            .lines()
+            .find(|line| line.trim_start().starts_with("use ") && line.contains("::*"));
+        assert_eq!(wholesale, None, "{}", file.display());
+    }
+}
+
+#[test]
+fn nothing_is_unsafe_and_nothing_is_left_for_later() {
+    let later = ["TO", "DO"].concat();
+    let fix = ["FIX", "ME"].concat();
+    for (file, text) in sources("src").into_iter().chain(sources("tests")) {
+        for word in [later.as_str(), fix.as_str()] {
+            assert!(!text.contains(word), "{word} in {}", file.display());
+        }
+    }
+    let keyword = ["un", "safe"].concat();
+    for (file, text) in sources("src") {
+        let found = text
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .any(|word| word == keyword);
+        assert!(!found, "{keyword} in {}", file.display());
+    }
+}
+
+#[test]
+fn every_room_says_what_it_is_for() {
+    for (file, text) in sources("src") {
+        assert!(
+            text.starts_with("//! "),
+            "{} does not begin with `//! `",
+            file.display()
+        );
+    }
+}
