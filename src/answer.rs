@@ -1,0 +1,542 @@
+//! One request from beginning to end, and what it is answered with. The only place with HTTP status numbers.
+//!
+//! Before a signature holds, an answer gives away no path, version, configuration or output of git.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::cgi::{BadBody, BadHead, Body, Environment, Request, Response, Status};
+use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
+use crate::doctor;
+use crate::git::{Checkout, Followed, Git, Unfollowing};
+use crate::history::{History, Record};
+use crate::outcome::Verdict;
+use crate::queue::{NotLeft, Promise, Queue, now};
+use crate::redaction::{escape_line, redact};
+use crate::signature::Secrets;
+use crate::site::{self, MAX_BODY, Site};
+use crate::state::StateFolder;
+use crate::worker::{Heard, Worker};
+
+const OK: Status = Status(200, "OK");
+const ACCEPTED: Status = Status(202, "Accepted");
+const BAD_REQUEST: Status = Status(400, "Bad Request");
+const FORBIDDEN: Status = Status(403, "Forbidden");
+const METHOD_NOT_ALLOWED: Status = Status(405, "Method Not Allowed");
+const CONTENT_TOO_LARGE: Status = Status(413, "Content Too Large");
+const UNSUPPORTED_MEDIA_TYPE: Status = Status(415, "Unsupported Media Type");
+const INTERNAL_SERVER_ERROR: Status = Status(500, "Internal Server Error");
+const SERVICE_UNAVAILABLE: Status = Status(503, "Service Unavailable");
+
+/// The methods a 405 names.
+const METHODS: &str = "GET, HEAD, POST";
+
+/// An answer, and the line about it for the server's error log, where there is something to say.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) response: Response,
+    pub(crate) log: Option<String>,
+}
+
+/// How a request ends.
+enum Answer {
+    /// A GET or HEAD: the site can be used, or it cannot.
+    Ready(Result<(), ()>),
+    Refused(Refusal),
+    /// The site file or the secret file cannot be used. Said without a path: nobody has proved anything yet.
+    Unusable(Unusable),
+    Pong {
+        healthy: bool,
+        report: String,
+    },
+    Ignored(String),
+    /// A deploy whose outcome is known, and what became of the same delivery before.
+    Ended {
+        record: Box<Record>,
+        before: Option<Record>,
+    },
+    Died(String),
+    Accepted {
+        delivery: String,
+        waited: std::time::Duration,
+    },
+    Queued,
+    NoTicket(String),
+    /// Ours or the host's fault, after the signature held.
+    Error(anyhow::Error),
+}
+
+/// What keeps a site from being used.
+enum Unusable {
+    NoSite,
+    SiteFile(anyhow::Error),
+    SecretFile(anyhow::Error),
+}
+
+/// Answers the request in `env`, which began at `started`.
+pub(crate) fn answer(
+    env: &Environment,
+    first_argument: Option<&OsStr>,
+    started: Instant,
+) -> Answered {
+    let site = site::of_a_request(env, first_argument).ok_or(Unusable::NoSite);
+    let site = site.and_then(|file: PathBuf| Site::read(&file, env).map_err(Unusable::SiteFile));
+    let body = Body::of(env, started);
+    let max_body = site.as_ref().map_or(MAX_BODY, |site| site.max_body);
+
+    let request = match Request::read(env) {
+        Ok(request) => request,
+        Err(why) => return refuse(Refusal::Head(why), body, max_body),
+    };
+    let head_only = request.method == b"HEAD";
+    if head_only || request.method == b"GET" {
+        // Whatever is wrong with its body, it is not looked at.
+        match body.drain(max_body) {
+            Ok(()) | Err(_) => {}
+        }
+        let ready = site.and_then(|site| usable(&site).map(drop));
+        let log = ready.as_ref().err().map(Unusable::told_to_the_host);
+        let mut answered = Answer::Ready(ready.map_err(drop)).into_response(log);
+        answered.response.head_only = head_only;
+        return answered;
+    }
+    if request.method != b"POST" {
+        return refuse(Refusal::Method, body, max_body);
+    }
+    let claims = match Claims::read(&request) {
+        Ok(claims) => claims,
+        Err(refusal) => return refuse(refusal, body, max_body),
+    };
+    let (site, secrets) = match site.and_then(|site| {
+        site.secrets()
+            .map(|secrets| (site, secrets))
+            .map_err(Unusable::SecretFile)
+    }) {
+        Ok(usable) => usable,
+        Err(unusable) => {
+            return match body.drain(max_body) {
+                Ok(()) => {
+                    let log = unusable.told_to_the_host();
+                    Answer::Unusable(unusable).into_response(Some(log))
+                }
+                Err(bad) => Answer::Refused(Refusal::Body(bad)).into_response(None),
+            };
+        }
+    };
+    let delivery = match Delivery::verify(claims, &secrets, body, site.max_body) {
+        Ok(delivery) => delivery,
+        Err(refusal) => return Answer::Refused(refusal).into_response(None),
+    };
+    let answer = Proven {
+        site: &site,
+        env,
+        delivery: &delivery,
+        started,
+    }
+    .answer();
+    let log = match &answer {
+        Answer::Error(error) => Some(format!("error: {error:#}")),
+        Answer::NoTicket(why) | Answer::Died(why) => Some(format!("error: {why}")),
+        _ => None,
+    };
+    answer.into_response(log.map(|log| hide(&log, &secrets)))
+}
+
+/// Refuses a request whose body nobody wants. A body that is wrong in itself may be the first thing to say.
+fn refuse(refusal: Refusal, body: Body, max_body: u64) -> Answered {
+    let refusal = match body.drain(max_body) {
+        Ok(()) => refusal,
+        Err(bad) => refusal.min(Refusal::Body(bad)),
+    };
+    Answer::Refused(refusal).into_response(None)
+}
+
+/// Whether a site could take a delivery, as far as a stranger may make us look: no process is started.
+fn usable(site: &Site) -> Result<Secrets, Unusable> {
+    let secrets = site.secrets().map_err(Unusable::SecretFile)?;
+    Checkout::open(&site.repo).map_err(Unusable::SiteFile)?;
+    Ok(secrets)
+}
+
+impl Unusable {
+    /// For the server's error log, which the host's people read.
+    fn told_to_the_host(&self) -> String {
+        match self {
+            Self::NoSite => {
+                "error: no site file: begin it with #! and the path of deploy-cgi, or set DEPLOY_CGI_SITE".to_owned()
+            }
+            Self::SiteFile(error) | Self::SecretFile(error) => format!("error: {error:#}"),
+        }
+    }
+
+    /// For a stranger.
+    fn told_to_the_world(&self) -> &'static str {
+        match self {
+            Self::NoSite => {
+                "no site file was found. Begin deploy.cgi with a line of #! and the path of deploy-cgi; where the program \
+                 itself lies in cgi-bin, set DEPLOY_CGI_SITE to the path of the site file."
+            }
+            Self::SiteFile(_) => {
+                "the site file cannot be used. Run ./deploy.cgi check on the server to see why; the server's error log \
+                 says it too."
+            }
+            Self::SecretFile(_) => {
+                "the secret file is missing, empty or unreadable, so no delivery can be checked. Put the webhook's secret \
+                 into it; run ./deploy.cgi check on the server, or read its error log, to see which file is meant."
+            }
+        }
+    }
+}
+
+/// A delivery that GitHub sent, and the site it is for.
+struct Proven<'a> {
+    site: &'a Site,
+    env: &'a Environment,
+    delivery: &'a Delivery,
+    started: Instant,
+}
+
+impl Proven<'_> {
+    fn answer(&self) -> Answer {
+        let answer = match &self.delivery.event {
+            Event::Ping(ping) => self.ping(ping),
+            Event::Push(push) => self.push(push),
+            Event::Other(name) => self.ignore(format!("the event {name}: only a push is deployed")),
+        };
+        answer.unwrap_or_else(Answer::Error)
+    }
+
+    /// A ping is the doctor for a person with only a browser.
+    fn ping(&self, ping: &Ping) -> Result<Answer> {
+        let findings = doctor::examine(self.site, self.env);
+        let of_ping = doctor::of_ping(ping, self.delivery.form, &findings);
+        let mut report = doctor::report(findings.iter().chain(&of_ping));
+        if let Ok((_, state)) = self.open() {
+            if let Some(last) = History::of(&state).last()? {
+                let _ = write!(
+                    report,
+                    "\nThe last deploy, {}:\n\n{}",
+                    last.time, last.report
+                );
+            }
+            self.attend(&state)?;
+        }
+        let healthy = !findings
+            .iter()
+            .chain(&of_ping)
+            .any(doctor::Finding::is_problem);
+        Ok(Answer::Pong { healthy, report })
+    }
+
+    fn push(&self, push: &Push) -> Result<Answer> {
+        let (checkout, state) = self.open()?;
+        let git = Git::new(self.site, &checkout, self.env)?;
+        let config = git.config()?;
+        let followed = git.followed(self.site.branch.as_deref(), &config)?;
+        if let Some(why) = self.why_not_ours(push, &git, &followed)? {
+            return self.ignore(why);
+        }
+        let history = History::of(&state);
+        let before = history.of_delivery(&self.delivery.id)?;
+        let queue = Queue::of(&state);
+        let promise = Promise {
+            delivery: self.delivery.id.clone(),
+            git_ref: push.git_ref.clone(),
+            after: push.after.clone(),
+            received: now(),
+        };
+        // From here the work survives our death.
+        let ticket = match queue.leave(&promise) {
+            Ok(ticket) => ticket,
+            Err(NotLeft::Full) => {
+                self.attend(&state)?;
+                return Ok(Answer::NoTicket(
+                    "1000 deploys wait already and none was served: run ./deploy.cgi check on the server".into(),
+                ));
+            }
+            Err(NotLeft::Error(error)) => return Ok(Answer::NoTicket(format!("{error:#}"))),
+        };
+        let Some(place) = queue.try_line()? else {
+            return Ok(Answer::Queued);
+        };
+        let end = self.started + self.site.wait;
+        let worker = match Worker::start(self.site, self.env, place, Some(&ticket)) {
+            Ok(worker) => worker,
+            Err(error) => return Ok(Answer::Died(format!("{error:#}"))),
+        };
+        Ok(match worker.wait(end)? {
+            Heard::StillRunning => Answer::Accepted {
+                delivery: self.delivery.id.clone(),
+                waited: self.site.wait,
+            },
+            Heard::TheEnd(last_words) => match history.of_ticket(&ticket)? {
+                Some(record) => Answer::Ended {
+                    record: Box::new(record),
+                    before,
+                },
+                None => Answer::Died(last_words.trim().to_owned()),
+            },
+        })
+    }
+
+    /// Why a push does not concern this checkout. Told by the ref, the ids and the repository only.
+    fn why_not_ours(
+        &self,
+        push: &Push,
+        git: &Git<'_>,
+        followed: &Result<Followed, Unfollowing>,
+    ) -> Result<Option<String>> {
+        let git_ref = escape_line(&push.git_ref);
+        let Some(branch) = push.git_ref.strip_prefix("refs/heads/") else {
+            let what = if push.git_ref.starts_with("refs/tags/") {
+                "a tag"
+            } else {
+                "not a branch"
+            };
+            return Ok(Some(format!(
+                "the push of {git_ref}: that is {what}, and only branches are deployed"
+            )));
+        };
+        // Where the checkout follows nothing, the deploy will fail and say why; but its branch is still known.
+        let config = git.config()?;
+        let known = match followed {
+            Ok(followed) => Some(followed.clone()),
+            Err(Unfollowing::OtherBranch { wanted, .. }) => git.upstream(wanted, &config)?,
+            Err(Unfollowing::Detached | Unfollowing::NoUpstream { .. }) => None,
+        };
+        let named = match followed {
+            Err(Unfollowing::OtherBranch { wanted, .. }) => Some(wanted.as_str()),
+            Err(Unfollowing::NoUpstream { branch }) => Some(branch.as_str()),
+            Ok(_) | Err(Unfollowing::Detached) => None,
+        };
+        let ours = known
+            .as_ref()
+            .map(|known| {
+                known
+                    .remote_ref
+                    .strip_prefix("refs/heads/")
+                    .unwrap_or(&known.remote_ref)
+            })
+            .or(named);
+        if let Some(ours) = ours.filter(|ours| *ours != branch) {
+            return Ok(Some(format!(
+                "the push to {}: this site follows {}",
+                escape_line(branch),
+                escape_line(ours)
+            )));
+        }
+        if push.deletion {
+            return Ok(Some(format!(
+                "the deletion of {}: there is nothing to deploy",
+                escape_line(branch)
+            )));
+        }
+        let repository = self
+            .site
+            .repository
+            .clone()
+            .or_else(|| known.and_then(|known| known.repository));
+        if let Some(repository) =
+            repository.filter(|ours| !ours.eq_ignore_ascii_case(&push.repository))
+        {
+            return Ok(Some(format!(
+                "the push to the repository {}: this site follows {}",
+                escape_line(&push.repository),
+                escape_line(&repository)
+            )));
+        }
+        Ok(None)
+    }
+
+    /// Ignores the delivery itself; but any verified one that finds an unattended ticket starts a worker for it.
+    fn ignore(&self, what: String) -> Result<Answer> {
+        if let Ok((_, state)) = self.open() {
+            self.attend(&state)?;
+        }
+        Ok(Answer::Ignored(what))
+    }
+
+    fn attend(&self, state: &StateFolder) -> Result<()> {
+        let queue = Queue::of(state);
+        if !queue.is_empty()?
+            && let Some(place) = queue.try_line()?
+        {
+            Worker::start(self.site, self.env, place, None).map(drop)?;
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<(Checkout, StateFolder)> {
+        let checkout = Checkout::open(&self.site.repo)?;
+        let state = StateFolder::open(&checkout, self.site)?;
+        Ok((checkout, state))
+    }
+}
+
+/// What may be said after the signature held: all but secrets and credentials.
+fn hide(text: &str, secrets: &Secrets) -> String {
+    let secrets: Vec<_> = secrets
+        .iter()
+        .map(|secret| String::from_utf8_lossy(secret.reveal()))
+        .collect();
+    redact(text, secrets.iter().map(AsRef::as_ref))
+}
+
+impl Answer {
+    /// The one table: what happened → status and words.
+    fn into_response(self, log: Option<String>) -> Answered {
+        let mut allow = None;
+        let (status, body) = match self {
+            Self::Ready(Ok(())) => (OK, "ready for deliveries. Enter this address as the Payload URL of a GitHub webhook (deploy-cgi).".to_owned()),
+            Self::Ready(Err(())) => (
+                INTERNAL_SERVER_ERROR,
+                "ready: no. This site cannot deploy yet; run ./deploy.cgi check on the server, or read the server's error \
+                 log (deploy-cgi)."
+                    .to_owned(),
+            ),
+            Self::Refused(refusal) => {
+                let (status, why) = refusal_in_words(&refusal);
+                allow = (refusal == Refusal::Method).then_some(METHODS);
+                (status, format!("refused by deploy-cgi: {why}"))
+            }
+            Self::Unusable(unusable) => {
+                (INTERNAL_SERVER_ERROR, format!("error in deploy-cgi: {}", unusable.told_to_the_world()))
+            }
+            Self::Pong { healthy, report } => {
+                let (status, word) = if healthy {
+                    (OK, "a deploy would work")
+                } else {
+                    (INTERNAL_SERVER_ERROR, "a deploy would fail")
+                };
+                (status, format!("pong from deploy-cgi: {word}\n\n{report}"))
+            }
+            Self::Ignored(what) => (OK, format!("ignored {what}.")),
+            Self::Ended { record, before } => {
+                let status = match record.verdict {
+                    Verdict::Deployed | Verdict::Unchanged => OK,
+                    Verdict::Failed => INTERNAL_SERVER_ERROR,
+                };
+                let mut body = record.report;
+                if let Some(before) = before {
+                    let _ = write!(body, "\nThis delivery came before. What became of it, {}:\n\n{}", before.time, before.report);
+                }
+                (status, body)
+            }
+            Self::Died(last_words) => {
+                let said = if last_words.is_empty() { "it left no word why".to_owned() } else { last_words };
+                (
+                    INTERNAL_SERVER_ERROR,
+                    format!(
+                        "failed at start: the deploy ended without an outcome: {said}\n\nWhat to do: press Redeliver. The \
+                         deploy is still owed, and the next delivery does it."
+                    ),
+                )
+            }
+            Self::Accepted { delivery, waited } => (
+                ACCEPTED,
+                format!(
+                    "accepted by deploy-cgi: the deploy is still running after {}, and goes on.\n\nTo see how it ended: \
+                     press Redeliver on this delivery, or on the ping; on the server: ./deploy.cgi status {delivery}",
+                    humantime::format_duration(waited),
+                ),
+            ),
+            Self::Queued => (
+                ACCEPTED,
+                "queued by deploy-cgi: another deploy is running, and the next one, already in line, includes this \
+                 push.\n\nTo see how it ended: press Redeliver on this delivery, or on the ping."
+                    .to_owned(),
+            ),
+            Self::NoTicket(why) => (
+                SERVICE_UNAVAILABLE,
+                format!(
+                    "error in deploy-cgi: the deploy could not be queued, and was not begun: {why}\n\nWhat to do: mend \
+                     that, then press Redeliver."
+                ),
+            ),
+            Self::Error(error) => (INTERNAL_SERVER_ERROR, format!("error in deploy-cgi: {error:#}")),
+        };
+        Answered {
+            response: Response {
+                status,
+                allow,
+                body,
+                head_only: false,
+            },
+            log,
+        }
+    }
+}
+
+fn refusal_in_words(refusal: &Refusal) -> (Status, String) {
+    let text = |status: Status, why: &str| (status, why.to_owned());
+    match refusal {
+        Refusal::Head(BadHead::QueryWords) => text(
+            BAD_REQUEST,
+            "the address has a query without `=`; enter the Payload URL without one.",
+        ),
+        Refusal::Head(BadHead::Incomplete) => text(
+            BAD_REQUEST,
+            "the web server did not say what was requested (REQUEST_METHOD, QUERY_STRING).",
+        ),
+        Refusal::Method => text(METHOD_NOT_ALLOWED, "a delivery is a POST."),
+        Refusal::Body(BadBody::TooLarge) => text(
+            CONTENT_TOO_LARGE,
+            "the body is larger than this site takes; the key `max_body` sets how much.",
+        ),
+        Refusal::Body(BadBody::UnknownLength) => {
+            text(BAD_REQUEST, "Content-Length is not a number.")
+        }
+        Refusal::Body(BadBody::Short) => text(
+            BAD_REQUEST,
+            "the body ended, or time was up, before all of its Content-Length had come.",
+        ),
+        Refusal::Body(BadBody::NoRoom) => text(
+            SERVICE_UNAVAILABLE,
+            "there is no memory for the body; the host's limit may be too low.",
+        ),
+        Refusal::ContentEncoding => text(
+            UNSUPPORTED_MEDIA_TYPE,
+            "the body is compressed; GitHub sends it as it is.",
+        ),
+        Refusal::Event => text(
+            BAD_REQUEST,
+            "the header X-GitHub-Event is missing or malformed.",
+        ),
+        Refusal::Id => text(
+            BAD_REQUEST,
+            "the header X-GitHub-Delivery is missing or malformed.",
+        ),
+        Refusal::SignatureAbsent => text(
+            FORBIDDEN,
+            "the delivery is not signed: X-Hub-Signature-256 is missing. Enter the secret in the webhook's settings.",
+        ),
+        Refusal::SignatureMalformed => text(
+            FORBIDDEN,
+            "the signature is malformed: it has to be sha256= and 64 lower-case hex digits.",
+        ),
+        Refusal::SignatureWrong => text(
+            FORBIDDEN,
+            "the signature does not match. The secret in the webhook's settings and the one in this site's secret file \
+             have to be the same.",
+        ),
+        Refusal::ContentType => text(
+            UNSUPPORTED_MEDIA_TYPE,
+            "the content type has to be application/json, or a form with one payload field.",
+        ),
+        Refusal::Payload(event, why) => (
+            BAD_REQUEST,
+            format!(
+                "the body is not the JSON of the event {}: {}.",
+                event.name(),
+                escape_line(why)
+            ),
+        ),
+    }
+}
+
+/// For the case that we die of a fault of our own: an answer that needs nothing.
+pub(crate) const LAST_RESORT: &str = "Status: 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n\r\nerror in deploy-cgi: it broke down; the server's error log says more.\n";

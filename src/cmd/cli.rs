@@ -1,0 +1,58 @@
+//! The command line as clap sees it. Knows nothing else of the program, so that the man page and the completions can be
+//! made from it when packaging.
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Deploys a git checkout when GitHub delivers a push.
+///
+/// A site is a deploy.cgi file, executable, whose first line names this program. The web server starts it for each
+/// delivery; a person runs it with a verb.
+#[derive(Debug, Parser)]
+#[command(
+    name = "deploy-cgi",
+    version,
+    disable_help_subcommand = true,
+    override_usage = "./deploy.cgi [VERB]\n       deploy-cgi [SITE] [VERB]"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+/// What a person can ask for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Look at every thing a deploy needs, and say what to do (what a site does without a verb)
+    Check {
+        /// Print JSON, for machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Deploy now, and serve what waits; also for cron
+    Run,
+    /// Tell what runs, what waits, and the last deploys; or the whole report of one delivery
+    Status {
+        /// Print JSON, for machines
+        #[arg(long)]
+        json: bool,
+        /// How many deploys
+        #[arg(short = 'n', value_name = "N", default_value_t = 10)]
+        last: usize,
+        /// A delivery's id, as GitHub shows it
+        #[arg(value_name = "DELIVERY")]
+        delivery: Option<String>,
+    },
+    /// Print the signature headers for a body on standard input, to try the hook with curl
+    Sign {
+        /// Print the older X-Hub-Signature only
+        #[arg(long)]
+        sha1: bool,
+    },
+    /// Play one whole delivery in a temporary folder
+    Demo,
+}
+
+/// The help text.
+pub(crate) fn help() -> String {
+    Cli::command().render_help().to_string()
+}

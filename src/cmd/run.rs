@@ -1,0 +1,72 @@
+//! `run`: deploy now, in the foreground. Takes its turn like everybody else, and serves what waits: also the cron job
+//! that catches up.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::{Done, print};
+use crate::cgi::Environment;
+use crate::deploy::{self, Deploy, Listener};
+use crate::diagnosis::quoted;
+use crate::git::Checkout;
+use crate::history::Record;
+use crate::home::{User, name_of};
+use crate::outcome::Verdict;
+use crate::queue::Queue;
+use crate::site::Site;
+use crate::state::StateFolder;
+
+/// Deploys a site and prints the report.
+pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
+    let checkout = Checkout::open(&site.repo)?;
+    is_the_owner(&checkout.folder, &site.file, env)?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(site.umask));
+    let state = StateFolder::open(&checkout, site)?;
+    let queue = Queue::of(&state);
+    let Some(place) = queue.try_line()? else {
+        print(
+            "queued: a deploy is running, and the next one, already in line, includes everything pushed until now\n",
+        )?;
+        return Ok(Done::Yes);
+    };
+    let mut printer = Printer { failed: false };
+    let turn = place.take_turn(&queue)?;
+    Deploy::new(site, env, &checkout, &state, &mut printer).serve(&turn)?;
+    deploy::tidy(site, env, &checkout, &turn)?;
+    turn.end()?;
+    Ok(if printer.failed { Done::No } else { Done::Yes })
+}
+
+/// Files of another user's would break the next delivery.
+pub(crate) fn is_the_owner(folder: &Path, site: &Path, env: &Environment) -> Result<()> {
+    let owner = folder.metadata()?.uid();
+    let user = User::running(env);
+    if owner == user.uid {
+        return Ok(());
+    }
+    bail!(
+        "{} belongs to {}, and you are {}: files of yours would be in the way of the next delivery. Run it as {0}'s owner:\n  \
+         sudo -u {1} {} run",
+        folder.display(),
+        name_of(owner),
+        user.shown(),
+        quoted(site)
+    )
+}
+
+/// Shows a person how it goes.
+struct Printer {
+    failed: bool,
+}
+
+impl Listener for Printer {
+    fn begins(&mut self, _: &str) {}
+
+    fn recorded(&mut self, record: &Record) {
+        self.failed |= record.verdict == Verdict::Failed;
+        // A terminal that is gone does not stop the deploy.
+        drop(print(&record.report));
+    }
+}

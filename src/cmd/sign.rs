@@ -1,0 +1,25 @@
+//! `sign`: the signature headers of a body, to try the hook with curl.
+
+use std::io::Read;
+
+use anyhow::{Context, Result};
+
+use super::{Done, print};
+use crate::site::Site;
+
+/// Signs the body on standard input with the site's first secret.
+pub(crate) fn sign(site: &Site, only_sha1: bool) -> Result<Done> {
+    let mut body = Vec::new();
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut body)
+        .context("cannot read the body from standard input")?;
+    for secret in site.secrets()?.iter().take(1) {
+        let signed = secret.sign(&body);
+        if !only_sha1 {
+            print(&format!("X-Hub-Signature-256: {}\n", signed.sha256))?;
+        }
+        print(&format!("X-Hub-Signature: {}\n", signed.sha1))?;
+    }
+    Ok(Done::Yes)
+}

@@ -1,0 +1,1078 @@
+//! One turn: end what is left of a dead run and heal it, pull, bring the submodules, run `on_update`, record.
+//!
+//! Must not know how a turn is come by, nor who hears the outcome. Success means that the site is what was pushed; an
+//! exit code of 0 is no evidence of that, so everything is looked at afterwards.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::cgi::Environment;
+use crate::diagnosis::{self, Situation, quoted};
+use crate::git::{
+    self, Checkout, Config, Containment, Followed, Found, Git, Submodule, Unfollowing,
+};
+use crate::heal::Healer;
+use crate::history::{History, Record, Served};
+use crate::home::User;
+use crate::outcome::{Failure, News, Outcome, Step, Verdict, short};
+use crate::process::{self, End, Ended, Run};
+use crate::queue::{Queue, Ticket, Turn, now};
+use crate::redaction;
+use crate::site::{Site, Submodules};
+use crate::state::StateFolder;
+
+/// The marker of a run that has not ended: found at the start of the next one, it means that its predecessor died.
+const MARKER: &str = "running";
+
+/// What the last deploy that ended well left: HEAD and submodules, `on_update` included.
+const LAST_GOOD: &str = "last-good";
+
+/// The lock that git commands and their children hold while any of them lives.
+const ALIVE: &str = "git";
+
+/// What the person's commands print, and what their background children go on printing.
+const ON_UPDATE_LOG: &str = "on_update.log";
+const ON_FAILURE_LOG: &str = "on_failure.log";
+
+/// The day's maintenance was done when this file was written.
+const MAINTENANCE: &str = "maintenance";
+
+/// How often git may tidy up.
+const MAINTENANCE_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a dead run's git may go on before it is ended.
+const ORPHAN_GRACE: Duration = Duration::from_secs(2);
+
+/// How long a pushed commit may be missing at the remote, from its arrival: GitHub's replicas lag by seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The pauses between looks for a commit that is missing; the last one is repeated.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+
+/// How often a pause is interrupted to see whether a newer ticket waits.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The longest pause before a fetch that failed is tried once more; a quarter of `wait` where that is less, so that the
+/// result is still heard.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many subject lines a report has.
+const MOST_SUBJECTS: usize = 10;
+
+/// The last lines of a failed command's output that a report has, and the most bytes of them.
+const SAID_LINES: usize = 40;
+const SAID_BYTES: usize = 4 << 10;
+
+/// What the last good deploy left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct LastGood {
+    head: Option<String>,
+    /// By path below the checkout, the commit of each submodule.
+    #[serde(default)]
+    submodules: BTreeMap<String, String>,
+    /// Digests of the .gitmodules files by the folder they are in, to see that a URL may have changed.
+    #[serde(default)]
+    gitmodules: BTreeMap<String, String>,
+}
+
+impl LastGood {
+    /// Whether a person would see another site.
+    fn differs_from(&self, other: &Self) -> bool {
+        self.head != other.head || self.submodules != other.submodules
+    }
+}
+
+/// A run that has begun.
+#[derive(Debug, Serialize, Deserialize)]
+struct Marker {
+    /// The session of its worker: git commands that are left of it are in the same one.
+    session: i32,
+}
+
+/// Who wants to know how a deploy goes.
+pub(crate) trait Listener {
+    /// A step begins.
+    fn begins(&mut self, step: &str);
+    /// The outcome of these tickets is in the history.
+    fn recorded(&mut self, record: &Record);
+}
+
+/// One turn's work.
+pub(crate) struct Deploy<'d> {
+    site: &'d Site,
+    host: &'d Environment,
+    checkout: &'d Checkout,
+    state: &'d StateFolder,
+    listener: &'d mut dyn Listener,
+    started: Instant,
+    last_good: LastGood,
+    followed: Option<Followed>,
+    now: Option<LastGood>,
+    /// Whether no step was cut short, or all that it left was put right: only then may the marker go.
+    whole: bool,
+    steps: Vec<Step>,
+    remarks: Vec<String>,
+    /// Secrets and credentials, to be masked in whatever is shown.
+    hidden: Vec<String>,
+}
+
+/// The tickets of a turn, told apart by their commits.
+#[derive(Debug, Default)]
+struct Sorted {
+    /// Their commit is live, or they name none.
+    confirmed: Vec<Ticket>,
+    /// The remote does not have their commit yet.
+    lagging: Vec<Ticket>,
+    /// It has been missing for too long.
+    overdue: Vec<(Ticket, String)>,
+}
+
+/// Why a deploy cannot go on.
+struct Stuck(Failure);
+
+impl From<anyhow::Error> for Stuck {
+    fn from(error: anyhow::Error) -> Self {
+        Self(Failure {
+            step: "start",
+            cause: format!("{error:#}"),
+            advice: None,
+            said: String::new(),
+        })
+    }
+}
+
+impl<'d> Deploy<'d> {
+    /// The deploy of a site, in its checkout.
+    pub(crate) fn new(
+        site: &'d Site,
+        host: &'d Environment,
+        checkout: &'d Checkout,
+        state: &'d StateFolder,
+        listener: &'d mut dyn Listener,
+    ) -> Self {
+        let hidden = match site.secrets() {
+            Ok(secrets) => secrets
+                .iter()
+                .map(|secret| String::from_utf8_lossy(secret.reveal()).into_owned())
+                .collect(),
+            // Then there is nothing that could be shown.
+            Err(_) => Vec::new(),
+        };
+        Self {
+            site,
+            host,
+            checkout,
+            state,
+            listener,
+            started: Instant::now(),
+            last_good: LastGood::default(),
+            followed: None,
+            now: None,
+            whole: false,
+            steps: Vec::new(),
+            remarks: Vec::new(),
+            hidden,
+        }
+    }
+
+    /// Serves what waits, and deploys even when nothing does. An error means that the outcome could not be recorded:
+    /// the tickets are still there, and so is the marker.
+    pub(crate) fn serve(mut self, turn: &Turn<'_>) -> Result<()> {
+        let mut sorted = Sorted {
+            confirmed: turn.tickets()?,
+            ..Sorted::default()
+        };
+        let alive = self.end_dead_run()?;
+        let result = self.bring_up(turn, &mut sorted, &alive);
+        let result = result.and_then(|now| self.go_live(now, &sorted.confirmed));
+        let mut outcome = self.outcome(result.err().map(|Stuck(failure)| failure));
+        if !sorted.confirmed.is_empty() || sorted.overdue.is_empty() {
+            self.end(turn, &sorted.confirmed, &outcome)?;
+        }
+        for (ticket, commit) in &sorted.overdue {
+            outcome.failure = Some(Failure {
+                step: "pull",
+                cause: format!("the remote does not have the pushed commit {}", short(commit)),
+                advice: Some("check that the hook and the checkout belong to the same repository, then press Redeliver".into()),
+                said: String::new(),
+            });
+            self.end(turn, std::slice::from_ref(ticket), &outcome)?;
+        }
+        if self.whole {
+            self.state.remove(MARKER)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits for what a dead run left running, and ends it. Returns the lock that says whether git is alive, held.
+    fn end_dead_run(&mut self) -> Result<File> {
+        let marker = self.state.read(MARKER)?;
+        let alive = self.state.lock_file(ALIVE)?;
+        let is_free = |alive: &File| match alive.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => {
+                Err(error).context("cannot lock out the git of an earlier deploy")
+            }
+        };
+        let mut free = is_free(&alive)?;
+        if let (false, Some(marker)) = (free, marker) {
+            let end = Instant::now() + ORPHAN_GRACE;
+            while !free && Instant::now() < end {
+                std::thread::sleep(LOOK);
+                free = is_free(&alive)?;
+            }
+            // A marker that can't be read still says that a run died; then nothing is known to be of it.
+            let session =
+                serde_json::from_slice::<Marker>(&marker).map_or(0, |marker| marker.session);
+            if !free {
+                for group in process::groups_that_hold(&alive, session)? {
+                    process::terminate(group, || Ok(true));
+                }
+                free = is_free(&alive)?;
+            }
+        }
+        if free {
+            return Ok(alive);
+        }
+        self.remarks.push(
+            "a process that an earlier deploy's git started is still running (a hook's daemon?); it was left alone".into(),
+        );
+        // It keeps the lock of the old file; from now on a new one counts.
+        self.state.remove(ALIVE)?;
+        let alive = self.state.lock_file(ALIVE)?;
+        is_free(&alive)?;
+        Ok(alive)
+    }
+
+    /// Brings the checkout and its submodules to what was pushed. Where that fails, what git left half-done is put back.
+    fn bring_up(
+        &mut self,
+        turn: &Turn<'_>,
+        sorted: &mut Sorted,
+        alive: &File,
+    ) -> Result<LastGood, Stuck> {
+        let git = Git::new(self.site, self.checkout, self.host)?.holding(alive);
+        let config = git.config()?;
+        self.hidden.extend(config.credentials());
+        if let Some(began) = self.marked()? {
+            let put_back = Healer::new(&git, &config, began).heal()?;
+            self.remarks
+                .extend(put_back.map(|what| format!("an earlier deploy was cut short; {what}")));
+        }
+        self.whole = true;
+        self.last_good = self.last_good_of(&git)?;
+        let followed = match git.followed(self.site.branch.as_deref(), &config)? {
+            Ok(followed) => followed,
+            Err(unfollowing) => return Err(Stuck(self.not_following(&unfollowing))),
+        };
+        self.followed = Some(followed.clone());
+        let began = self.mark()?;
+        self.whole = false;
+        let result = self
+            .pull_until_confirmed(turn, sorted, &git, &config, &followed)
+            .and_then(|()| {
+                let submodules = self.bring_submodules(&git, &config)?;
+                Ok(LastGood {
+                    head: git.head_of(&self.checkout.folder)?,
+                    gitmodules: self.gitmodules_digests(&submodules),
+                    submodules: commits_of(&submodules),
+                })
+            });
+        self.whole = result.is_ok();
+        if result.is_err() {
+            // Now: later, debris could not be told from what a person did in the meantime.
+            match Healer::new(&git, &config, began).heal() {
+                Ok(put_back) => {
+                    self.remarks.extend(put_back);
+                    self.whole = true;
+                }
+                Err(error) => {
+                    self.remarks.push(format!(
+                        "what git had left half-done could not be put right yet: {error:#}"
+                    ));
+                }
+            }
+        }
+        result
+    }
+
+    /// When the run began that left its marker; `None` where there is none.
+    fn marked(&self) -> Result<Option<SystemTime>> {
+        let path = self.state.path(MARKER);
+        match path.metadata().and_then(|marker| marker.modified()) {
+            Ok(began) => Ok(Some(began)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
+        }
+    }
+
+    /// Leaves the marker. Returns its time, by the clock that the file system gives to files.
+    fn mark(&self) -> Result<SystemTime> {
+        let session = rustix::process::getpid().as_raw_nonzero().get();
+        self.state
+            .write(MARKER, &serde_json::to_vec(&Marker { session })?)?;
+        self.marked()?
+            .context("the marker that was just written is gone")
+    }
+
+    /// What the last good deploy left. Before the first one, that is what the person had checked out.
+    fn last_good_of(&self, git: &Git<'_>) -> Result<LastGood> {
+        if let Some(text) = self.state.read(LAST_GOOD)? {
+            // One that can't be read says nothing: then everything is new.
+            return Ok(serde_json::from_slice(&text).unwrap_or_default());
+        }
+        let submodules = self.submodules_there(git)?;
+        let found = LastGood {
+            head: git.head_of(&self.checkout.folder)?,
+            gitmodules: self.gitmodules_digests(&submodules),
+            submodules: commits_of(&submodules),
+        };
+        self.state.write(LAST_GOOD, &serde_json::to_vec(&found)?)?;
+        Ok(found)
+    }
+
+    fn submodules_there(&self, git: &Git<'_>) -> Result<Vec<Submodule>> {
+        match self.site.submodules {
+            Submodules::Recorded => git.submodules(),
+            Submodules::Skip => Ok(Vec::new()),
+        }
+    }
+
+    /// Pulls, and pulls again while the remote does not have what was pushed.
+    fn pull_until_confirmed(
+        &mut self,
+        turn: &Turn<'_>,
+        sorted: &mut Sorted,
+        git: &Git<'_>,
+        config: &Config,
+        followed: &Followed,
+    ) -> Result<(), Stuck> {
+        let mut pauses = PAUSES
+            .iter()
+            .chain(std::iter::repeat(&PAUSES[PAUSES.len() - 1]));
+        loop {
+            let listed = std::mem::take(&mut sorted.confirmed);
+            self.pull(git, config, followed)
+                .inspect_err(|_| sorted.confirmed.clone_from(&listed))?;
+            let (head, upstream) = git.heads(&followed.branch)?;
+            self.is_the_remote_branch(git, followed, head.as_deref(), upstream.as_deref())
+                .inspect_err(|_| sorted.confirmed.clone_from(&listed))?;
+            for ticket in listed {
+                self.sort(ticket, sorted, git, head.as_deref())?;
+            }
+            if sorted.lagging.is_empty() || !sorted.confirmed.is_empty() {
+                return Ok(());
+            }
+            if let Some(longest) = pauses.next() {
+                pause(*longest, turn, sorted)?;
+            }
+            // A newer ticket that came meanwhile is served with them.
+            sorted.lagging.clear();
+            sorted.confirmed = turn.tickets()?;
+            sorted.confirmed.retain(|ticket| {
+                !sorted
+                    .overdue
+                    .iter()
+                    .any(|(overdue, _)| overdue.name == ticket.name)
+            });
+        }
+    }
+
+    fn sort(
+        &mut self,
+        ticket: Ticket,
+        sorted: &mut Sorted,
+        git: &Git<'_>,
+        head: Option<&str>,
+    ) -> Result<()> {
+        let Some((promise, commit)) = ticket
+            .push
+            .as_ref()
+            .and_then(|promise| Some((promise, promise.after.as_ref()?)))
+        else {
+            sorted.confirmed.push(ticket);
+            return Ok(());
+        };
+        let containment = if head == Some(commit) {
+            Containment::Contained
+        } else {
+            git.containment(commit)?
+        };
+        match containment {
+            Containment::Contained => sorted.confirmed.push(ticket),
+            Containment::Outside => {
+                self.remarks.push(format!(
+                    "the pushed commit {} is no longer in the branch: a later push withdrew it",
+                    short(commit)
+                ));
+                sorted.confirmed.push(ticket);
+            }
+            Containment::Absent if now().saturating_sub(promise.received) < PATIENCE.as_secs() => {
+                sorted.lagging.push(ticket);
+            }
+            Containment::Absent => {
+                let commit = commit.clone();
+                sorted.overdue.push((ticket, commit));
+            }
+        }
+        Ok(())
+    }
+
+    fn pull(&mut self, git: &Git<'_>, config: &Config, followed: &Followed) -> Result<(), Stuck> {
+        self.listener.begins("pull");
+        let mut ended = git.pull(config)?;
+        let mut took = ended.took;
+        if is_worth_a_retry(&ended) && git.fetched_nothing() {
+            std::thread::sleep(self.retry_pause());
+            ended = git.pull(config)?;
+            took += ended.took;
+        }
+        self.step("pull", took, &ended);
+        if ended.end.is_good() {
+            Ok(())
+        } else {
+            Err(Stuck(self.git_failed("pull", &ended, followed)))
+        }
+    }
+
+    fn retry_pause(&self) -> Duration {
+        RETRY_PAUSE.min(self.site.wait / 4)
+    }
+
+    /// After a pull, HEAD has to be the remote branch: "Already up to date" is also said to a HEAD that is ahead.
+    fn is_the_remote_branch(
+        &self,
+        git: &Git<'_>,
+        followed: &Followed,
+        head: Option<&str>,
+        upstream: Option<&str>,
+    ) -> Result<(), Stuck> {
+        if head.is_some() && head == upstream {
+            return Ok(());
+        }
+        let upstream_name = upstream_name(followed);
+        let folder = quoted(&self.checkout.folder);
+        let (cause, advice) = match git.ahead_and_behind(&followed.branch)? {
+            Some((ahead, 0)) => (
+                format!(
+                    "{} here is {ahead} commit{} ahead of {upstream_name}: commits were made here, or a push took some back",
+                    followed.branch,
+                    if ahead == 1 { "" } else { "s" }
+                ),
+                format!(
+                    "push them from here (`git -C {folder} push`), or drop them: `git -C {folder} reset --hard {upstream_name}`"
+                ),
+            ),
+            Some((ahead, behind)) => (
+                format!(
+                    "after the pull {} is still {behind} commits behind {upstream_name}, and {ahead} ahead",
+                    followed.branch
+                ),
+                format!("look at it with `git -C {folder} status`"),
+            ),
+            None => (
+                format!("after the pull there is no {upstream_name} to compare with"),
+                format!("`git -C {folder} fetch {}` has to make it", followed.remote),
+            ),
+        };
+        Err(Stuck(Failure {
+            step: "pull",
+            cause,
+            advice: Some(advice),
+            said: String::new(),
+        }))
+    }
+
+    /// Brings every submodule to the commit that its superproject records, and makes sure that it is there.
+    fn bring_submodules(
+        &mut self,
+        git: &Git<'_>,
+        config: &Config,
+    ) -> Result<Vec<Submodule>, Stuck> {
+        if self.site.submodules == Submodules::Skip
+            || !git::may_have_submodules(&self.checkout.folder)?
+        {
+            return Ok(Vec::new());
+        }
+        self.listener.begins("submodules");
+        let started = Instant::now();
+        self.follow_changed_url(git, config, Path::new(""))?;
+        let mut ended = git.submodule_update(config, None)?;
+        let mut there = git.submodules()?;
+        // New commits may bring new URLs for what is nested in them.
+        let mut synced = false;
+        for submodule in there
+            .iter()
+            .filter(|submodule| submodule.found != Found::Nothing)
+        {
+            synced |= self.follow_changed_url(git, config, &submodule.path)?;
+        }
+        if synced {
+            ended = git.submodule_update(config, None)?;
+        } else if is_worth_a_retry(&ended) {
+            std::thread::sleep(self.retry_pause());
+            ended = git.submodule_update(config, None)?;
+        }
+        if !ended.end.is_good() {
+            there = git.submodules()?;
+            bring_each(git, config, &there)?;
+        }
+        there = git.submodules()?;
+        if self.fill_empty(git, config, &there)? {
+            ended = git.submodule_update(config, None)?;
+            there = git.submodules()?;
+        }
+        self.step("submodules", started.elapsed(), &ended);
+        let missing: Vec<&Submodule> = there
+            .iter()
+            .filter(|submodule| !submodule.is_there())
+            .collect();
+        if missing.is_empty() && ended.end.is_good() {
+            return Ok(there);
+        }
+        Err(Stuck(self.submodules_failed(&ended, &missing)))
+    }
+
+    /// Fills submodules that were cloned but never checked out, which git takes for done. Returns whether there were any.
+    fn fill_empty(&self, git: &Git<'_>, config: &Config, there: &[Submodule]) -> Result<bool> {
+        let mut filled = false;
+        for submodule in there
+            .iter()
+            .filter(|submodule| matches!(submodule.found, Found::WithoutIndex(_)))
+        {
+            let folder = self.checkout.folder.join(&submodule.path);
+            if let Some(git_dir) = git::git_dir_of(&folder)? {
+                filled |= git.fill(&git_dir, &folder, config)?.end.is_good();
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Where .gitmodules differs from the last good deploy: lets submodules follow their new URL. A URL that a person
+    /// changed here (a token, an ssh alias) is neither the old nor the new one, and stays.
+    fn follow_changed_url(&self, git: &Git<'_>, config: &Config, below: &Path) -> Result<bool> {
+        let folder = self.checkout.folder.join(below);
+        let key = below.to_string_lossy();
+        if self.gitmodules_digest(below) == self.last_good.gitmodules.get(&*key).cloned() {
+            return Ok(false);
+        }
+        let before = if key.is_empty() {
+            self.last_good.head.as_ref()
+        } else {
+            self.last_good.submodules.get(&*key)
+        };
+        let Some(before) = before else {
+            return Ok(false);
+        };
+        let (old, new) = (
+            git.gitmodules(&folder, Some(before))?,
+            git.gitmodules(&folder, None)?,
+        );
+        let in_use = git.config_in(&folder)?;
+        let is_relative = |url: &str| url.starts_with("./") || url.starts_with("../");
+        let changed: Vec<PathBuf> = new
+            .iter()
+            .filter(|(name, (_, url))| {
+                old.get(*name).is_some_and(|(_, old_url)| {
+                    let used = in_use.last(&format!("submodule.{name}.url"));
+                    old_url != url
+                        && used.is_some_and(|used| used == old_url || is_relative(old_url))
+                })
+            })
+            .map(|(_, (path, _))| path.clone())
+            .collect();
+        if changed.is_empty() {
+            return Ok(false);
+        }
+        Ok(git.submodule_sync(&folder, config, &changed)?.end.is_good())
+    }
+
+    fn gitmodules_digest(&self, below: &Path) -> Option<String> {
+        let text = std::fs::read(self.checkout.folder.join(below).join(".gitmodules")).ok()?;
+        Some(hex::encode(Sha256::digest(text)))
+    }
+
+    fn gitmodules_digests(&self, submodules: &[Submodule]) -> BTreeMap<String, String> {
+        let folders = std::iter::once(Path::new(""))
+            .chain(submodules.iter().map(|submodule| submodule.path.as_path()));
+        folders
+            .filter_map(|below| {
+                Some((
+                    below.to_string_lossy().into_owned(),
+                    self.gitmodules_digest(below)?,
+                ))
+            })
+            .collect()
+    }
+
+    /// Runs `on_update`, if anything differs from the last good deploy.
+    fn go_live(&mut self, now: LastGood, tickets: &[Ticket]) -> Result<(), Stuck> {
+        let is_new = now.differs_from(&self.last_good);
+        self.now = Some(now);
+        let Some(command) = self.site.on_update.as_deref().filter(|_| is_new) else {
+            return Ok(());
+        };
+        self.listener.begins("on_update");
+        let env = self.command_env(tickets, Verdict::Deployed);
+        let ended = self.shell(command, env, ON_UPDATE_LOG, &[])?;
+        self.step("on_update", ended.took, &ended);
+        if ended.end.is_good() {
+            return Ok(());
+        }
+        Err(Stuck(Failure {
+            step: "on_update",
+            cause: format!(
+                "the command ended with {}; the new files are in place, the command is run again with the next deploy",
+                ended.end
+            ),
+            advice: None,
+            said: tail_of(&ended.output),
+        }))
+    }
+
+    /// Runs a command of the person's in the checkout.
+    fn shell(
+        &self,
+        command: &str,
+        env: Vec<(OsString, OsString)>,
+        log: &str,
+        input: &[u8],
+    ) -> Result<Ended> {
+        Run::new(Path::new("/bin/sh"), self.site.timeout)
+            .args(["-c", command])
+            .folder(&self.checkout.folder)
+            .env(env)
+            .input(input)
+            .log(&self.state.path(log))
+            .output_together()
+    }
+
+    /// The environment of the person's commands: the host's own, less what a request or another git could have put
+    /// there, in the host's own language; the site's `env`; and what this deploy is about.
+    fn command_env(&self, tickets: &[Ticket], verdict: Verdict) -> Vec<(OsString, OsString)> {
+        let mut env: BTreeMap<OsString, OsString> = self
+            .host
+            .of_the_host()
+            .filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"GIT_"))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        env.insert("PATH".into(), self.site.programs.as_path().to_owned());
+        let user = User::running(self.host);
+        if let Some(home) = user.home {
+            env.insert("HOME".into(), home.into());
+        }
+        if let Some(name) = user.name {
+            env.insert("USER".into(), name.clone().into());
+            env.insert("LOGNAME".into(), name.into());
+        }
+        env.extend(
+            self.site
+                .env
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
+        let delivery = tickets
+            .iter()
+            .rev()
+            .find_map(|ticket| Some(ticket.push.as_ref()?.delivery.clone()));
+        let now = self.now.as_ref().and_then(|now| now.head.clone());
+        let deploy = [
+            ("DEPLOY_REPO", self.checkout.folder.clone().into_os_string()),
+            (
+                "DEPLOY_BRANCH",
+                self.followed
+                    .as_ref()
+                    .map(|followed| followed.branch.clone())
+                    .unwrap_or_default()
+                    .into(),
+            ),
+            (
+                "DEPLOY_OLD",
+                self.last_good.head.clone().unwrap_or_default().into(),
+            ),
+            ("DEPLOY_NEW", now.unwrap_or_default().into()),
+            ("DEPLOY_DELIVERY", delivery.unwrap_or_default().into()),
+            ("DEPLOY_VERDICT", verdict.word().into()),
+        ];
+        env.extend(deploy.map(|(name, value)| (name.into(), value)));
+        env.into_iter().collect()
+    }
+
+    /// Ends the deploy of these tickets: record, last-good, `on_failure`, and only then are they served.
+    fn end(&mut self, turn: &Turn<'_>, tickets: &[Ticket], outcome: &Outcome) -> Result<()> {
+        let verdict = outcome.verdict();
+        let report = outcome.report();
+        let record = Record {
+            time: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            verdict,
+            tickets: tickets
+                .iter()
+                .map(|ticket| Served {
+                    ticket: ticket.name.clone(),
+                    delivery: ticket.push.as_ref().map(|promise| promise.delivery.clone()),
+                })
+                .collect(),
+            branch: outcome.branch.clone(),
+            old: outcome.old.clone(),
+            new: outcome.new.clone(),
+            seconds: self.started.elapsed().as_secs_f64(),
+            report: report.clone(),
+            remark: None,
+        };
+        let history = History::of(self.state);
+        history.record(&record)?;
+        if let (Verdict::Deployed | Verdict::Unchanged, Some(now)) = (verdict, &self.now)
+            && *now != self.last_good
+        {
+            self.state.write(LAST_GOOD, &serde_json::to_vec(now)?)?;
+        }
+        self.listener.recorded(&record);
+        if let (Verdict::Failed, Some(command)) = (verdict, &self.site.on_failure) {
+            self.listener.begins("on_failure");
+            let ended = self.shell(
+                command,
+                self.command_env(tickets, verdict),
+                ON_FAILURE_LOG,
+                report.as_bytes(),
+            );
+            let remark = match ended {
+                Ok(ended) if ended.end.is_good() => None,
+                Ok(ended) => Some(format!(
+                    "on_failure ended with {}: {}",
+                    ended.end,
+                    tail_of(&ended.output)
+                )),
+                Err(error) => Some(format!("on_failure: {error:#}")),
+            };
+            if let Some(remark) = remark {
+                history.record(&Record {
+                    tickets: Vec::new(),
+                    remark: Some(self.shown(&remark)),
+                    ..record
+                })?;
+            }
+        }
+        tickets
+            .iter()
+            .try_for_each(|ticket| turn.served(&ticket.name))
+    }
+
+    /// Everything that came of it, fit to be shown.
+    fn outcome(&self, failure: Option<Failure>) -> Outcome {
+        let news = match &self.now {
+            Some(now) if !now.differs_from(&self.last_good) => News::None,
+            Some(_) | None => News::Some,
+        };
+        let head = self.now.as_ref().and_then(|now| now.head.clone());
+        let (commits, commit_count) = match (&self.last_good.head, &head) {
+            (Some(old), Some(new)) if old != new && failure.is_none() => self.commits(old, new),
+            _ => (Vec::new(), 0),
+        };
+        Outcome {
+            branch: self
+                .followed
+                .as_ref()
+                .map(|followed| redaction::escape_line(&followed.branch)),
+            old: self.last_good.head.clone(),
+            new: head,
+            commits,
+            commit_count,
+            submodules: self.moved_submodules(),
+            steps: self.steps.clone(),
+            remarks: self
+                .remarks
+                .iter()
+                .map(|remark| self.shown(remark))
+                .collect(),
+            failure: failure.map(|failure| Failure {
+                step: failure.step,
+                cause: self.shown(&failure.cause),
+                advice: failure.advice.map(|advice| self.shown(&advice)),
+                said: self.shown(&failure.said),
+            }),
+            news,
+        }
+    }
+
+    /// Subject lines are an ornament: without them the report is still right.
+    fn commits(&self, old: &str, new: &str) -> (Vec<(String, String)>, u64) {
+        let walked = Git::new(self.site, self.checkout, self.host)
+            .and_then(|git| git.commits(old, new, MOST_SUBJECTS));
+        let Ok(Some((commits, count))) = walked else {
+            return (Vec::new(), 0);
+        };
+        let commits = commits.into_iter().map(|commit| {
+            (
+                commit.id,
+                redaction::escape_line(&self.shown(&commit.subject)),
+            )
+        });
+        (commits.collect(), count)
+    }
+
+    fn moved_submodules(&self) -> Vec<(String, Option<String>, Option<String>)> {
+        let Some(now) = &self.now else {
+            return Vec::new();
+        };
+        let old = &self.last_good.submodules;
+        let paths: std::collections::BTreeSet<&String> =
+            old.keys().chain(now.submodules.keys()).collect();
+        paths
+            .into_iter()
+            .map(|path| {
+                (
+                    redaction::escape_line(path),
+                    old.get(path).cloned(),
+                    now.submodules.get(path).cloned(),
+                )
+            })
+            .filter(|(_, old, new)| old != new)
+            .collect()
+    }
+
+    fn step(&mut self, name: &'static str, took: Duration, ended: &Ended) {
+        let remark = (!ended.end.is_good()).then(|| ended.end.to_string());
+        match self.steps.iter_mut().find(|step| step.name == name) {
+            Some(step) => {
+                step.took += took;
+                step.remark = remark;
+            }
+            None => self.steps.push(Step { name, took, remark }),
+        }
+    }
+
+    fn git_failed(&self, step: &'static str, ended: &Ended, followed: &Followed) -> Failure {
+        let said = String::from_utf8_lossy(&ended.output);
+        let user = User::running(self.host);
+        let name = user.shown();
+        let home = user.home.map_or_else(
+            || "~".to_owned(),
+            |home| home.to_string_lossy().into_owned(),
+        );
+        let situation = Situation {
+            folder: &self.checkout.folder,
+            git_dir: &self.checkout.git_dir,
+            branch: &followed.branch,
+            upstream: &upstream_name(followed),
+            url: &self.shown(&followed.url),
+            user: &name,
+            home: &home,
+        };
+        let found = diagnosis::diagnose(&said, &situation);
+        let (cause, advice) = match (found, ended.end) {
+            (_, End::Limit(_)) => (
+                format!("git {}", ended.end),
+                Some(
+                    "if it needs longer, raise `timeout` in the site file; then press Redeliver"
+                        .to_owned(),
+                ),
+            ),
+            (Some(found), _) => (found.cause, found.advice),
+            (None, end) => (format!("git ended with {end}"), None),
+        };
+        Failure {
+            step,
+            cause,
+            advice,
+            said: tail_of(&ended.output),
+        }
+    }
+
+    fn submodules_failed(&self, ended: &Ended, missing: &[&Submodule]) -> Failure {
+        let paths: Vec<_> = missing
+            .iter()
+            .map(|submodule| submodule.path.to_string_lossy())
+            .collect();
+        let mut failure = match &self.followed {
+            Some(followed) if !ended.end.is_good() => {
+                self.git_failed("submodules", ended, followed)
+            }
+            Some(_) | None => Failure {
+                step: "submodules",
+                cause: "git says that all is well, but it is not".into(),
+                advice: Some(format!(
+                    "look at it with `git -C {} submodule status --recursive`",
+                    quoted(&self.checkout.folder)
+                )),
+                said: tail_of(&ended.output),
+            },
+        };
+        if !paths.is_empty() {
+            failure.cause = format!(
+                "{}; the main tree is new already, not at its recorded commit: {}",
+                failure.cause,
+                paths.join(", ")
+            );
+        }
+        failure
+    }
+
+    fn not_following(&self, unfollowing: &Unfollowing) -> Failure {
+        let folder = quoted(&self.checkout.folder);
+        let (cause, advice) = match unfollowing {
+            Unfollowing::Detached => (
+                "no branch is checked out (HEAD is detached)".to_owned(),
+                format!("check out the branch to deploy: `git -C {folder} switch main`"),
+            ),
+            Unfollowing::OtherBranch { wanted, found } => (
+                match found {
+                    Some(found) => {
+                        format!("{found} is checked out, but the site's `branch` is {wanted}")
+                    }
+                    None => format!(
+                        "no branch is checked out (HEAD is detached), but the site's `branch` is {wanted}"
+                    ),
+                },
+                format!("check it out: `git -C {folder} switch {wanted}`"),
+            ),
+            Unfollowing::NoUpstream { branch } => (
+                format!("{branch} has no upstream to pull from"),
+                format!(
+                    "give it one: `git -C {folder} branch --set-upstream-to=origin/{branch} {branch}`"
+                ),
+            ),
+        };
+        Failure {
+            step: "start",
+            cause,
+            advice: Some(advice),
+            said: String::new(),
+        }
+    }
+
+    /// Text from outside as it may be shown.
+    fn shown(&self, text: &str) -> String {
+        redaction::escape(&redaction::redact(
+            text,
+            self.hidden.iter().map(String::as_str),
+        ))
+    }
+}
+
+/// Lets git tidy up once a day, where nothing waits: the last act of a worker, still under its turn, ended when a ticket
+/// comes. It can be killed at any moment.
+pub(crate) fn tidy(
+    site: &Site,
+    host: &Environment,
+    checkout: &Checkout,
+    turn: &Turn<'_>,
+) -> Result<()> {
+    let done = turn
+        .state
+        .path(MAINTENANCE)
+        .metadata()
+        .and_then(|file| file.modified());
+    if done.is_ok_and(|done| done.elapsed().is_ok_and(|age| age < MAINTENANCE_EVERY)) {
+        return Ok(());
+    }
+    let queue = Queue::of(turn.state);
+    // A queue that can't be listed is no reason to go on.
+    let unwanted = || !queue.is_empty().is_ok_and(|is_empty| is_empty);
+    if unwanted() {
+        return Ok(());
+    }
+    turn.state.write(MAINTENANCE, b"")?;
+    let git = Git::new(site, checkout, host)?;
+    let submodules = match site.submodules {
+        Submodules::Recorded => git.submodules()?,
+        Submodules::Skip => Vec::new(),
+    };
+    let populated = submodules
+        .iter()
+        .filter(|submodule| submodule.found != Found::Nothing);
+    let folders = std::iter::once(checkout.folder.clone())
+        .chain(populated.map(|submodule| checkout.folder.join(&submodule.path)));
+    for folder in folders {
+        if git.tidy(&folder, &unwanted)?.end == End::Stopped {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Waits, at most until a newer ticket is there.
+fn pause(longest: Duration, turn: &Turn<'_>, sorted: &Sorted) -> Result<()> {
+    let known = sorted.lagging.len() + sorted.overdue.len();
+    let end = Instant::now() + longest;
+    while Instant::now() < end && Queue::of(turn.state).list()?.len() <= known {
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+fn is_worth_a_retry(ended: &Ended) -> bool {
+    matches!(ended.end, End::Exit(code) if code != 0)
+}
+
+/// Git stops at the first submodule that fails; the rest is brought one by one.
+fn bring_each(git: &Git<'_>, config: &Config, there: &[Submodule]) -> Result<()> {
+    let top_level = there
+        .iter()
+        .filter(|submodule| !there.iter().any(|other| is_below(submodule, other)));
+    let missing: Vec<&Submodule> = top_level
+        .filter(|top| {
+            there
+                .iter()
+                .any(|sub| !sub.is_there() && (sub == *top || is_below(sub, top)))
+        })
+        .collect();
+    if missing.len() > 1 {
+        for submodule in missing {
+            git.submodule_update(config, Some(&submodule.path))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_below(submodule: &Submodule, other: &Submodule) -> bool {
+    submodule.path != other.path && submodule.path.starts_with(&other.path)
+}
+
+fn commits_of(submodules: &[Submodule]) -> BTreeMap<String, String> {
+    submodules
+        .iter()
+        .filter_map(|submodule| match &submodule.found {
+            Found::At(commit) => Some((
+                submodule.path.to_string_lossy().into_owned(),
+                commit.clone(),
+            )),
+            Found::WithoutIndex(_) | Found::Nothing => None,
+        })
+        .collect()
+}
+
+/// `origin/main`, for a person to read and type.
+fn upstream_name(followed: &Followed) -> String {
+    let branch = followed
+        .remote_ref
+        .strip_prefix("refs/heads/")
+        .unwrap_or(&followed.remote_ref);
+    format!("{}/{branch}", followed.remote)
+}
+
+/// The last lines of a command's output.
+fn tail_of(output: &[u8]) -> String {
+    let from = output.len().saturating_sub(SAID_BYTES);
+    let text = String::from_utf8_lossy(&output[from..]);
+    // Progress overwrites itself; what stood there last is what counts.
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.rsplit('\r').next().unwrap_or(line))
+        .collect();
+    lines[lines.len().saturating_sub(SAID_LINES)..].join("\n")
+}

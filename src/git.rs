@@ -1,0 +1,1118 @@
+//! `Checkout`: the git commands we use, as methods, and what git is told.
+//!
+//! Must not know tickets, requests or reports. Nothing that comes from a payload is ever part of a command line, but a
+//! commit id that is known to be one. No English phrase of git decides anything here: exit codes and `-z` output do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cgi::Environment;
+use crate::home::User;
+use crate::process::{End, Ended, Run};
+use crate::redaction;
+use crate::site::Site;
+
+/// What every git that writes is told: no maintenance behind our back (it outlives the step and keeps its locks), no
+/// recursion into submodules where it was not asked for (a failed on-demand fetch keeps the pull from merging), no stash
+/// of a person's edits (it ends in conflict markers), one remote.
+const STEADY: &[&str] = &[
+    "maintenance.auto=false",
+    "gc.auto=0",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "merge.autoStash=false",
+    "rebase.autoStash=false",
+    "fetch.all=false",
+];
+
+/// Variables of the host that git may see. Of all others it knows nothing: a leaked `GIT_DIR` makes it work on another
+/// repository and say that all is well.
+const ALLOWED: &[&str] = &[
+    "TMPDIR",
+    "TZ",
+    "XDG_CONFIG_HOME",
+    "SSH_AUTH_SOCK",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+];
+
+/// The same by prefix.
+const ALLOWED_FAMILIES: &[&str] = &["GIT_SSH", "GIT_SSL_"];
+
+/// What git is always given. An empty `GIT_ASKPASS` switches off every program that would ask a person who is not
+/// there; a transfer under 1000 bytes/s for 30 s is ended.
+const GIVEN: &[(&str, &str)] = &[
+    ("LC_ALL", "C"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_ASKPASS", ""),
+    ("GIT_ADVICE", "0"),
+    ("GIT_HTTP_LOW_SPEED_LIMIT", "1000"),
+    ("GIT_HTTP_LOW_SPEED_TIME", "30"),
+];
+
+/// How ssh is started, unless the host, the site or git's configuration say how: it never asks, and it notices a dead
+/// connection.
+const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10";
+
+/// The limit of a look-up that only reads.
+const QUERY_LIMIT: Duration = Duration::from_secs(60);
+
+/// How many submodules are cloned at a time.
+const CLONES_AT_A_TIME: &str = "4";
+
+/// A folder that is known to be a work tree.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkout {
+    /// The work tree, as the kernel names it.
+    pub(crate) folder: PathBuf,
+    /// Its git directory: `.git`, or what a `.git` file points to.
+    pub(crate) git_dir: PathBuf,
+}
+
+impl Checkout {
+    /// Looks at a folder without starting a process.
+    pub(crate) fn open(repo: &Path) -> Result<Self> {
+        let folder = repo
+            .canonicalize()
+            .with_context(|| format!("cannot find the checkout {}", repo.display()))?;
+        let Some(git_dir) = git_dir_of(&folder)? else {
+            if folder.join("HEAD").is_file() && folder.join("objects").is_dir() {
+                bail!(
+                    "{} is a bare repository without files; clone it to another folder and deploy that",
+                    repo.display()
+                );
+            }
+            bail!(
+                "{} is no git checkout; clone the repository there first",
+                repo.display()
+            );
+        };
+        if !git_dir.join("HEAD").exists() {
+            bail!(
+                "{} is no git directory, or one we may not look into; clone the repository anew",
+                git_dir.display()
+            );
+        }
+        Ok(Self { folder, git_dir })
+    }
+
+    /// The branch that is checked out; `None` when HEAD is detached.
+    fn head_branch(&self) -> Result<Head> {
+        let path = self.git_dir.join("HEAD");
+        let head = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(
+            match head
+                .trim_end()
+                .strip_prefix("ref: ")
+                .map(|name| name.strip_prefix("refs/heads/"))
+            {
+                // What the reftable format writes there, for programs that look.
+                Some(Some(".invalid") | None) => Head::AskGit,
+                Some(Some(branch)) => Head::Branch(branch.to_owned()),
+                None => Head::Detached,
+            },
+        )
+    }
+}
+
+enum Head {
+    Branch(String),
+    Detached,
+    AskGit,
+}
+
+/// The git directory of a work tree: the `.git` folder, or where a `.git` file points.
+pub(crate) fn git_dir_of(folder: &Path) -> Result<Option<PathBuf>> {
+    let dot_git = folder.join(".git");
+    let kind = match std::fs::metadata(&dot_git) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot look at {}", dot_git.display()));
+        }
+    };
+    if kind.is_dir() {
+        return Ok(Some(dot_git));
+    }
+    let text =
+        std::fs::read(&dot_git).with_context(|| format!("cannot read {}", dot_git.display()))?;
+    let Some(target) = text.strip_prefix(b"gitdir: ") else {
+        bail!("{} is not what git writes there", dot_git.display());
+    };
+    let target = target.strip_suffix(b"\n").unwrap_or(target);
+    Ok(Some(folder.join(OsStr::from_bytes(target))))
+}
+
+/// Git's whole configuration for the checkout, as it was when asked.
+#[derive(Debug, Default)]
+pub(crate) struct Config(Vec<(String, String)>);
+
+impl Config {
+    /// The last value of a key, as git takes it. Section and name in lower case, the part between as it is.
+    pub(crate) fn last(&self, key: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(k, _)| k == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn first(&self, key: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(k, _)| k == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn has_url_rewrites(&self) -> bool {
+        self.0
+            .iter()
+            .any(|(key, _)| key.starts_with("url.") && key.as_bytes().ends_with(b".insteadof"))
+    }
+
+    /// Every credential that a URL carries, so that it can be masked.
+    pub(crate) fn credentials(&self) -> Vec<String> {
+        let with_url = |key: &str| key.as_bytes().ends_with(b"url") || key.starts_with("url.");
+        self.0
+            .iter()
+            .filter(|(key, _)| with_url(key))
+            .flat_map(|(key, value)| {
+                redaction::credentials_in(value)
+                    .into_iter()
+                    .chain(redaction::credentials_in(key.trim_start_matches("url.")))
+            })
+            .collect()
+    }
+}
+
+/// What a checkout follows: a local branch and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Followed {
+    /// The local branch, short.
+    pub(crate) branch: String,
+    /// The name of the remote, such as `origin`.
+    pub(crate) remote: String,
+    /// The ref at the remote, such as `refs/heads/main`.
+    pub(crate) remote_ref: String,
+    /// The remote's URL, with what it may hold of credentials.
+    pub(crate) url: String,
+    /// `owner/name`, where the URL says so.
+    pub(crate) repository: Option<String>,
+}
+
+/// Why a checkout follows nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unfollowing {
+    /// HEAD is detached, and the site names no branch.
+    Detached,
+    /// Another branch than the site's is checked out (`None`: detached).
+    OtherBranch {
+        wanted: String,
+        found: Option<String>,
+    },
+    /// The branch has no upstream.
+    NoUpstream { branch: String },
+}
+
+/// How a commit stands to HEAD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Containment {
+    Contained,
+    /// The repository has it, HEAD does not.
+    Outside,
+    /// The repository does not have it.
+    Absent,
+}
+
+/// A submodule, at any level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Submodule {
+    /// Below the top of the checkout.
+    pub(crate) path: PathBuf,
+    /// The commit that its superproject records.
+    pub(crate) recorded: String,
+    pub(crate) found: Found,
+}
+
+/// What is there of a submodule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// This commit, with an index.
+    At(String),
+    /// A repository whose HEAD is this commit, but nothing was ever checked out: git itself takes that for done.
+    WithoutIndex(String),
+    /// No repository, or one without a commit.
+    Nothing,
+}
+
+impl Submodule {
+    pub(crate) fn is_there(&self) -> bool {
+        matches!(&self.found, Found::At(commit) if *commit == self.recorded)
+    }
+}
+
+/// A path that differs between two commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) path: PathBuf,
+    pub(crate) old: Option<Blob>,
+    pub(crate) new: Option<Blob>,
+}
+
+/// A file's content in a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Blob {
+    pub(crate) id: String,
+    /// Whether it is the target of a symbolic link.
+    pub(crate) is_link: bool,
+}
+
+/// A commit, for a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    pub(crate) id: String,
+    pub(crate) subject: String,
+}
+
+/// Git, ready to be run in one checkout.
+pub(crate) struct Git<'s> {
+    pub(crate) checkout: &'s Checkout,
+    pub(crate) program: PathBuf,
+    env: Vec<(OsString, OsString)>,
+    limit: Duration,
+    alive: Option<&'s File>,
+}
+
+impl<'s> Git<'s> {
+    /// Finds git and makes its environment, from nothing.
+    pub(crate) fn new(site: &Site, checkout: &'s Checkout, host: &Environment) -> Result<Self> {
+        let Some(program) = site.programs.find("git") else {
+            bail!(
+                "git was not found in {}; if it is elsewhere, name its folder with the key `path`",
+                site.programs.as_path().display()
+            );
+        };
+        Ok(Self {
+            checkout,
+            program,
+            env: environment(site, host),
+            limit: site.timeout,
+            alive: None,
+        })
+    }
+
+    /// The same git, whose writing commands and their children hold `alive` open while any of them lives.
+    pub(crate) fn holding(self, alive: &'s File) -> Self {
+        Self {
+            alive: Some(alive),
+            ..self
+        }
+    }
+
+    /// The whole configuration. One process answers what would take one for each question.
+    pub(crate) fn config(&self) -> Result<Config> {
+        let listed = self.query(&self.checkout.folder, ["config", "-z", "--list"])?;
+        let listed = self.must("read git's configuration", listed)?;
+        Ok(Config(key_values(&listed)))
+    }
+
+    /// What the checkout follows: the site's branch or the one checked out, and where that comes from.
+    pub(crate) fn followed(
+        &self,
+        wanted: Option<&str>,
+        config: &Config,
+    ) -> Result<Result<Followed, Unfollowing>> {
+        let head = match self.checkout.head_branch()? {
+            Head::Branch(branch) => Some(branch),
+            Head::Detached => None,
+            Head::AskGit => {
+                let asked = self.query(
+                    &self.checkout.folder,
+                    ["symbolic-ref", "-q", "--short", "HEAD"],
+                )?;
+                asked.end.is_good().then(|| line(&asked.output))
+            }
+        };
+        let branch = match (wanted, head) {
+            (None, None) => return Ok(Err(Unfollowing::Detached)),
+            (Some(wanted), found) if found.as_deref() != Some(wanted) => {
+                return Ok(Err(Unfollowing::OtherBranch {
+                    wanted: wanted.to_owned(),
+                    found,
+                }));
+            }
+            (_, Some(branch)) => branch,
+            (Some(wanted), None) => wanted.to_owned(),
+        };
+        Ok(match self.upstream(&branch, config)? {
+            Some(followed) => Ok(followed),
+            None => Err(Unfollowing::NoUpstream { branch }),
+        })
+    }
+
+    /// Where a local branch comes from, whether or not it is checked out.
+    pub(crate) fn upstream(&self, branch: &str, config: &Config) -> Result<Option<Followed>> {
+        let remote = config.last(&format!("branch.{branch}.remote"));
+        let merge = config.last(&format!("branch.{branch}.merge"));
+        let (Some(remote), Some(remote_ref)) = (remote, merge) else {
+            return Ok(None);
+        };
+        // A remote of "." is another local branch; one that is no remote's name is a URL.
+        let url = match config.first(&format!("remote.{remote}.url")) {
+            _ if config.has_url_rewrites() => {
+                let asked =
+                    self.query(&self.checkout.folder, ["ls-remote", "--get-url", remote])?;
+                line(&self.must("find the remote's URL", asked)?)
+            }
+            Some(url) => url.to_owned(),
+            None => remote.to_owned(),
+        };
+        Ok(Some(Followed {
+            branch: branch.to_owned(),
+            remote: remote.to_owned(),
+            remote_ref: remote_ref.to_owned(),
+            repository: owner_and_name(&url),
+            url,
+        }))
+    }
+
+    /// The commits of HEAD and of the tracking branch of `branch`; `None` for what does not exist.
+    pub(crate) fn heads(&self, branch: &str) -> Result<(Option<String>, Option<String>)> {
+        let upstream = format!("{branch}@{{upstream}}");
+        let both = self.query(
+            &self.checkout.folder,
+            ["rev-parse", "HEAD^{commit}", &upstream],
+        )?;
+        let text = line(&both.output);
+        let mut ids = text.lines().filter(|id| is_id(id)).map(str::to_owned);
+        if both.end.is_good() {
+            return Ok((ids.next(), ids.next()));
+        }
+        let tracking = self.query(
+            &self.checkout.folder,
+            ["rev-parse", "--verify", "-q", &upstream],
+        )?;
+        Ok((
+            self.head_of(&self.checkout.folder)?,
+            tracking.end.is_good().then(|| line(&tracking.output)),
+        ))
+    }
+
+    /// The commit of HEAD in a work tree, if there is one.
+    pub(crate) fn head_of(&self, folder: &Path) -> Result<Option<String>> {
+        let asked = self.query(folder, ["rev-parse", "--verify", "-q", "HEAD^{commit}"])?;
+        Ok(asked.end.is_good().then(|| line(&asked.output)))
+    }
+
+    /// `git pull`, only ever a fast-forward.
+    pub(crate) fn pull(&self, config: &Config) -> Result<Ended> {
+        self.write(
+            &self.checkout.folder,
+            config,
+            [
+                "pull",
+                "--ff-only",
+                "--no-rebase",
+                "--no-recurse-submodules",
+            ],
+        )
+    }
+
+    /// Whether the last fetch brought nothing: it begins by emptying this file.
+    pub(crate) fn fetched_nothing(&self) -> bool {
+        self.checkout
+            .git_dir
+            .join("FETCH_HEAD")
+            .metadata()
+            .is_ok_and(|fetched| fetched.len() == 0)
+    }
+
+    /// Lets git tidy up a repository, in the foreground, until `unwanted`.
+    pub(crate) fn tidy(&self, folder: &Path, unwanted: &dyn Fn() -> bool) -> Result<Ended> {
+        Run::new(&self.program, self.limit)
+            .args(self.place(folder))
+            .args([
+                "-c",
+                "gc.autoDetach=false",
+                "-c",
+                "maintenance.autoDetach=false",
+                "gc",
+                "--auto",
+                "--quiet",
+            ])
+            .env(self.env.clone())
+            .unless(unwanted)
+            .output_together()
+    }
+
+    /// `git submodule update --init --recursive`, of all or of one.
+    pub(crate) fn submodule_update(&self, config: &Config, only: Option<&Path>) -> Result<Ended> {
+        let args = [
+            "submodule",
+            "update",
+            "--init",
+            "--recursive",
+            "--jobs",
+            CLONES_AT_A_TIME,
+        ];
+        let only = only.map(|path| [OsString::from("--"), path.into()]);
+        self.write(
+            &self.checkout.folder,
+            config,
+            args.iter()
+                .map(OsString::from)
+                .chain(only.into_iter().flatten()),
+        )
+    }
+
+    /// `git submodule sync` in a work tree: the URLs in .gitmodules become the ones in use.
+    pub(crate) fn submodule_sync(
+        &self,
+        folder: &Path,
+        config: &Config,
+        paths: &[PathBuf],
+    ) -> Result<Ended> {
+        let args = ["submodule", "sync", "--"].iter().map(OsString::from);
+        self.write(folder, config, args.chain(paths.iter().map(OsString::from)))
+    }
+
+    /// How a commit stands to HEAD.
+    pub(crate) fn containment(&self, commit: &str) -> Result<Containment> {
+        let asked = self.query(
+            &self.checkout.folder,
+            ["merge-base", "--is-ancestor", commit, "HEAD"],
+        )?;
+        match asked.end {
+            End::Exit(0) => Ok(Containment::Contained),
+            End::Exit(1) => Ok(Containment::Outside),
+            End::Exit(128) => Ok(Containment::Absent),
+            End::Exit(_) | End::Signal(_) | End::Limit(_) | End::Stopped => {
+                bail!(
+                    "git merge-base ended with {}: {}",
+                    asked.end,
+                    said(&asked.errors)
+                )
+            }
+        }
+    }
+
+    /// How many commits HEAD is ahead of and behind its upstream.
+    pub(crate) fn ahead_and_behind(&self, branch: &str) -> Result<Option<(u64, u64)>> {
+        let range = format!("HEAD...{branch}@{{upstream}}");
+        let asked = self.query(
+            &self.checkout.folder,
+            ["rev-list", "--left-right", "--count", &range],
+        )?;
+        let counts = line(&asked.output);
+        Ok(counts
+            .split_once('\t')
+            .and_then(|(ahead, behind)| Some((ahead.parse().ok()?, behind.parse().ok()?))))
+    }
+
+    /// The newest commits of `old..new`, at most `most` of them, and how many there are in all. `None` when the range
+    /// cannot be walked, as when history was rewritten.
+    pub(crate) fn commits(
+        &self,
+        old: &str,
+        new: &str,
+        most: usize,
+    ) -> Result<Option<(Vec<Commit>, u64)>> {
+        let range = format!("{old}..{new}");
+        let most_and_one = format!("--max-count={}", most + 1);
+        let log = self.query(
+            &self.checkout.folder,
+            [
+                "log",
+                "-z",
+                "--no-show-signature",
+                "--no-color",
+                "--encoding=UTF-8",
+                "--format=%h %s",
+                &most_and_one,
+                &range,
+                "--",
+            ],
+        )?;
+        if !log.end.is_good() {
+            return Ok(None);
+        }
+        let mut commits: Vec<Commit> = log
+            .output
+            .split(|&byte| byte == 0)
+            .filter(|record| !record.is_empty())
+            .map(|record| {
+                let record = String::from_utf8_lossy(record);
+                let (id, subject) = record.split_once(' ').unwrap_or((&record, ""));
+                Commit {
+                    id: id.trim().to_owned(),
+                    subject: subject.to_owned(),
+                }
+            })
+            .collect();
+        let mut count = commits.len() as u64;
+        if commits.len() > most {
+            commits.truncate(most);
+            let counted =
+                self.query(&self.checkout.folder, ["rev-list", "--count", &range, "--"])?;
+            count = line(&counted.output).parse().unwrap_or(count);
+        }
+        Ok(Some((commits, count)))
+    }
+
+    /// Every submodule, nested ones after the one they are in. Ones that are told to stay away (`update = none`,
+    /// inactive) are left out.
+    pub(crate) fn submodules(&self) -> Result<Vec<Submodule>> {
+        let mut found = Vec::new();
+        self.collect_submodules(Path::new(""), &mut found)?;
+        Ok(found)
+    }
+
+    fn collect_submodules(&self, below: &Path, all: &mut Vec<Submodule>) -> Result<()> {
+        let folder = self.checkout.folder.join(below);
+        if !may_have_submodules(&folder)? {
+            return Ok(());
+        }
+        let mut away = None;
+        for (path, recorded) in self.gitlinks(&folder)? {
+            let found = self.look_at(&folder.join(&path))?;
+            let submodule = Submodule {
+                path: below.join(&path),
+                recorded,
+                found,
+            };
+            if !submodule.is_there() {
+                let away = match &mut away {
+                    Some(away) => away,
+                    None => away.insert(self.told_to_stay_away(&folder)?),
+                };
+                if away.contains(&path) {
+                    continue;
+                }
+            }
+            let populated = submodule.found != Found::Nothing;
+            let path = submodule.path.clone();
+            all.push(submodule);
+            if populated {
+                self.collect_submodules(&path, all)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Paths in the index that stand for a commit of another repository.
+    fn gitlinks(&self, folder: &Path) -> Result<Vec<(PathBuf, String)>> {
+        let listed = self.query(folder, ["ls-files", "-s", "-z"])?;
+        let listed = self.must("list the submodules", listed)?;
+        Ok(listed
+            .split(|&byte| byte == 0)
+            .filter_map(|entry| {
+                let entry = entry.strip_prefix(b"160000 ")?;
+                let tab = entry.iter().position(|&byte| byte == b'\t')?;
+                let id = entry[..tab].split(|&byte| byte == b' ').next()?;
+                Some((
+                    path_of(&entry[tab + 1..]),
+                    String::from_utf8_lossy(id).into_owned(),
+                ))
+            })
+            .collect())
+    }
+
+    fn look_at(&self, folder: &Path) -> Result<Found> {
+        let Some(git_dir) = git_dir_of(folder)? else {
+            return Ok(Found::Nothing);
+        };
+        let Ok(head) = std::fs::read_to_string(git_dir.join("HEAD")) else {
+            return Ok(Found::Nothing);
+        };
+        let head = head.trim_end();
+        let commit = if is_id(head) {
+            Some(head.to_owned())
+        } else {
+            self.head_of(folder)?
+        };
+        let indexed = git_dir.join("index").exists();
+        Ok(match commit {
+            Some(commit) if indexed => Found::At(commit),
+            Some(commit) => Found::WithoutIndex(commit),
+            None => Found::Nothing,
+        })
+    }
+
+    /// Submodules that git itself passes by: `update = none`, or inactive.
+    fn told_to_stay_away(&self, folder: &Path) -> Result<BTreeSet<PathBuf>> {
+        let recorded = key_values(
+            &self
+                .query(folder, ["config", "-z", "-f", ".gitmodules", "--list"])?
+                .output,
+        );
+        let in_use = Config(key_values(
+            &self.query(folder, ["config", "-z", "--list"])?.output,
+        ));
+        let recorded = Config(recorded);
+        let away = |name: &str| {
+            let update = format!("submodule.{name}.update");
+            let active = in_use.last(&format!("submodule.{name}.active"));
+            in_use.last(&update).or(recorded.last(&update)) == Some("none")
+                || active == Some("false")
+        };
+        Ok(recorded
+            .0
+            .iter()
+            .filter_map(|(key, path)| {
+                let name = key.strip_prefix("submodule.")?.strip_suffix(".path")?;
+                away(name).then(|| PathBuf::from(path))
+            })
+            .collect())
+    }
+
+    /// The names, paths and URLs of a .gitmodules: of the work tree in `folder`, or as it was in `commit`.
+    pub(crate) fn gitmodules(
+        &self,
+        folder: &Path,
+        commit: Option<&str>,
+    ) -> Result<BTreeMap<String, (PathBuf, String)>> {
+        let blob = commit.map(|commit| format!("{commit}:.gitmodules"));
+        let source = blob
+            .as_deref()
+            .map_or(["-f", ".gitmodules"], |blob| ["--blob", blob]);
+        let listed = self.query(
+            folder,
+            ["config", "-z"].into_iter().chain(source).chain(["--list"]),
+        )?;
+        let mut modules: BTreeMap<String, (PathBuf, String)> = BTreeMap::new();
+        for (key, value) in key_values(&listed.output) {
+            let Some(rest) = key.strip_prefix("submodule.") else {
+                continue;
+            };
+            if let Some(name) = rest.strip_suffix(".path") {
+                modules.entry(name.to_owned()).or_default().0 = value.into();
+            } else if let Some(name) = rest.strip_suffix(".url") {
+                modules.entry(name.to_owned()).or_default().1 = value;
+            }
+        }
+        Ok(modules)
+    }
+
+    /// The configuration that holds in another work tree, such as a submodule's.
+    pub(crate) fn config_in(&self, folder: &Path) -> Result<Config> {
+        let listed = self.query(folder, ["config", "-z", "--list"])?;
+        Ok(Config(key_values(
+            &self.must("read git's configuration", listed)?,
+        )))
+    }
+
+    /// What would change between two commits, submodules left out.
+    pub(crate) fn changes(&self, folder: &Path, old: &str, new: &str) -> Result<Vec<Change>> {
+        let listed = self.query(
+            folder,
+            ["diff-tree", "-r", "-z", "--no-renames", old, new, "--"],
+        )?;
+        let listed = self.must("compare two commits", listed)?;
+        let mut fields = listed.split(|&byte| byte == 0);
+        let mut changes = Vec::new();
+        // :oldmode newmode oldid newid status NUL path NUL
+        while let (Some(head), Some(path)) = (fields.next(), fields.next()) {
+            let head = String::from_utf8_lossy(head);
+            let mut head = head.trim_start_matches(':').split(' ');
+            let (Some(old_mode), Some(new_mode), Some(old), Some(new)) =
+                (head.next(), head.next(), head.next(), head.next())
+            else {
+                bail!("git diff-tree printed something unknown");
+            };
+            if old_mode == "160000" || new_mode == "160000" {
+                continue;
+            }
+            let side = |mode: &str, id: &str| {
+                (mode != "000000").then(|| Blob {
+                    id: id.to_owned(),
+                    is_link: mode == "120000",
+                })
+            };
+            changes.push(Change {
+                path: path_of(path),
+                old: side(old_mode, old),
+                new: side(new_mode, new),
+            });
+        }
+        Ok(changes)
+    }
+
+    /// Whether the index is the tree of a commit.
+    pub(crate) fn index_is(&self, folder: &Path, commit: &str) -> Result<bool> {
+        Ok(self
+            .query(
+                folder,
+                [
+                    "diff-index",
+                    "--cached",
+                    "--quiet",
+                    "--ignore-submodules",
+                    commit,
+                    "--",
+                ],
+            )?
+            .end
+            .is_good())
+    }
+
+    /// Whether a repository has a commit.
+    pub(crate) fn has_commit(&self, folder: &Path, commit: &str) -> Result<bool> {
+        Ok(self
+            .query(folder, ["cat-file", "-e", &format!("{commit}^{{commit}}")])?
+            .end
+            .is_good())
+    }
+
+    /// The ids that the files at these paths would have as blobs. No path may hold a line end.
+    pub(crate) fn ids_of(&self, folder: &Path, paths: &[&Path]) -> Result<Vec<String>> {
+        let list: Vec<u8> = paths
+            .iter()
+            .flat_map(|path| [path.as_os_str().as_bytes(), b"\n"].concat())
+            .collect();
+        let asked = self
+            .reading(folder, ["hash-object", "--stdin-paths"])
+            .input(&list)
+            .output_apart()?;
+        let ids = self.must("look at the files", asked)?;
+        Ok(String::from_utf8_lossy(&ids)
+            .lines()
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// A blob as it would be written to `path`, in a file of its own.
+    pub(crate) fn written_form(&self, folder: &Path, id: &str, path: &Path) -> Result<File> {
+        let (end, file) = self
+            .reading(
+                folder,
+                [
+                    OsString::from("cat-file"),
+                    "--filters".into(),
+                    option("--path=", path),
+                    id.into(),
+                ],
+            )
+            .output_in_file()?;
+        if !end.is_good() {
+            bail!("git cat-file ended with {end}");
+        }
+        Ok(file)
+    }
+
+    /// Writes files anew as the index has them.
+    pub(crate) fn write_out(&self, folder: &Path, config: &Config, paths: &[&Path]) -> Result<()> {
+        let list: Vec<u8> = paths
+            .iter()
+            .flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat())
+            .collect();
+        let written = self
+            .writing(
+                folder,
+                config,
+                ["checkout-index", "-f", "-u", "-z", "--stdin"],
+            )
+            .input(&list)
+            .output_together()?;
+        if !written.end.is_good() {
+            bail!(
+                "cannot put files back in {}: {} ({})",
+                folder.display(),
+                said(&written.output),
+                written.end
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether a git directory has a commit at HEAD, and whether it has any branch of its own.
+    pub(crate) fn look_into(&self, git_dir: &Path) -> Result<(bool, bool)> {
+        let at = option("--git-dir=", git_dir);
+        let verify = ["rev-parse", "--verify", "-q", "HEAD^{commit}"].map(OsString::from);
+        let head = self
+            .query(git_dir, [at.clone()].into_iter().chain(verify))?
+            .end
+            .is_good();
+        let list = ["for-each-ref", "--count=1", "refs/heads"].map(OsString::from);
+        let branches = self.query(git_dir, [at].into_iter().chain(list))?;
+        Ok((head, !branches.output.is_empty()))
+    }
+
+    /// Writes out every file of a work tree whose checkout never happened. Its configuration may not yet say where it is.
+    pub(crate) fn fill(&self, git_dir: &Path, folder: &Path, config: &Config) -> Result<Ended> {
+        let mut options = vec![
+            option("--git-dir=", git_dir),
+            option("--work-tree=", folder),
+        ];
+        options.extend(
+            ["reset", "--hard", "--no-recurse-submodules", "HEAD"]
+                .iter()
+                .map(OsString::from),
+        );
+        self.write(folder, config, options)
+    }
+
+    /// Runs a command that only reads.
+    fn query<S: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Ended> {
+        self.reading(folder, args).output_apart()
+    }
+
+    fn reading<S: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        args: impl IntoIterator<Item = S>,
+    ) -> Run<'_> {
+        Run::new(&self.program, QUERY_LIMIT)
+            .arg("--no-optional-locks")
+            .args(self.place(folder))
+            .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
+            .env(self.env.clone())
+    }
+
+    /// Runs a command that writes.
+    fn write<S: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        config: &Config,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Ended> {
+        self.writing(folder, config, args).output_together()
+    }
+
+    fn writing<S: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        config: &Config,
+        args: impl IntoIterator<Item = S>,
+    ) -> Run<'_> {
+        Run::new(&self.program, self.limit)
+            .args(self.place(folder))
+            .args(STEADY.iter().flat_map(|setting| ["-c", setting]))
+            .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
+            .env(self.writing_env(config))
+            .inherits(self.alive)
+    }
+
+    /// Git's environment, with ssh as we want it where nobody said how.
+    fn writing_env(&self, config: &Config) -> Vec<(OsString, OsString)> {
+        let mut env = self.env.clone();
+        let said = env
+            .iter()
+            .any(|(name, _)| name == "GIT_SSH_COMMAND" || name == "GIT_SSH");
+        if !said && config.last("core.sshcommand").is_none() {
+            env.push(("GIT_SSH_COMMAND".into(), SSH.into()));
+        }
+        env
+    }
+
+    /// Where a command works. A checkout of another user's is trusted when it is the one the site names.
+    fn place(&self, folder: &Path) -> Vec<OsString> {
+        let mut place = vec!["-C".into(), folder.into()];
+        let uid = rustix::process::geteuid().as_raw();
+        let others = |path: &Path| path.metadata().is_ok_and(|found| found.uid() != uid);
+        if others(folder) || others(&self.checkout.git_dir) {
+            for trusted in [folder, &self.checkout.folder] {
+                place.extend(["-c".into(), option("safe.directory=", trusted)]);
+            }
+        }
+        place
+    }
+
+    fn must(&self, what: &str, ended: Ended) -> Result<Vec<u8>> {
+        if !ended.end.is_good() {
+            bail!(
+                "cannot {what} of {}: {} ({})",
+                self.checkout.folder.display(),
+                said(&ended.errors),
+                ended.end
+            );
+        }
+        Ok(ended.output)
+    }
+}
+
+/// A superproject has a .gitmodules file; in a sparse checkout it need not be on disk.
+pub(crate) fn may_have_submodules(folder: &Path) -> Result<bool> {
+    let path = folder.join(".gitmodules");
+    if path
+        .try_exists()
+        .with_context(|| format!("cannot look at {}", path.display()))?
+    {
+        return Ok(true);
+    }
+    let Some(git_dir) = git_dir_of(folder)? else {
+        return Ok(false);
+    };
+    Ok(git_dir.join("info/sparse-checkout").exists())
+}
+
+/// Git's environment, from nothing: the allowed ones of the host's, what it always needs, the site's own last.
+fn environment(site: &Site, host: &Environment) -> Vec<(OsString, OsString)> {
+    let allowed = |name: &OsStr| {
+        ALLOWED.iter().any(|allowed| name == *allowed)
+            || ALLOWED_FAMILIES
+                .iter()
+                .any(|family| name.as_bytes().starts_with(family.as_bytes()))
+    };
+    let mut env: BTreeMap<OsString, OsString> = BTreeMap::new();
+    for (name, value) in host.of_the_host().filter(|(name, _)| allowed(name)) {
+        env.entry(name.to_owned())
+            .or_insert_with(|| value.to_owned());
+    }
+    env.insert("PATH".into(), site.programs.as_path().to_owned());
+    let user = User::running(host);
+    if let Some(home) = user.home {
+        env.insert("HOME".into(), home.into());
+    }
+    if let Some(name) = user.name {
+        env.insert("USER".into(), name.clone().into());
+        env.insert("LOGNAME".into(), name.into());
+    }
+    for (name, value) in GIVEN {
+        env.insert(name.into(), value.into());
+    }
+    for (name, value) in &site.env {
+        env.insert(name.into(), value.into());
+    }
+    env.into_iter().collect()
+}
+
+/// `owner/name` out of a remote's URL, in any of the forms git takes; none for a path on this machine.
+pub(crate) fn owner_and_name(url: &str) -> Option<String> {
+    let path = match url.split_once("://") {
+        Some(("file", _)) => return None,
+        Some((_, rest)) => rest.split_once('/')?.1,
+        // [user@]host:path, the colon before any slash.
+        None => {
+            let (host, path) = url.split_once(':')?;
+            if host.contains('/') || host.is_empty() {
+                return None;
+            }
+            path
+        }
+    };
+    let path = path.split('?').next()?.trim_matches('/');
+    let path = path
+        .strip_suffix(".git")
+        .unwrap_or(path)
+        .trim_end_matches('/');
+    let mut last = path.rsplit('/');
+    let (name, owner) = (last.next()?, last.next()?);
+    (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
+}
+
+fn is_id(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// What `git config -z --list` prints: key, newline, value, NUL; a key alone is true.
+fn key_values(listed: &[u8]) -> Vec<(String, String)> {
+    listed
+        .split(|&byte| byte == 0)
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| {
+            let entry = String::from_utf8_lossy(entry);
+            let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
+            (key.to_owned(), value.to_owned())
+        })
+        .collect()
+}
+
+fn line(output: &[u8]) -> String {
+    String::from_utf8_lossy(output)
+        .trim_end_matches('\n')
+        .to_owned()
+}
+
+/// What a failed look-up said, on one line, without credentials.
+fn said(errors: &[u8]) -> String {
+    redaction::escape_line(&redaction::redact(
+        String::from_utf8_lossy(errors).trim(),
+        [],
+    ))
+}
+
+fn option(name: &str, path: &Path) -> OsString {
+    let mut option = OsString::from(name);
+    option.push(path);
+    option
+}
+
+fn path_of(bytes: &[u8]) -> PathBuf {
+    OsString::from_vec(bytes.to_vec()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, expected: Option<&str>) {
+        assert_eq!(owner_and_name(url).as_deref(), expected, "{url}");
+    }
+
+    #[test]
+    fn owner_and_name_are_the_last_two_parts_of_a_url() {
+        for url in [
+            "https://github.com/o/n.git",
+            "https://github.com/o/n",
+            "https://github.com/o/n.git/",
+            "https://u:p@github.com:443/o/n.git?x=/y",
+            "http://[::1]:80/o/n",
+            "ssh://git@ssh.github.com:443/o/n.git",
+            "git+ssh://git@github.com/o/n",
+            "git@github.com:o/n.git",
+            "git@github.com:/o/n.git",
+            "gh-alias:o/n.git",
+            "https://git.example/group/o/n.git",
+        ] {
+            check(url, Some("o/n"));
+        }
+        check("https://github.com/o/.github.git", Some("o/.github"));
+        check("https://github.com/o/n.git.git", Some("o/n.git"));
+        for url in [
+            "/srv/git/o/n.git",
+            "../n.git",
+            "file:///srv/o/n.git",
+            "https://host/n.git",
+            "https://host",
+            "./a:b/c",
+            "",
+            ":o/n",
+        ] {
+            check(url, None);
+        }
+    }
+
+    #[test]
+    fn gits_configuration_is_read_as_it_prints_it() {
+        let config = Config(key_values(b"branch.a.b\"c.remote\norigin\0core.bare\0url.https://t@h/.insteadof\nx\0x.y\n1\0x.y\n2\nz\0"));
+        assert_eq!(config.last("branch.a.b\"c.remote"), Some("origin"));
+        assert_eq!(config.last("core.bare"), Some("true"));
+        assert_eq!(
+            (config.first("x.y"), config.last("x.y")),
+            (Some("1"), Some("2\nz"))
+        );
+        assert!(config.has_url_rewrites());
+        assert_eq!(config.credentials(), ["t"]);
+    }
+}

@@ -1,0 +1,392 @@
+//! What git left when it was cut short: put back, and nothing of a person's touched.
+//!
+//! Git replaces a file by removing it and writing the new one. So whatever is cut short, each file that was about to
+//! change is its old content, missing, a beginning of its new content, or its new content; anything else is a person's.
+//! And a file that was last touched before the run began is a person's, whatever it holds.
+
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+
+use crate::git::{Blob, Change, Config, Git, git_dir_of};
+use crate::process;
+
+/// The folder of our own files below a git directory, which is left alone here.
+const OURS: &str = "deploy-cgi";
+
+/// How file names begin that git gives to what it has not finished.
+const UNFINISHED: &[&[u8]] = &[
+    b"tmp_pack_",
+    b"tmp_idx_",
+    b"tmp_obj_",
+    b"tmp_rev_",
+    b".tmp-",
+];
+
+/// Puts a checkout back to what it was before a run that was cut short.
+pub(crate) struct Healer<'h> {
+    git: &'h Git<'h>,
+    config: &'h Config,
+    /// When the run began.
+    began: SystemTime,
+}
+
+/// What was put back.
+#[derive(Clone, Copy, Debug, Default)]
+struct PutBack {
+    files: usize,
+    submodules: usize,
+    locks: usize,
+}
+
+impl<'h> Healer<'h> {
+    pub(crate) fn new(git: &'h Git<'h>, config: &'h Config, began: SystemTime) -> Self {
+        Self { git, config, began }
+    }
+
+    /// Puts everything back. Returns a sentence about it, if there was anything. To be called under the turn, with no
+    /// git of ours alive; if it is cut short itself, it can be called again.
+    pub(crate) fn heal(&self) -> Result<Option<String>> {
+        let mut done = PutBack::default();
+        let checkout = self.git.checkout;
+        // A person's own git holds locks that are not ours to remove.
+        if !process::is_at_work("git", &checkout.folder) {
+            self.remove_unfinished(&checkout.git_dir, &mut done)?;
+            if let Ok(common) = std::fs::read(checkout.git_dir.join("commondir")) {
+                let common = checkout
+                    .git_dir
+                    .join(std::ffi::OsStr::from_bytes(common.trim_ascii_end()));
+                self.remove_unfinished(&common.join("refs"), &mut done)?;
+                self.remove_lock(&common.join("packed-refs.lock"), &mut done)?;
+                self.remove_lock(&common.join("config.lock"), &mut done)?;
+            }
+        }
+        self.heal_modules(&checkout.folder, &checkout.git_dir, &mut done)?;
+        if let Ok(followed) = self.git.followed(None, self.config)?
+            && let (Some(head), Some(target)) = self.git.heads(&followed.branch)?
+        {
+            self.put_back(&checkout.folder, &head, &target, &mut done)?;
+        }
+        for submodule in self.git.submodules()? {
+            if let crate::git::Found::At(head) = &submodule.found {
+                self.put_back(
+                    &checkout.folder.join(&submodule.path),
+                    head,
+                    &submodule.recorded,
+                    &mut done,
+                )?;
+            }
+        }
+        Ok(done.sentence())
+    }
+
+    /// Removes lock files and unfinished objects that the run left below a folder.
+    fn remove_unfinished(&self, folder: &Path, done: &mut PutBack) -> Result<()> {
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot list {}", folder.display()));
+            }
+        };
+        for entry in entries {
+            let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let kind = entry
+                .file_type()
+                .with_context(|| format!("cannot look at {}", path.display()))?;
+            if kind.is_dir() {
+                if name != OURS {
+                    self.remove_unfinished(&path, done)?;
+                }
+            } else if name.as_bytes().ends_with(b".lock")
+                || UNFINISHED
+                    .iter()
+                    .any(|start| name.as_bytes().starts_with(start))
+            {
+                self.remove_lock(&path, done)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_lock(&self, path: &Path, done: &mut PutBack) -> Result<()> {
+        if path
+            .symlink_metadata()
+            .is_ok_and(|file| self.is_of_the_run(&file))
+        {
+            std::fs::remove_file(path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+            done.locks += 1;
+        }
+        Ok(())
+    }
+
+    /// Submodules whose clone or first checkout was cut short: git itself never gets over the first, and takes the
+    /// second for done.
+    fn heal_modules(&self, folder: &Path, git_dir: &Path, done: &mut PutBack) -> Result<()> {
+        if !folder.join(".gitmodules").exists() {
+            return Ok(());
+        }
+        for (name, (path, _)) in self.git.gitmodules(folder, None)? {
+            let (module, place) = (git_dir.join("modules").join(&name), folder.join(&path));
+            if path.as_os_str().is_empty() {
+                continue;
+            }
+            if !module.exists() {
+                // The other half of a removal that was cut short.
+                if dangling(&place) {
+                    remove(&place.join(".git"))?;
+                }
+                continue;
+            }
+            let (has_commit, has_branches) = self.git.look_into(&module)?;
+            if !has_commit && !has_branches {
+                // This half first: as long as the other is there, it is found again.
+                remove(&place.join(".git"))?;
+                std::fs::remove_dir_all(&module)
+                    .with_context(|| format!("cannot remove {}", module.display()))?;
+                done.submodules += 1;
+            } else if has_commit && !module.join("index").exists() && place.join(".git").exists() {
+                // Git clones into empty folders only: what else is there now, the run has written.
+                let cloned_by_the_run = module
+                    .join("HEAD")
+                    .metadata()
+                    .is_ok_and(|head| self.is_of_the_run(&head));
+                if cloned_by_the_run || is_empty_but_git(&place)? {
+                    let filled = self.git.fill(&module, &place, self.config)?;
+                    done.submodules += usize::from(filled.end.is_good());
+                }
+            }
+            if place.join(".git").exists() {
+                self.heal_modules(&place, &module, done)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts back the files of a work tree that was on its way from one commit to another.
+    fn put_back(&self, folder: &Path, old: &str, target: &str, done: &mut PutBack) -> Result<()> {
+        if old == target
+            || !self.git.has_commit(folder, target)?
+            || self.git.index_is(folder, target)?
+        {
+            // Where the index has arrived, the files have too: only HEAD is missing, which the next pull moves.
+            return Ok(());
+        }
+        let changes = self.git.changes(folder, old, target)?;
+        let (mut lost, mut halves) = (Vec::new(), Vec::new());
+        for change in &changes {
+            let path = folder.join(&change.path);
+            match path.symlink_metadata() {
+                Ok(file) if file.is_dir() => lost.push(change),
+                Ok(file) if self.is_of_the_run(&file) => halves.push((change, file)),
+                Err(_) if self.was_removed_by_the_run(folder, &path) => lost.push(change),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let mut debris: Vec<&Change> = Vec::new();
+        let by_git: Vec<_> = halves
+            .iter()
+            .filter(|(change, _)| !change.path.as_os_str().as_bytes().contains(&b'\n'))
+            .collect();
+        let files: Vec<_> = by_git.iter().filter(|(_, file)| file.is_file()).collect();
+        let paths: Vec<&Path> = files
+            .iter()
+            .map(|(change, _)| change.path.as_path())
+            .collect();
+        let ids = if paths.is_empty() {
+            Vec::new()
+        } else {
+            self.git.ids_of(folder, &paths)?
+        };
+        for ((change, file), id) in files.iter().zip(&ids) {
+            let is = |side: &Option<Blob>| {
+                side.as_ref()
+                    .is_some_and(|blob| blob.id == *id && !blob.is_link)
+            };
+            if is(&change.old) {
+                continue;
+            }
+            if is(&change.new) || self.is_beginning(folder, change, file)? {
+                debris.push(change);
+            }
+        }
+        for (change, file) in by_git.iter().filter(|(_, file)| file.is_symlink()) {
+            if self.is_link_of(folder, change, file)? {
+                debris.push(change);
+            }
+        }
+        for change in debris.iter().filter(|change| change.old.is_none()) {
+            let path = folder.join(&change.path);
+            remove(&path)?;
+            remove_empty_parents(folder, &path);
+            done.files += 1;
+        }
+        let back: Vec<&Path> = debris
+            .iter()
+            .copied()
+            .chain(lost)
+            .filter(|change| change.old.is_some() && !folder.join(&change.path).is_dir())
+            .map(|change| change.path.as_path())
+            .collect();
+        if !back.is_empty() {
+            self.git.write_out(folder, self.config, &back)?;
+            done.files += back.len();
+        }
+        Ok(())
+    }
+
+    /// Whether a file is a beginning of what was to be written there.
+    fn is_beginning(&self, folder: &Path, change: &Change, file: &Metadata) -> Result<bool> {
+        let Some(new) = change.new.as_ref().filter(|blob| !blob.is_link) else {
+            return Ok(false);
+        };
+        if file.len() == 0 {
+            return Ok(true);
+        }
+        let path = folder.join(&change.path);
+        let there = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        begins_with(self.git.written_form(folder, &new.id, &change.path)?, there)
+            .with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    fn is_link_of(&self, folder: &Path, change: &Change, _: &Metadata) -> Result<bool> {
+        let Some(new) = change.new.as_ref().filter(|blob| blob.is_link) else {
+            return Ok(false);
+        };
+        let path = folder.join(&change.path);
+        let target =
+            std::fs::read_link(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut wanted = Vec::new();
+        self.git
+            .written_form(folder, &new.id, &change.path)?
+            .read_to_end(&mut wanted)?;
+        Ok(target.as_os_str().as_bytes() == wanted)
+    }
+
+    fn is_of_the_run(&self, file: &Metadata) -> bool {
+        let seconds = u64::try_from(file.ctime()).unwrap_or(0);
+        let nanoseconds = u32::try_from(file.ctime_nsec()).unwrap_or(0);
+        SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds) >= self.began
+    }
+
+    /// A file is missing: the folder it was in tells when something there was last removed.
+    fn was_removed_by_the_run(&self, top: &Path, path: &Path) -> bool {
+        let nearest = path
+            .ancestors()
+            .skip(1)
+            .take_while(|folder| folder.starts_with(top))
+            .find_map(|folder| folder.metadata().ok());
+        nearest.is_some_and(|folder| self.is_of_the_run(&folder))
+    }
+}
+
+impl PutBack {
+    fn sentence(self) -> Option<String> {
+        let parts: Vec<String> = [
+            (self.files, "file", "files"),
+            (
+                self.submodules,
+                "unfinished submodule",
+                "unfinished submodules",
+            ),
+            (
+                self.locks,
+                "lock or temporary file",
+                "lock or temporary files",
+            ),
+        ]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
+        .collect();
+        (!parts.is_empty()).then(|| {
+            format!(
+                "what git had left half-done was put right: {}",
+                parts.join(", ")
+            )
+        })
+    }
+}
+
+/// Whether a work tree's `.git` file points to nothing.
+fn dangling(place: &Path) -> bool {
+    let dot_git = place.join(".git");
+    dot_git.is_file()
+        && git_dir_of(place).is_ok_and(|target| target.is_none_or(|target| !target.exists()))
+}
+
+fn is_empty_but_git(place: &Path) -> Result<bool> {
+    let entries =
+        std::fs::read_dir(place).with_context(|| format!("cannot list {}", place.display()))?;
+    Ok(entries.flatten().all(|entry| entry.file_name() == ".git"))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Git makes folders for the files it writes; the ones that are empty again go with them.
+fn remove_empty_parents(top: &Path, path: &Path) {
+    let parents: Vec<PathBuf> = path
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| *folder != top)
+        .map(Path::to_owned)
+        .collect();
+    for parent in parents {
+        if std::fs::remove_dir(parent).is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether `whole` begins with all of `start`.
+fn begins_with(mut whole: impl Read, mut start: impl Read) -> std::io::Result<bool> {
+    let (mut a, mut b) = ([0; 16 << 10], [0; 16 << 10]);
+    loop {
+        let read = start.read(&mut a)?;
+        if read == 0 {
+            return Ok(true);
+        }
+        match whole.read_exact(&mut b[..read]) {
+            Ok(()) if a[..read] == b[..read] => {}
+            Ok(()) => return Ok(false),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_told_from_anything_else() {
+        #[track_caller]
+        fn check(whole: &str, start: &str, expected: bool) {
+            assert_eq!(
+                begins_with(whole.as_bytes(), start.as_bytes()).unwrap(),
+                expected
+            );
+        }
+        check("abc", "", true);
+        check("abc", "ab", true);
+        check("abc", "abc", true);
+        check("abc", "abcd", false);
+        check("abc", "b", false);
+        check("", "a", false);
+    }
+}

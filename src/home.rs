@@ -1,0 +1,114 @@
+//! Who we run as: user id, name, home folder.
+//!
+//! Servers leave HOME unset, or as it was for whoever started them. The C library's look-up is never used: in a static
+//! program it loads shared objects and crashes.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cgi::Environment;
+use crate::process::{Programs, Run};
+
+/// How long a directory service may take to name a user.
+const GETENT_LIMIT: Duration = Duration::from_secs(2);
+
+/// The user this process runs as.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) name: Option<String>,
+    pub(crate) home: Option<PathBuf>,
+}
+
+impl User {
+    /// The effective user: by /etc/passwd; else by HOME, where that folder is the user's own; else by what `getent`
+    /// (LDAP, NIS, systemd) says.
+    pub(crate) fn running(env: &Environment) -> Self {
+        let uid = rustix::process::geteuid().as_raw();
+        if let Some(user) = std::fs::read("/etc/passwd")
+            .ok()
+            .and_then(|passwd| entry(&passwd, uid))
+        {
+            return user;
+        }
+        let home = env.first("HOME").map(PathBuf::from).filter(|home| {
+            home.is_absolute()
+                && std::fs::metadata(home).is_ok_and(|home| home.is_dir() && home.uid() == uid)
+        });
+        if home.is_some() {
+            return Self {
+                uid,
+                name: None,
+                home,
+            };
+        }
+        getent(env, uid).unwrap_or(Self {
+            uid,
+            name: None,
+            home: None,
+        })
+    }
+
+    /// The name, or the number where there is none.
+    pub(crate) fn shown(&self) -> String {
+        self.name
+            .clone()
+            .unwrap_or_else(|| format!("uid {}", self.uid))
+    }
+}
+
+/// The name of the user `uid`, or the number where /etc/passwd has none.
+pub(crate) fn name_of(uid: u32) -> String {
+    std::fs::read("/etc/passwd")
+        .ok()
+        .and_then(|passwd| entry(&passwd, uid)?.name)
+        .unwrap_or_else(|| format!("uid {uid}"))
+}
+
+fn getent(env: &Environment, uid: u32) -> Option<User> {
+    let programs = Programs::in_path(env.first("PATH"));
+    let getent = programs.find("getent")?;
+    let asked = Run::new(&getent, GETENT_LIMIT)
+        .arg("passwd")
+        .arg(uid.to_string())
+        .output_apart()
+        .ok()?;
+    entry(&asked.output, uid)
+}
+
+/// The line of `uid` in a passwd file (passwd(5)).
+fn entry(passwd: &[u8], uid: u32) -> Option<User> {
+    passwd.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b':');
+        let name = fields.next()?;
+        if std::str::from_utf8(fields.nth(1)?).ok()?.parse() != Ok(uid) {
+            return None;
+        }
+        let home = Path::new(OsStr::from_bytes(fields.nth(2)?));
+        Some(User {
+            uid,
+            name: Some(String::from_utf8_lossy(name).into_owned()),
+            home: home.is_absolute().then(|| home.to_owned()),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_by_number() {
+        let passwd = b"root:x:0:0:root:/root:/bin/bash\n# comment\nbroken\nme:x:1000:1000:Me,,,:/home/me:/bin/sh\nno:x:7:7:::\n";
+        let me = entry(passwd, 1000).unwrap();
+        assert_eq!(
+            (me.name.as_deref(), me.home.as_deref()),
+            (Some("me"), Some(Path::new("/home/me")))
+        );
+        assert!(entry(passwd, 1001).is_none());
+        assert_eq!(entry(passwd, 7).unwrap().home, None);
+    }
+}

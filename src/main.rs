@@ -1,0 +1,91 @@
+//! deploy-cgi: a CGI program that deploys a git checkout when GitHub delivers a push.
+//!
+//! The map of the house. Lower rooms do not know the higher ones.
+//!
+//! | room | what lives there |
+//! | --- | --- |
+//! | [`cgi`] | the request's environment, head and body; the response; RFC 3875 |
+//! | [`signature`] | secrets and the signatures made with them |
+//! | [`process`] | the only place that starts a process |
+//! | [`home`] | who we run as |
+//! | [`redaction`] | what text from outside looks like when it is shown |
+//! | [`outcome`] | how a deploy can end, and its report |
+//! | [`site`] | the deploy.cgi file |
+//! | [`delivery`] | a webhook delivery, and the proof that GitHub sent it |
+//! | [`git`] | the git commands we use, and what git is told |
+//! | [`diagnosis`] | what git and ssh said, and what it means |
+//! | [`state`] | the folder `<git dir>/deploy-cgi` |
+//! | [`queue`] | tickets, and whose turn it is |
+//! | [`history`] | what happened and when |
+//! | [`heal`] | putting right what git left half-done |
+//! | [`doctor`] | every thing a deploy needs, examined |
+//! | [`deploy`] | one turn: heal, pull, submodules, `on_update`, record |
+//! | [`worker`] | the deploy outside the request |
+//! | [`answer`] | one request from beginning to end |
+//! | [`cmd`] | the verbs for a person |
+//!
+//! A delivery starts two processes of this program. The front is what the web server started: it proves the signature,
+//! leaves a ticket in the queue, starts a worker and waits for it as long as GitHub waits for us. The worker deploys,
+//! in a session of its own, and outlives the front when it has to.
+
+mod answer;
+mod cgi;
+mod cmd;
+mod delivery;
+mod deploy;
+mod diagnosis;
+mod doctor;
+mod git;
+mod heal;
+mod history;
+mod home;
+mod outcome;
+mod process;
+mod queue;
+mod redaction;
+mod signature;
+mod site;
+mod state;
+mod worker;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::cgi::Environment;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let env = Environment::of_this_process();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if env.is_a_request() {
+        respond(&env, &args, started)
+    } else {
+        cmd::run(&env, &args)
+    }
+}
+
+/// A web server called: whatever happens, there is one answer, and no argument is a command.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that writes a response"
+)]
+fn respond(env: &Environment, args: &[OsString], started: Instant) -> ExitCode {
+    std::panic::set_hook(Box::new(|fault| {
+        // The server sees to it that nobody waits for an answer that cannot be written.
+        drop(std::io::stdout().write_all(answer::LAST_RESORT.as_bytes()));
+        drop(writeln!(std::io::stderr(), "deploy-cgi: fault: {fault}"));
+    }));
+    let answered = answer::answer(env, args.get(1).map(OsString::as_os_str), started);
+    if let Some(log) = answered.log {
+        drop(writeln!(
+            std::io::stderr(),
+            "deploy-cgi: {}",
+            redaction::escape_line(&log)
+        ));
+    }
+    // A client that has left is no failure of ours.
+    drop(answered.response.write(std::io::stdout()));
+    ExitCode::SUCCESS
+}

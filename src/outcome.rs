@@ -1,0 +1,287 @@
+//! How a deploy can end, and its report in words.
+//!
+//! Must not know how a deploy is done, nor where its report is read: in GitHub's Recent Deliveries, a terminal, a mail.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How many characters of a commit id are shown.
+const SHORT_ID: usize = 7;
+
+/// How a deploy ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verdict {
+    /// Something new is live, and `on_update` ended well.
+    Deployed,
+    /// Nothing differed from the last deploy.
+    Unchanged,
+    /// It is not live, or not all of it.
+    Failed,
+}
+
+impl Verdict {
+    /// The first word of a report.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Deployed => "deployed",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A deploy that ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) branch: Option<String>,
+    /// Where the last good deploy left HEAD, and where it is now.
+    pub(crate) old: Option<String>,
+    pub(crate) new: Option<String>,
+    /// The newest of the commits between, and how many there are.
+    pub(crate) commits: Vec<(String, String)>,
+    pub(crate) commit_count: u64,
+    /// Submodules that moved: path, old and new commit.
+    pub(crate) submodules: Vec<(String, Option<String>, Option<String>)>,
+    pub(crate) steps: Vec<Step>,
+    /// What a person should know, although it is no failure.
+    pub(crate) remarks: Vec<String>,
+    pub(crate) failure: Option<Failure>,
+    /// Whether anything differs from the last good deploy.
+    pub(crate) news: News,
+}
+
+/// Whether there was anything to deploy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    Some,
+    None,
+}
+
+/// One step of a deploy.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) took: Duration,
+    /// Said behind the time, such as "failed".
+    pub(crate) remark: Option<String>,
+}
+
+/// Why a deploy failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    /// The step it failed at, such as "pull".
+    pub(crate) step: &'static str,
+    /// What is wrong, in a sentence.
+    pub(crate) cause: String,
+    /// What to do about it.
+    pub(crate) advice: Option<String>,
+    /// The tail of what the command printed, without credentials and control characters.
+    pub(crate) said: String,
+}
+
+impl Outcome {
+    pub(crate) fn verdict(&self) -> Verdict {
+        match (&self.failure, self.news) {
+            (Some(_), News::Some | News::None) => Verdict::Failed,
+            (None, News::Some) => Verdict::Deployed,
+            (None, News::None) => Verdict::Unchanged,
+        }
+    }
+
+    /// The report. Its first word is the verdict.
+    pub(crate) fn report(&self) -> String {
+        let mut report = self.headline();
+        if let Some(failure) = &self.failure {
+            if let Some(advice) = &failure.advice {
+                report.push_str("\n\nWhat to do: ");
+                report.push_str(advice);
+            }
+            let said = failure.said.trim();
+            if !said.is_empty() {
+                let _ = write!(
+                    report,
+                    "\n\n{} said:",
+                    if failure.step == "on_update" {
+                        "it"
+                    } else {
+                        "git"
+                    }
+                );
+                for line in said.lines() {
+                    let _ = write!(report, "\n  {line}");
+                }
+            }
+        }
+        report.push('\n');
+        if !self.commits.is_empty() {
+            report.push('\n');
+            for (id, subject) in &self.commits {
+                let _ = writeln!(report, "  {id} {subject}");
+            }
+            let more = self.commit_count.saturating_sub(self.commits.len() as u64);
+            if more > 0 {
+                let _ = writeln!(report, "  and {more} more");
+            }
+        }
+        if !self.submodules.is_empty() {
+            report.push_str("\nsubmodules:\n");
+            for (path, old, new) in &self.submodules {
+                let _ = writeln!(report, "  {path} {}", moved(old.as_deref(), new.as_deref()));
+            }
+        }
+        for remark in &self.remarks {
+            let _ = write!(report, "\nnote: {remark}\n");
+        }
+        if !self.steps.is_empty() {
+            report.push('\n');
+            let width = self
+                .steps
+                .iter()
+                .map(|step| step.name.len())
+                .max()
+                .unwrap_or(0);
+            for step in &self.steps {
+                let remark = step
+                    .remark
+                    .as_ref()
+                    .map_or_else(String::new, |remark| format!("  {remark}"));
+                let _ = writeln!(
+                    report,
+                    "{:width$}  {:.2} s{remark}",
+                    step.name,
+                    step.took.as_secs_f64()
+                );
+            }
+        }
+        report
+    }
+
+    fn headline(&self) -> String {
+        let branch = self.branch.as_deref().unwrap_or("the checkout");
+        match (&self.failure, self.news) {
+            (Some(failure), News::Some | News::None) => {
+                format!("failed at {}: {}", failure.step, failure.cause)
+            }
+            (None, News::None) => {
+                format!(
+                    "unchanged {branch} is at {}, as deployed before",
+                    self.new.as_deref().map_or("no commit", short)
+                )
+            }
+            (None, News::Some) if self.old == self.new => {
+                format!(
+                    "deployed {branch} at {}",
+                    self.new.as_deref().map_or("no commit", short)
+                )
+            }
+            (None, News::Some) => {
+                let count = match self.commit_count {
+                    0 => String::new(),
+                    1 => ", 1 commit".to_owned(),
+                    n => format!(", {n} commits"),
+                };
+                format!(
+                    "deployed {branch} {}{count}",
+                    moved(self.old.as_deref(), self.new.as_deref())
+                )
+            }
+        }
+    }
+}
+
+/// The first digits of a commit id.
+pub(crate) fn short(id: &str) -> &str {
+    id.get(..SHORT_ID).unwrap_or(id)
+}
+
+fn moved(old: Option<&str>, new: Option<&str>) -> String {
+    match (old, new) {
+        (Some(old), Some(new)) => format!("{}..{}", short(old), short(new)),
+        (None, Some(new)) => format!("new at {}", short(new)),
+        (Some(_), None) => "removed".to_owned(),
+        (None, None) => "not there".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome() -> Outcome {
+        Outcome {
+            branch: Some("main".into()),
+            old: Some("1111111aaaa".into()),
+            new: Some("2222222bbbb".into()),
+            commits: vec![("2222222".into(), "Write about spring".into())],
+            commit_count: 12,
+            submodules: vec![("posts".into(), None, Some("3333333cccc".into()))],
+            steps: vec![
+                Step {
+                    name: "pull",
+                    took: Duration::from_millis(312),
+                    remark: None,
+                },
+                Step {
+                    name: "on_update",
+                    took: Duration::from_millis(50),
+                    remark: None,
+                },
+            ],
+            remarks: vec!["a remark".into()],
+            failure: None,
+            news: News::Some,
+        }
+    }
+
+    #[test]
+    fn a_report_says_what_came_and_how_long_it_took() {
+        assert_eq!(
+            outcome().report(),
+            "deployed main 1111111..2222222, 12 commits\n\n  2222222 Write about spring\n  and 11 more\n\n\
+             submodules:\n  posts new at 3333333\n\nnote: a remark\n\npull       0.31 s\non_update  0.05 s\n"
+        );
+    }
+
+    #[test]
+    fn a_failure_says_what_is_wrong_and_what_to_do() {
+        let failure = Failure {
+            step: "pull",
+            cause: "the branch was rewritten".into(),
+            advice: Some("git reset".into()),
+            said: "fatal: no\nhint: x\n".into(),
+        };
+        let failed = Outcome {
+            failure: Some(failure),
+            commits: vec![],
+            submodules: vec![],
+            remarks: vec![],
+            ..outcome()
+        };
+        assert_eq!(failed.verdict(), Verdict::Failed);
+        assert_eq!(
+            failed.report(),
+            "failed at pull: the branch was rewritten\n\nWhat to do: git reset\n\ngit said:\n  fatal: no\n  hint: x\n\n\
+             pull       0.31 s\non_update  0.05 s\n"
+        );
+    }
+
+    #[test]
+    fn nothing_new_is_said_in_one_line() {
+        let same = Outcome {
+            news: News::None,
+            commits: vec![],
+            submodules: vec![],
+            remarks: vec![],
+            steps: vec![],
+            ..outcome()
+        };
+        assert_eq!(same.verdict(), Verdict::Unchanged);
+        assert_eq!(
+            same.report(),
+            "unchanged main is at 2222222, as deployed before\n"
+        );
+    }
+}

@@ -1,0 +1,657 @@
+//! The only place that starts a process: with a clean environment, a deadline, a process group of its own, and output
+//! that is bounded and never a pipe (git dies half-way when the reader of its pipe does).
+//!
+//! Must not know git.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::{Errno, FdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+
+/// Where programs are looked for after the host's own PATH: lighttpd passes none at all, and cPanel keeps its git out of
+/// the usual folders.
+pub(crate) const USUAL_FOLDERS: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/cpanel/3rdparty/bin:/usr/local/cpanel/3rdparty/lib/path-bin:/opt/local/bin";
+
+/// The last bytes of a command's output that are kept: what a person reads in a report.
+const TAIL: u64 = 16 << 10;
+
+/// Past this many bytes a command's output is cut back to its tail while it still runs, so that it fills no memory.
+const OUTPUT_LIMIT: u64 = 4 << 20;
+
+/// The most of an output that is read as data, such as a list of submodules.
+const DATA_LIMIT: u64 = 64 << 20;
+
+/// How long a process group has to end by itself after SIGTERM. Git needs it to remove its lock files.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// How often a running command is looked at, for the size of its output and the wish to stop it.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The same where the kernel cannot tell us of an end (no pidfd before Linux 5.3; the one of `CloudLinux` 8 has 4.18).
+const SHORT_LOOK: Duration = Duration::from_millis(2);
+
+/// The folders where programs are looked for, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs(OsString);
+
+impl Programs {
+    /// Exactly these folders.
+    pub(crate) fn exactly(path: impl Into<OsString>) -> Self {
+        Self(path.into())
+    }
+
+    /// The host's PATH, then the usual folders.
+    pub(crate) fn in_path(path: Option<&OsStr>) -> Self {
+        let mut all = path.unwrap_or_default().to_owned();
+        if !all.is_empty() {
+            all.push(":");
+        }
+        all.push(USUAL_FOLDERS);
+        Self(all)
+    }
+
+    /// As the value of PATH.
+    pub(crate) fn as_path(&self) -> &OsStr {
+        &self.0
+    }
+
+    /// The absolute path of a program, if one of the folders has it. Relative folders are passed by: what they name
+    /// depends on where the server started us.
+    pub(crate) fn find(&self, name: &str) -> Option<PathBuf> {
+        std::env::split_paths(&self.0)
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(name))
+            .find(|path| {
+                path.metadata()
+                    .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+            })
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With this exit code.
+    Exit(i32),
+    /// By this signal, sent by somebody else.
+    Signal(i32),
+    /// By us, at its limit.
+    Limit(Duration),
+    /// By us, because it was no longer wanted.
+    Stopped,
+}
+
+impl End {
+    pub(crate) fn is_good(self) -> bool {
+        self == Self::Exit(0)
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exit(code) => write!(f, "exit code {code}"),
+            Self::Signal(9) => {
+                f.write_str("killed by signal 9 (a memory or process limit of the host?)")
+            }
+            Self::Signal(signal) => write!(f, "killed by signal {signal}"),
+            Self::Limit(limit) => {
+                write!(
+                    f,
+                    "ended after its limit of {}",
+                    humantime::format_duration(*limit)
+                )
+            }
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+/// What a command left.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) end: End,
+    /// Standard output; with both outputs together, the tail of both.
+    pub(crate) output: Vec<u8>,
+    /// The tail of standard error, where it was kept apart.
+    pub(crate) errors: Vec<u8>,
+    pub(crate) took: Duration,
+}
+
+/// A command about to be run.
+pub(crate) struct Run<'a> {
+    program: &'a Path,
+    args: Vec<OsString>,
+    folder: Option<&'a Path>,
+    env: Vec<(OsString, OsString)>,
+    limit: Duration,
+    input: &'a [u8],
+    inherited: Option<&'a File>,
+    log: Option<&'a Path>,
+    unwanted: Option<&'a dyn Fn() -> bool>,
+}
+
+impl<'a> Run<'a> {
+    /// `program` by its absolute path, with an empty environment, ended at `limit`.
+    pub(crate) fn new(program: &'a Path, limit: Duration) -> Self {
+        Self {
+            program,
+            args: Vec::new(),
+            folder: None,
+            env: Vec::new(),
+            limit,
+            input: &[],
+            inherited: None,
+            log: None,
+            unwanted: None,
+        }
+    }
+
+    pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    pub(crate) fn args<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// The folder it starts in.
+    pub(crate) fn folder(mut self, folder: &'a Path) -> Self {
+        self.folder = Some(folder);
+        self
+    }
+
+    /// Its whole environment.
+    pub(crate) fn env(mut self, env: Vec<(OsString, OsString)>) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// What it reads on standard input; without it there is nothing to read.
+    pub(crate) fn input(mut self, input: &'a [u8]) -> Self {
+        self.input = input;
+        self
+    }
+
+    /// An open file that it and its children inherit, such as a lock that shall be held while any of them lives.
+    pub(crate) fn inherits(mut self, file: Option<&'a File>) -> Self {
+        self.inherited = file;
+        self
+    }
+
+    /// A file that its output goes to, made empty first. A background child that goes on writing then does so where a
+    /// person can find and bound it, and not into memory.
+    pub(crate) fn log(mut self, path: &'a Path) -> Self {
+        self.log = Some(path);
+        self
+    }
+
+    /// Asked now and then: whether the command is no longer wanted and shall be ended.
+    pub(crate) fn unless(mut self, unwanted: &'a dyn Fn() -> bool) -> Self {
+        self.unwanted = Some(unwanted);
+        self
+    }
+
+    /// Runs it with both outputs in one, as a terminal would show them; keeps their tail.
+    pub(crate) fn output_together(self) -> Result<Ended> {
+        let both = self.log.map_or_else(memory, log)?;
+        let (end, took) = self.run(both.try_clone()?, both.try_clone()?, &[&both])?;
+        Ok(Ended {
+            end,
+            output: tail(&both, TAIL)?,
+            errors: Vec::new(),
+            took,
+        })
+    }
+
+    /// Runs it for what it prints: standard output whole, and the tail of standard error.
+    pub(crate) fn output_apart(self) -> Result<Ended> {
+        let (output, errors) = (memory()?, memory()?);
+        let (end, took) = self.run(output.try_clone()?, errors.try_clone()?, &[&errors])?;
+        Ok(Ended {
+            end,
+            output: tail(&output, DATA_LIMIT)?,
+            errors: tail(&errors, TAIL)?,
+            took,
+        })
+    }
+
+    /// Runs it for a file with all that it prints on standard output, however much that is.
+    pub(crate) fn output_in_file(self) -> Result<(End, File)> {
+        let (mut output, errors) = (memory()?, memory()?);
+        let (end, _) = self.run(output.try_clone()?, errors.try_clone()?, &[&errors])?;
+        output
+            .rewind()
+            .context("cannot read the output of a command")?;
+        Ok((end, output))
+    }
+
+    fn run(&self, output: File, errors: File, bounded: &[&File]) -> Result<(End, Duration)> {
+        let started = Instant::now();
+        let what = || format!("cannot start {}", self.program.display());
+        let stdin = if self.input.is_empty() {
+            Stdio::null()
+        } else {
+            let mut input = memory()?;
+            input
+                .write_all(self.input)
+                .and_then(|()| input.rewind())
+                .context("cannot keep the input of a command")?;
+            input.into()
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that starts a process"
+        )]
+        let mut command = Command::new(self.program);
+        command
+            .args(&self.args)
+            .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+            .stdin(stdin)
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0);
+        if let Some(folder) = self.folder {
+            command.current_dir(folder);
+        }
+        // One thread: nothing else can start a process between these two.
+        self.keep_over_exec(FdFlags::empty())?;
+        let child = command.spawn();
+        self.keep_over_exec(FdFlags::CLOEXEC)?;
+        let mut child = child.with_context(what)?;
+        let group = Pid::from_child(&child);
+        let mut end = None;
+        let status = self.watch(group, started, bounded, &mut end)?;
+        if status.is_none() {
+            terminate(group, || child.try_wait().map(|status| status.is_some()));
+        }
+        let status = child
+            .wait()
+            .with_context(|| format!("cannot wait for {}", self.program.display()))?;
+        Ok((end.unwrap_or_else(|| how(status)), started.elapsed()))
+    }
+
+    /// Waits until the command has ended (`Some`), or is to be ended (`None`, and `end` says why).
+    fn watch(
+        &self,
+        child: Pid,
+        started: Instant,
+        bounded: &[&File],
+        end: &mut Option<End>,
+    ) -> Result<Option<()>> {
+        let sign = rustix::process::pidfd_open(child, PidfdFlags::empty()).ok();
+        // The sign of the end is looked at without taking it, so that the group's number stays ours until it is ended.
+        let ended = || match rustix::process::waitid(
+            WaitId::Pid(child),
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT,
+        ) {
+            Ok(status) => Ok(status.is_some()),
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(error),
+        };
+        loop {
+            if ended().context("cannot wait for a command")? {
+                return Ok(Some(()));
+            }
+            let left = self.limit.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                *end = Some(End::Limit(self.limit));
+                return Ok(None);
+            }
+            if self.unwanted.is_some_and(|unwanted| unwanted()) {
+                *end = Some(End::Stopped);
+                return Ok(None);
+            }
+            for file in bounded {
+                cut_to_tail(file)?;
+            }
+            match &sign {
+                Some(sign) => {
+                    let pause =
+                        Timespec::try_from(left.min(LOOK)).context("cannot wait that long")?;
+                    match poll(&mut [PollFd::new(sign, PollFlags::IN)], Some(&pause)) {
+                        Ok(_) | Err(Errno::INTR) => {}
+                        Err(error) => return Err(error).context("cannot wait for a command"),
+                    }
+                }
+                None => std::thread::sleep(left.min(SHORT_LOOK)),
+            }
+        }
+    }
+
+    fn keep_over_exec(&self, flags: FdFlags) -> Result<()> {
+        self.inherited.map_or(Ok(()), |file| {
+            rustix::io::fcntl_setfd(file, flags).context("cannot pass an open file on to a command")
+        })
+    }
+}
+
+/// A program started once and never waited for: the rest of our own work, in another process.
+pub(crate) struct Detached<'a> {
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(&'a OsStr, &'a OsStr)>,
+    /// What it holds as standard input: the lock that is handed over.
+    pub(crate) stdin: File,
+    /// What it holds as standard output: when its last copy is closed, the other end knows.
+    pub(crate) stdout: std::io::PipeWriter,
+}
+
+impl Detached<'_> {
+    /// Starts our own executable anew. It shares no descriptor with us but the two it is given.
+    pub(crate) fn start(self) -> Result<()> {
+        // Not by its name: the file may just have been replaced by a newer one.
+        let ourselves = Path::new("/proc/self/exe");
+        let ourselves = if ourselves.exists() {
+            ourselves.to_owned()
+        } else {
+            std::env::current_exe().context("cannot find our own executable")?
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that starts a process"
+        )]
+        let mut command = Command::new(ourselves);
+        command
+            .arg0("deploy-cgi")
+            .args(self.args)
+            .env_clear()
+            .envs(self.env);
+        command
+            .stdin(self.stdin)
+            .stdout(self.stdout)
+            .stderr(Stdio::null());
+        command.spawn().context("cannot start the worker")?;
+        Ok(())
+    }
+}
+
+/// Ends a process group: SIGTERM, time to clean up, SIGKILL. `reap` takes the leader's end, if it is our child.
+pub(crate) fn terminate(group: Pid, mut reap: impl FnMut() -> std::io::Result<bool>) {
+    let gone = |error: rustix::io::Result<()>| error == Err(Errno::SRCH);
+    if gone(rustix::process::kill_process_group(group, Signal::TERM)) {
+        return;
+    }
+    let end = Instant::now() + GRACE;
+    let mut pause = Duration::from_millis(1);
+    while Instant::now() < end {
+        // As long as the group has a member, its number is given to nobody else.
+        let reaped = reap().unwrap_or(true);
+        if reaped && gone(rustix::process::test_kill_process_group(group)) {
+            return;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+    // Gone in the meantime, or no longer ours to end: either way there is nothing more to do.
+    match rustix::process::kill_process_group(group, Signal::KILL) {
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// The process groups in `session` that hold `file` open: what a dead worker started and left. Found in /proc; where
+/// there is none, nothing is found.
+pub(crate) fn groups_that_hold(file: &File, session: i32) -> Result<Vec<Pid>> {
+    let sought = file.metadata().context("cannot look at a lock file")?;
+    let holds = |process: &Path| {
+        // Processes of other users cannot be looked into, and are not ours to end.
+        std::fs::read_dir(process.join("fd")).is_ok_and(|open| {
+            open.flatten().any(|fd| {
+                fd.path()
+                    .metadata()
+                    .is_ok_and(|f| (f.dev(), f.ino()) == (sought.dev(), sought.ino()))
+            })
+        })
+    };
+    let ours = rustix::process::getpgrp();
+    let mut groups = Vec::new();
+    for process in processes() {
+        // pid (name) state ppid pgrp session …: the name may hold anything, so what counts is behind the last bracket.
+        let Ok(stat) = std::fs::read_to_string(process.join("stat")) else {
+            continue;
+        };
+        let mut fields = stat
+            .rsplit_once(") ")
+            .map_or("", |(_, rest)| rest)
+            .split(' ')
+            .skip(2)
+            .map(str::parse);
+        let (Some(Ok(group)), Some(Ok(of))) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        if of == session && holds(&process) {
+            groups.extend(Pid::from_raw(group).filter(|group| *group != ours));
+        }
+    }
+    groups.sort_unstable_by_key(|group| group.as_raw_nonzero());
+    groups.dedup();
+    Ok(groups)
+}
+
+/// Whether a process called `name` is at work below a folder, as far as we may see.
+pub(crate) fn is_at_work(name: &str, folder: &Path) -> bool {
+    processes().any(|process| {
+        std::fs::read_to_string(process.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+            && std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
+    })
+}
+
+fn processes() -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter(|entry| {
+            entry
+                .file_name()
+                .as_encoded_bytes()
+                .iter()
+                .all(u8::is_ascii_digit)
+        })
+        .map(|entry| entry.path())
+}
+
+fn how(status: ExitStatus) -> End {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => End::Exit(code),
+        (None, signal) => End::Signal(signal.unwrap_or(0)),
+    }
+}
+
+/// A file without a name, for output: in memory, so that a full disk does not silence the command that reports it.
+#[cfg(target_os = "linux")]
+fn memory() -> Result<File> {
+    let file = rustix::fs::memfd_create("output", rustix::fs::MemfdFlags::CLOEXEC)
+        .context("cannot keep the output of a command")?;
+    // Both outputs append, and still do after the file was cut.
+    rustix::fs::fcntl_setfl(&file, OFlags::APPEND)
+        .context("cannot keep the output of a command")?;
+    Ok(file.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn memory() -> Result<File> {
+    use std::os::unix::ffi::OsStringExt;
+    let mut name = *b"/tmp/deploy-cgi-0000000000000000";
+    let mut random = File::open("/dev/urandom").context("cannot keep the output of a command")?;
+    let mut bytes = [0; 8];
+    random
+        .read_exact(&mut bytes)
+        .context("cannot keep the output of a command")?;
+    name[16..].copy_from_slice(hex::encode(bytes).as_bytes());
+    let path = PathBuf::from(OsString::from_vec(name.to_vec()));
+    let file = File::options()
+        .read(true)
+        .append(true)
+        .create_new(true)
+        .open(&path)
+        .context("cannot keep the output of a command")?;
+    std::fs::remove_file(&path).context("cannot keep the output of a command")?;
+    Ok(file)
+}
+
+fn log(path: &Path) -> Result<File> {
+    let file = File::options()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path);
+    let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+    file.set_len(0)
+        .with_context(|| format!("cannot empty {}", path.display()))?;
+    Ok(file)
+}
+
+fn cut_to_tail(mut file: &File) -> Result<()> {
+    let size = file
+        .metadata()
+        .context("cannot look at the output of a command")?
+        .len();
+    if size > OUTPUT_LIMIT {
+        let kept = tail(file, TAIL)?;
+        file.set_len(0)
+            .and_then(|()| file.write_all(&kept))
+            .context("cannot cut the output of a command")?;
+    }
+    Ok(())
+}
+
+/// The last `most` bytes.
+fn tail(mut file: &File, most: u64) -> Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let size = file
+        .metadata()
+        .context("cannot look at the output of a command")?
+        .len();
+    file.seek(SeekFrom::Start(size.saturating_sub(most)))
+        .and_then(|_| file.take(most).read_to_end(&mut kept))
+        .context("cannot read the output of a command")?;
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str, limit: Duration) -> Ended {
+        Run::new(Path::new("/bin/sh"), limit)
+            .args(["-c", script])
+            .env(vec![("PATH".into(), "/usr/bin:/bin".into())])
+            .output_together()
+            .unwrap()
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn both_outputs_come_in_the_order_they_were_written() {
+        let ended = sh("echo out; echo err >&2; echo out again; exit 3", LONG);
+        assert_eq!(
+            (ended.end, &*ended.output),
+            (End::Exit(3), &b"out\nerr\nout again\n"[..])
+        );
+    }
+
+    #[test]
+    fn the_environment_is_what_was_given() {
+        let env = Run::new(Path::new("/usr/bin/env"), LONG)
+            .env(vec![("A".into(), "b".into())])
+            .output_apart()
+            .unwrap();
+        assert_eq!(env.output, b"A=b\n");
+    }
+
+    #[test]
+    fn a_signal_is_told_from_an_exit_code() {
+        assert_eq!(sh("kill -9 $$", LONG).end, End::Signal(9));
+    }
+
+    #[test]
+    fn at_its_limit_the_whole_group_is_ended_even_when_it_ignores_sigterm() {
+        let ended = sh(
+            "trap '' TERM; sleep 1000 & echo $!; wait",
+            Duration::from_millis(200),
+        );
+        assert_eq!(ended.end, End::Limit(Duration::from_millis(200)));
+        let child: i32 = String::from_utf8(ended.output)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let child = Pid::from_raw(child).unwrap();
+        // Its end has been ordered; whoever inherited it takes note in its own time.
+        let deadline = Instant::now() + LONG;
+        while rustix::process::test_kill_process(child).is_ok() {
+            assert!(Instant::now() < deadline, "the child is still there");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_background_child_that_keeps_the_output_open_does_not_hold_us() {
+        let ended = sh("setsid sleep 30 & echo $!", LONG);
+        assert_eq!(ended.end, End::Exit(0));
+        let child: i32 = String::from_utf8(ended.output)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        rustix::process::kill_process(Pid::from_raw(child).unwrap(), Signal::KILL).unwrap();
+    }
+
+    #[test]
+    fn of_much_output_the_tail_is_kept() {
+        let ended = sh(
+            "head -c 20000000 /dev/zero | tr '\\0' x; sleep 0.3; echo end",
+            LONG,
+        );
+        assert!(ended.output.ends_with(b"xend\n"));
+        assert_eq!(ended.output.len() as u64, TAIL);
+    }
+
+    #[test]
+    fn input_arrives_whole() {
+        let text = vec![b'y'; 300_000];
+        let ended = Run::new(Path::new("/usr/bin/wc"), LONG)
+            .arg("-c")
+            .input(&text)
+            .output_apart()
+            .unwrap();
+        assert_eq!(ended.output, b"300000\n");
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_is_stopped() {
+        let run = Run::new(Path::new("/bin/sleep"), LONG)
+            .arg("1000")
+            .unless(&|| true);
+        assert_eq!(run.output_apart().unwrap().end, End::Stopped);
+    }
+
+    #[test]
+    fn a_program_is_found_in_order_and_only_by_absolute_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sh");
+        std::fs::write(&path, "").unwrap();
+        let programs = Programs::exactly(format!(".:{}:/bin", folder.path().display()));
+        assert_eq!(
+            programs.find("sh"),
+            Some(PathBuf::from("/bin/sh")),
+            "not executable yet"
+        );
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        assert_eq!(programs.find("sh"), Some(path));
+        assert_eq!(programs.find("no such program"), None);
+    }
+}

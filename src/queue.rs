@@ -1,0 +1,281 @@
+//! What waits, and who may deploy now: `Ticket`, `Queue`, `InLine`, `Turn`. The only locks.
+//!
+//! A ticket is a file; it means "a deploy is owed", also when it can't be read. The locks are the kernel's (flock): they
+//! vanish with the process that holds them, however it dies.
+//!
+//! Why no ticket is stranded and no deploy doubled:
+//!
+//! - An arrival leaves its ticket first, then tries `waiting`.
+//! - Got it: it starts a worker that holds `waiting`. The worker takes `turn`, lets go of `waiting`, and only then lists
+//!   the queue. Whatever was left before is on that list.
+//! - Not got: somebody holds `waiting`, who has therefore not listed yet, and will list this ticket. So nothing has to be
+//!   started, and of any burst one runs and one waits.
+//! - A holder of `waiting` or `turn` that dies frees its lock. Its tickets are still there, and the next delivery finds
+//!   them unattended.
+//! - The last act of a worker is to look once more, after it has let go of `turn`: a ticket that was left while
+//!   somebody who then died held `waiting` is found there.
+
+use std::fs::{File, TryLockError};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::state::{StateFolder, UNFINISHED};
+
+/// The folder of tickets.
+const QUEUE: &str = "queue";
+
+/// The lock of the next in line.
+const WAITING: &str = "waiting";
+
+/// The lock of the one that deploys.
+const TURN: &str = "turn";
+
+/// More tickets than this are not taken: nobody has served them for a long time.
+const MOST_TICKETS: usize = 1000;
+
+/// An unfinished ticket older than this was left by a death.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// A deploy is owed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    /// The name of its file. Its own: delivery ids repeat.
+    pub(crate) name: String,
+    /// What it says, where it could be read.
+    pub(crate) push: Option<Promise>,
+}
+
+/// What was promised to the sender of a push.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Promise {
+    pub(crate) delivery: String,
+    #[serde(rename = "ref")]
+    pub(crate) git_ref: String,
+    /// The commit that was pushed, where the delivery names one.
+    pub(crate) after: Option<String>,
+    /// When it came, in seconds since 1970.
+    pub(crate) received: u64,
+}
+
+/// Why a ticket was not left.
+#[derive(Debug)]
+pub(crate) enum NotLeft {
+    Full,
+    Error(anyhow::Error),
+}
+
+/// The tickets of a checkout.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue<'s>(&'s StateFolder);
+
+impl<'s> Queue<'s> {
+    pub(crate) fn of(state: &'s StateFolder) -> Self {
+        Self(state)
+    }
+
+    /// Leaves a ticket. Once this returns, the work survives our death, and a power failure. Returns its name.
+    pub(crate) fn leave(&self, promise: &Promise) -> Result<String, NotLeft> {
+        self.0.make_folder(QUEUE).map_err(NotLeft::Error)?;
+        if self.names().map_err(NotLeft::Error)?.len() >= MOST_TICKETS {
+            return Err(NotLeft::Full);
+        }
+        let name = new_name().map_err(NotLeft::Error)?;
+        let text = serde_json::to_vec(promise).map_err(|error| NotLeft::Error(error.into()))?;
+        self.0
+            .write(&format!("{QUEUE}/{name}"), &text)
+            .map_err(NotLeft::Error)?;
+        Ok(name)
+    }
+
+    /// Whether any ticket is there.
+    pub(crate) fn is_empty(&self) -> Result<bool> {
+        Ok(self.names()?.is_empty())
+    }
+
+    /// All tickets, oldest first.
+    pub(crate) fn list(&self) -> Result<Vec<Ticket>> {
+        let tickets = self.names()?.into_iter().map(|name| {
+            let text = self.0.read(&format!("{QUEUE}/{name}")).ok().flatten();
+            let push = text.and_then(|text| serde_json::from_slice(&text).ok());
+            Ticket { name, push }
+        });
+        Ok(tickets.collect())
+    }
+
+    /// Becomes the next in line, unless somebody is. Only for those who then serve, or start somebody who does: whoever
+    /// merely looked would make an arrival believe that it is attended.
+    pub(crate) fn try_line(&self) -> Result<Option<InLine>> {
+        let waiting = self.0.lock_file(WAITING)?;
+        match waiting.try_lock() {
+            Ok(()) => Ok(Some(InLine(waiting))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(error).context("cannot lock the line (does this file system have flock?)")
+            }
+        }
+    }
+
+    /// Whether somebody deploys at this moment. Harmless to ask: whoever takes the turn waits for it.
+    pub(crate) fn is_somebodys_turn(&self) -> Result<bool> {
+        match self.0.lock_file(TURN)?.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => {
+                Err(error).context("cannot look at the lock of the turn")
+            }
+        }
+    }
+
+    /// The names of all tickets, oldest first.
+    fn names(&self) -> Result<Vec<String>> {
+        let folder = self.0.path(QUEUE);
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot list {}", folder.display()));
+            }
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+            // Our own names are ASCII; what else somebody put there is no ticket.
+            if let Ok(name) = entry.file_name().into_string()
+                && !name.starts_with('.')
+            {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+/// The place of the next in line.
+#[derive(Debug)]
+pub(crate) struct InLine(File);
+
+impl InLine {
+    /// The lock as an open file, to be handed to a worker as its standard input: it stays held without a gap.
+    pub(crate) fn hand_over(self) -> File {
+        self.0
+    }
+
+    /// Takes the lock from the front that started us, off standard input. Should that be something else, the line is
+    /// joined anew; `None` when somebody else is in it, who will then serve.
+    pub(crate) fn inherited(queue: &Queue<'_>) -> Result<Option<Self>> {
+        let stdin = std::io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .context("cannot take over the place in line")?;
+        let stdin = File::from(stdin);
+        let path = queue.0.path(WAITING);
+        let same = {
+            use std::os::unix::fs::MetadataExt;
+            let (ours, theirs) = (stdin.metadata(), path.metadata());
+            matches!((ours, theirs), (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
+        };
+        // A lock on the same open file is ours already; taking it again changes nothing.
+        if same && stdin.try_lock().is_ok() {
+            Ok(Some(Self(stdin)))
+        } else {
+            queue.try_line()
+        }
+    }
+
+    /// Waits until nobody deploys, then lets the next one into the line.
+    pub(crate) fn take_turn<'s>(self, queue: &Queue<'s>) -> Result<Turn<'s>> {
+        let lock = queue.0.lock_file(TURN)?;
+        lock.lock().context("cannot wait for the turn")?;
+        // Before the queue is listed: whoever comes from now on may stand in line for the next turn.
+        self.0.unlock().context("cannot leave the line")?;
+        Ok(Turn {
+            state: queue.0,
+            lock,
+        })
+    }
+}
+
+/// The right to deploy, until it is dropped or we die.
+#[derive(Debug)]
+pub(crate) struct Turn<'s> {
+    pub(crate) state: &'s StateFolder,
+    lock: File,
+}
+
+impl Turn<'_> {
+    /// The tickets that this turn serves.
+    pub(crate) fn tickets(&self) -> Result<Vec<Ticket>> {
+        self.sweep();
+        Queue(self.state).list()
+    }
+
+    /// Removes a ticket whose deploy has been recorded.
+    pub(crate) fn served(&self, ticket: &str) -> Result<()> {
+        self.state.remove(&format!("{QUEUE}/{ticket}"))
+    }
+
+    /// Lets the next one deploy.
+    pub(crate) fn end(self) -> Result<()> {
+        self.lock.unlock().context("cannot end the turn")
+    }
+
+    /// Removes what writers left who died. Nothing depends on it.
+    fn sweep(&self) {
+        let Ok(entries) = std::fs::read_dir(self.state.path(QUEUE)) else {
+            return;
+        };
+        let old = |path: &PathBuf| {
+            let modified = path.metadata().and_then(|file| file.modified()).ok();
+            modified
+                .and_then(|modified| modified.elapsed().ok())
+                .is_some_and(|age| age > ABANDONED)
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let unfinished = path
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()));
+            if unfinished && old(&path) {
+                match std::fs::remove_file(&path) {
+                    Ok(()) | Err(_) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// A name that sorts by time and that nobody else uses.
+fn new_name() -> Result<String> {
+    let nanoseconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos());
+    let mut random = [0; 4];
+    fill_with_random(&mut random)?;
+    Ok(format!(
+        "{nanoseconds:020}-{}-{}",
+        std::process::id(),
+        hex::encode(random)
+    ))
+}
+
+/// Random bytes from the kernel.
+pub(crate) fn fill_with_random(bytes: &mut [u8]) -> Result<()> {
+    let flags = rustix::rand::GetRandomFlags::empty();
+    if rustix::rand::getrandom(&mut *bytes, flags) == Ok(bytes.len()) {
+        return Ok(());
+    }
+    // Linux before 3.17 has no such call.
+    let mut device = File::open("/dev/urandom").context("cannot get random bytes")?;
+    std::io::Read::read_exact(&mut device, bytes).context("cannot get random bytes")
+}

@@ -1,0 +1,242 @@
+//! What text from outside looks like when it is shown, stored or sent: credentials masked, control characters escaped.
+//!
+//! Git prints credentials in many places (`Submodule … registered`, `clone of … failed`, `could not read Password`), so
+//! nothing that came from a command is shown without passing here.
+
+/// What stands where a credential was.
+const MASK: &str = "***";
+
+/// Prefixes of the tokens GitHub gives out (GitHub's documentation, "GitHub's token formats"), and GitLab's.
+const TOKEN_PREFIXES: &[&str] = &[
+    "github_pat_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "ghv1_",
+    "glpat-",
+    "gldt-",
+    "glrt-",
+];
+
+/// Query parameters and header words that carry a credential, in lower case.
+const CREDENTIAL_NAMES: &[&str] = &[
+    "access_token=",
+    "auth_token=",
+    "private_token=",
+    "client_secret=",
+    "password=",
+    "passwd=",
+    "token=",
+];
+
+/// Masks credentials: user info in URLs, tokens by their form, and every one of `known` literally.
+pub(crate) fn redact<'k>(text: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let mut text = text.to_owned();
+    for secret in known {
+        // A secret of one or two characters would mask half of every word; it hides nothing either.
+        if secret.len() > 2 && text.contains(secret) {
+            text = text.replace(secret, MASK);
+        }
+    }
+    mask_tokens(&mask_named(&mask_user_info(&text)))
+}
+
+/// The credentials in a URL as git keeps it: user name and password of `scheme://user:password@host`, so that they can
+/// be masked wherever else they turn up. An ssh login name, as in `ssh://git@host`, is none.
+pub(crate) fn credentials_in(url: &str) -> Vec<String> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Vec::new();
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let Some((user_info, _)) = authority.rsplit_once('@') else {
+        return Vec::new();
+    };
+    match user_info.split_once(':') {
+        Some((_, password)) => vec![password.to_owned()],
+        None if scheme.starts_with("http") => vec![user_info.to_owned()],
+        None => Vec::new(),
+    }
+    .into_iter()
+    .filter(|credential| !credential.is_empty())
+    .collect()
+}
+
+/// Escapes control characters, and the ones that turn the direction of text, so that a commit subject cannot play with
+/// the screen it is shown on. Line ends and tabs stay.
+pub(crate) fn escape(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}' => {
+                shown.extend(c.escape_unicode());
+            }
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// `escape` for what has to stay on one line.
+pub(crate) fn escape_line(text: &str) -> String {
+    escape(text).replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// `scheme://anything@` becomes `scheme://***@`, up to the last `@` before a blank or a quote: a password may hold an
+/// unescaped `@` or `/`, which git then reads as part of host or path and prints.
+fn mask_user_info(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        masked.push_str(before);
+        let end = after
+            .find(|c: char| c.is_whitespace() || c.is_control() || "'\"<>`".contains(c))
+            .unwrap_or(after.len());
+        rest = match after[..end].rfind('@') {
+            Some(user_info) => {
+                masked.push_str(MASK);
+                &after[user_info..]
+            }
+            None => after,
+        };
+    }
+    masked.push_str(rest);
+    masked
+}
+
+/// `access_token=…` and its like, and what follows `Authorization:`.
+fn mask_named(text: &str) -> String {
+    // ASCII only, so that offsets in both stay the same.
+    let lower = text.to_ascii_lowercase();
+    let mut masked = String::with_capacity(text.len());
+    let mut from = 0;
+    while from < text.len() {
+        let next = CREDENTIAL_NAMES
+            .iter()
+            .filter_map(|name| lower[from..].find(name).map(|at| from + at + name.len()))
+            .chain(
+                lower[from..]
+                    .find("authorization:")
+                    .map(|at| from + at + "authorization:".len()),
+            )
+            .min();
+        let Some(value) = next else { break };
+        masked.push_str(&text[from..value]);
+        let of_header = lower[..value].ends_with("authorization:");
+        let end = text[value..]
+            .find(|c: char| {
+                if of_header {
+                    c == '\n' || c == '\'' || c == '"'
+                } else {
+                    c.is_whitespace() || "&'\"#;".contains(c)
+                }
+            })
+            .map_or(text.len(), |end| value + end);
+        if end > value {
+            masked.push_str(MASK);
+        }
+        from = end;
+    }
+    masked.push_str(&text[from..]);
+    masked
+}
+
+/// A token by its form, wherever it stands.
+fn mask_tokens(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        let found = TOKEN_PREFIXES
+            .iter()
+            .filter_map(|prefix| rest.find(prefix).map(|at| (at, *prefix)))
+            .min();
+        let Some((at, prefix)) = found else { break };
+        let tail = &rest[at + prefix.len()..];
+        let length = tail
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
+            .unwrap_or(tail.len());
+        // Words such as a branch called `ghp_test` stay readable: a token is long.
+        masked.push_str(&rest[..at]);
+        masked.push_str(prefix);
+        masked.push_str(if length >= 16 { MASK } else { &tail[..length] });
+        rest = &tail[length..];
+    }
+    masked.push_str(rest);
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(redact(text, ["s3cret", "ab"]), expected);
+    }
+
+    #[test]
+    fn credentials_are_masked_wherever_git_prints_them() {
+        check(
+            "Submodule 's' (https://me:tok@host/o/n.git) registered",
+            "Submodule 's' (https://***@host/o/n.git) registered",
+        );
+        check(
+            "clone of 'http://tok@host/n' into",
+            "clone of 'http://***@host/n' into",
+        );
+        check(
+            "'http://u:to/k@en@host/n/': Could not",
+            "'http://***@host/n/': Could not",
+        );
+        check(
+            "https://u:p%40ss@h/ and ssh://git@h/",
+            "https://***@h/ and ssh://***@h/",
+        );
+        check("git@github.com:o/n.git", "git@github.com:o/n.git");
+        check(
+            "https://h/n?access_token=abc&x=1",
+            "https://h/n?access_token=***&x=1",
+        );
+        check("Authorization: Basic dTpw\nnext", "Authorization:***\nnext");
+        check("key s3cret ab", "key *** ab");
+        check(
+            "token ghp_abcdefghijklmnopqrst0123456789ABCDEF!",
+            "token ghp_***!",
+        );
+        check("github_pat_11ABCDEFG0abcdefghijkl_x", "github_pat_***");
+        check("branch ghp_test", "branch ghp_test");
+        check("ünïcödé https://ü:ä@ö/", "ünïcödé https://***@ö/");
+        check("", "");
+    }
+
+    #[test]
+    fn a_urls_credentials_are_known() {
+        #[track_caller]
+        fn check(url: &str, expected: &[&str]) {
+            assert_eq!(credentials_in(url), expected);
+        }
+        check("https://me:tok@host/o/n.git", &["tok"]);
+        check("https://tok@host/o/n.git", &["tok"]);
+        check("ssh://git@host/o/n.git", &[]);
+        check("git@host:o/n.git", &[]);
+        check("https://host/o/n@2.git", &[]);
+        check("https://:@host/", &[]);
+    }
+
+    #[test]
+    fn control_characters_are_shown_not_obeyed() {
+        assert_eq!(
+            escape("a\x1b[31mb\r\u{202e}c\n\td\u{85}é🚀"),
+            "a\\u{1b}[31mb\\r\\u{202e}c\n\td\\u{85}é🚀"
+        );
+        assert_eq!(escape_line("a\nb\tc"), "a\\nb\\tc");
+    }
+}

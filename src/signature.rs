@@ -1,0 +1,288 @@
+//! The webhook's secrets, and the signatures GitHub makes with them: `X-Hub-Signature-256` and `X-Hub-Signature`
+//! (GitHub's documentation, "Validating webhook deliveries").
+//!
+//! Must not know where a secret is kept or what was signed.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sha2::Sha256;
+use subtle::{Choice, ConstantTimeEq};
+
+/// The most secrets that are accepted at a time. Rotation needs two; each one costs a digest of every body.
+const MOST_SECRETS: usize = 8;
+
+/// A shared secret. Never empty, never shown, compared in constant time only.
+pub(crate) struct Secret(Box<[u8]>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Secret {
+    /// The bytes, for hiding them in what is shown.
+    pub(crate) fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The values of the two headers for `body`.
+    pub(crate) fn sign(&self, body: &[u8]) -> SignedHeaders {
+        let mut sha256 = keyed::<Hmac<Sha256>>(self);
+        let mut sha1 = keyed::<Hmac<Sha1>>(self);
+        sha256.update(body);
+        sha1.update(body);
+        SignedHeaders {
+            sha256: format!("sha256={}", hex::encode(sha256.finalize().into_bytes())),
+            sha1: format!("sha1={}", hex::encode(sha1.finalize().into_bytes())),
+        }
+    }
+}
+
+/// The values of `X-Hub-Signature-256` and `X-Hub-Signature` for one body.
+#[derive(Debug)]
+pub(crate) struct SignedHeaders {
+    pub(crate) sha256: String,
+    pub(crate) sha1: String,
+}
+
+/// The secrets of a site, at least one: while a secret is being changed, the old and the new one both hold.
+#[derive(Debug)]
+pub(crate) struct Secrets(Vec<Secret>);
+
+/// Why a file holds no usable secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoSecrets {
+    Empty,
+    TooMany,
+}
+
+impl Secrets {
+    /// Reads a secret file: each line that is not empty is a secret. Its end (LF or CRLF) and a byte order mark before
+    /// the first are no part of it; blanks are.
+    pub(crate) fn parse(file: &[u8]) -> Result<Self, NoSecrets> {
+        let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+        let secrets: Vec<_> = file
+            .split(|&byte| byte == b'\n')
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+            .filter(|line| !line.is_empty())
+            .map(|line| Secret(line.into()))
+            .collect();
+        match secrets.len() {
+            0 => Err(NoSecrets::Empty),
+            n if n > MOST_SECRETS => Err(NoSecrets::TooMany),
+            _ => Ok(Self(secrets)),
+        }
+    }
+
+    /// All of them, the first being the one to sign with.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Secret> {
+        self.0.iter()
+    }
+}
+
+/// A signature as a header carries it: well-formed, not yet known to be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signature {
+    Sha256([u8; 32]),
+    Sha1([u8; 20]),
+}
+
+impl Signature {
+    /// Reads the value of `X-Hub-Signature-256`: `sha256=` and 64 lower-case hex digits, nothing else.
+    pub(crate) fn parse_sha256(header: &[u8]) -> Option<Self> {
+        digest(header.strip_prefix(b"sha256=")?).map(Self::Sha256)
+    }
+
+    /// Reads the value of `X-Hub-Signature`: `sha1=` and 40 lower-case hex digits, nothing else.
+    pub(crate) fn parse_sha1(header: &[u8]) -> Option<Self> {
+        digest(header.strip_prefix(b"sha1=")?).map(Self::Sha1)
+    }
+}
+
+fn digest<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let mut digest = [0; N];
+    if text.iter().any(u8::is_ascii_uppercase) {
+        return None;
+    }
+    hex::decode_to_slice(text, &mut digest).ok()?;
+    Some(digest)
+}
+
+/// Proves a signature over a body that comes in pieces.
+pub(crate) struct Verifier(Macs);
+
+enum Macs {
+    Sha256([u8; 32], Vec<Hmac<Sha256>>),
+    Sha1([u8; 20], Vec<Hmac<Sha1>>),
+}
+
+impl Verifier {
+    /// A verifier of `signature` by any of `secrets`.
+    pub(crate) fn new(secrets: &Secrets, signature: Signature) -> Self {
+        Self(match signature {
+            Signature::Sha256(claimed) => {
+                Macs::Sha256(claimed, secrets.iter().map(keyed).collect())
+            }
+            Signature::Sha1(claimed) => Macs::Sha1(claimed, secrets.iter().map(keyed).collect()),
+        })
+    }
+
+    /// Takes the next piece of the raw body.
+    pub(crate) fn update(&mut self, piece: &[u8]) {
+        match &mut self.0 {
+            Macs::Sha256(_, macs) => macs.iter_mut().for_each(|mac| mac.update(piece)),
+            Macs::Sha1(_, macs) => macs.iter_mut().for_each(|mac| mac.update(piece)),
+        }
+    }
+
+    /// Whether one of the secrets made the signature. The same work is done whichever byte differs and whichever
+    /// secret is right.
+    pub(crate) fn holds(self) -> bool {
+        match self.0 {
+            Macs::Sha256(claimed, macs) => any_equal(&claimed, macs),
+            Macs::Sha1(claimed, macs) => any_equal(&claimed, macs),
+        }
+    }
+}
+
+fn any_equal<M: Mac>(claimed: &[u8], macs: Vec<M>) -> bool {
+    let mut equal = Choice::from(0);
+    for mac in macs {
+        equal |= mac.finalize().into_bytes().ct_eq(claimed);
+    }
+    equal.into()
+}
+
+fn keyed<M: Mac + KeyInit>(secret: &Secret) -> M {
+    match M::new_from_slice(&secret.0) {
+        Ok(mac) => mac,
+        // HMAC hashes a key that is longer than a block and pads a shorter one (RFC 2104 section 2).
+        Err(_) => unreachable!("HMAC takes a key of any length"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verify(secrets: &str, header: Option<Signature>, body: &[u8]) -> bool {
+        header.is_some_and(|signature| {
+            let mut verifier =
+                Verifier::new(&Secrets::parse(secrets.as_bytes()).unwrap(), signature);
+            body.chunks(3).for_each(|piece| verifier.update(piece));
+            verifier.holds()
+        })
+    }
+
+    /// GitHub's documentation, "Validating webhook deliveries", "Testing the webhook payload validation".
+    #[test]
+    fn githubs_published_example_verifies() {
+        let header = b"sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        assert!(verify(
+            "It's a Secret to Everybody\n",
+            Signature::parse_sha256(header),
+            b"Hello, World!"
+        ));
+        assert!(!verify(
+            "It's a Secret to Everybody\n",
+            Signature::parse_sha256(header),
+            b"Hello, World?"
+        ));
+        assert!(!verify(
+            "It's a secret to everybody\n",
+            Signature::parse_sha256(header),
+            b"Hello, World!"
+        ));
+    }
+
+    /// RFC 2202 section 3, test case 2, and RFC 4231 section 4.3.
+    #[test]
+    fn the_rfcs_examples_are_signed_as_they_say() {
+        let secrets = Secrets::parse(b"Jefe").unwrap();
+        let signed = secrets
+            .iter()
+            .next()
+            .unwrap()
+            .sign(b"what do ya want for nothing?");
+        assert_eq!(signed.sha1, "sha1=effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+        assert_eq!(
+            signed.sha256,
+            "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert!(verify(
+            "Jefe",
+            Signature::parse_sha1(signed.sha1.as_bytes()),
+            b"what do ya want for nothing?"
+        ));
+    }
+
+    #[test]
+    fn only_the_exact_form_is_a_signature() {
+        let hex = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        for wrong in [
+            String::new(),
+            "sha256=".into(),
+            hex.into(),
+            format!("sha256={}", hex.to_uppercase()),
+            format!("SHA256={hex}"),
+            format!("sha256={hex}0"),
+            format!("sha256={}", &hex[1..]),
+            format!("sha256= {}", &hex[1..]),
+            format!("sha256={hex}, sha256={hex}"),
+            format!("sha1={hex}"),
+            format!("sha256={}", &hex[..40]),
+        ] {
+            assert_eq!(Signature::parse_sha256(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_line_of_a_secret_file_is_a_secret() {
+        #[track_caller]
+        fn check(file: &[u8], expected: Result<&[&[u8]], NoSecrets>) {
+            let secrets =
+                Secrets::parse(file).map(|s| s.iter().map(|s| s.0.to_vec()).collect::<Vec<_>>());
+            assert_eq!(
+                secrets,
+                expected.map(|e| e.iter().map(|e| e.to_vec()).collect())
+            );
+        }
+        check(b"one", Ok(&[b"one"]));
+        check(b"one\n", Ok(&[b"one"]));
+        check(b"\xef\xbb\xbfone\r\n\r\n two \r\n", Ok(&[b"one", b" two "]));
+        check(b"p\xe4ss\n", Ok(&[b"p\xe4ss"]));
+        check(b"", Err(NoSecrets::Empty));
+        check(b"\xef\xbb\xbf\r\n\n", Err(NoSecrets::Empty));
+        check(b"1\n2\n3\n4\n5\n6\n7\n8\n9\n", Err(NoSecrets::TooMany));
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        assert_eq!(
+            format!("{:?}", Secrets::parse(b"hunter2").unwrap()),
+            "Secrets([Secret(…)])"
+        );
+    }
+
+    #[test]
+    fn during_a_rotation_either_secret_holds() {
+        let new = Secrets::parse(b"new").unwrap();
+        let signed = new.iter().next().unwrap().sign(b"body");
+        assert!(verify(
+            "old\nnew\n",
+            Signature::parse_sha256(signed.sha256.as_bytes()),
+            b"body"
+        ));
+        assert!(verify(
+            "new\nold\n",
+            Signature::parse_sha1(signed.sha1.as_bytes()),
+            b"body"
+        ));
+        assert!(!verify(
+            "old\n",
+            Signature::parse_sha1(signed.sha1.as_bytes()),
+            b"body"
+        ));
+    }
+}

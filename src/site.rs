@@ -1,0 +1,660 @@
+//! A site: the deploy.cgi file, parsed into a type that is right by construction. Every key, default and complaint.
+//!
+//! Must not know git, and reads nothing but the site file and the secret file.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::cgi::{Environment, Variable};
+use crate::home::User;
+use crate::process::Programs;
+use crate::signature::{NoSecrets, Secrets};
+
+/// How long a delivery waits for its result, unless `wait` says otherwise: GitHub hangs up after 10 s.
+const WAIT: Duration = Duration::from_secs(8);
+
+/// The longest `wait`: GitHub Enterprise Server hangs up after 30 s.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The limit of each step, unless `timeout` says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The longest `timeout`.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// GitHub's cap on a payload, in bytes (GitHub's documentation, "Webhook events and payloads").
+pub(crate) const MAX_BODY: u64 = 25 << 20;
+
+/// The largest `max_body`: more than this is never taken from standard input, in bytes.
+const LARGEST_BODY: u64 = 64 << 20;
+
+/// The largest site file and the largest secret file, in bytes.
+const LARGEST_FILE: u64 = 64 << 10;
+
+/// The umask of a deploy, unless `umask` says otherwise.
+const UMASK: u32 = 0o022;
+
+/// The keys a site file may have, in the order of deploy.cgi.example.
+const KEYS: &[&str] = &[
+    "repo",
+    "secret_file",
+    "branch",
+    "repository",
+    "submodules",
+    "on_update",
+    "on_failure",
+    "wait",
+    "timeout",
+    "max_body",
+    "path",
+    "env",
+    "umask",
+];
+
+/// Variables that would point git at another repository than `repo` (`git rev-parse --local-env-vars`).
+const NOT_IN_ENV: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+/// Who runs which checkout how: one site file.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// The site file itself, absolute.
+    pub(crate) file: PathBuf,
+    pub(crate) repo: PathBuf,
+    pub(crate) secret_file: PathBuf,
+    /// The local branch to deploy; without it the one that is checked out.
+    pub(crate) branch: Option<String>,
+    /// `owner/name`; without it what the remote's URL says.
+    pub(crate) repository: Option<String>,
+    pub(crate) submodules: Submodules,
+    pub(crate) on_update: Option<String>,
+    pub(crate) on_failure: Option<String>,
+    pub(crate) wait: Duration,
+    pub(crate) timeout: Duration,
+    /// In bytes.
+    pub(crate) max_body: u64,
+    pub(crate) programs: Programs,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) umask: u32,
+}
+
+/// What is done about submodules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Submodules {
+    /// They are brought to the commits that the checkout records.
+    Recorded,
+    /// They are left alone.
+    Skip,
+}
+
+/// The site file this process was started for, if there is one: the file the kernel started, when it begins with `#!`;
+/// else `DEPLOY_CGI_SITE`; else the first argument, but only where the server itself named the same file as the script,
+/// it is not our own executable, and the query cannot have become arguments (RFC 3875 section 4.4).
+pub(crate) fn of_a_request(env: &Environment, first_argument: Option<&OsStr>) -> Option<PathBuf> {
+    if let Some(script) = started_script() {
+        return Some(script);
+    }
+    match env.variable("DEPLOY_CGI_SITE") {
+        Variable::Once(site) => return Some(OsStr::from_bytes(site).into()),
+        Variable::Several => return None,
+        Variable::Absent => {}
+    }
+    let query = env.variable("QUERY_STRING").once()?;
+    if !query.is_empty() && !query.contains(&b'=') {
+        return None;
+    }
+    let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
+    let argument = Path::new(first_argument?);
+    let named = identity(argument)?;
+    let script = identity(Path::new(OsStr::from_bytes(
+        env.variable("SCRIPT_FILENAME").once()?,
+    )))?;
+    let ourselves = std::env::current_exe()
+        .ok()
+        .and_then(|path| identity(&path))?;
+    (named == script && named != ourselves).then(|| argument.to_owned())
+}
+
+/// The file the kernel started, when it is a script that names us as its interpreter (execve(2), `AT_EXECFN`).
+#[cfg(target_os = "linux")]
+pub(crate) fn started_script() -> Option<PathBuf> {
+    let path = Path::new(OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()));
+    let mut start = [0; 2];
+    std::fs::File::open(path)
+        .ok()?
+        .read_exact(&mut start)
+        .ok()?;
+    (start == *b"#!").then(|| path.to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn started_script() -> Option<PathBuf> {
+    None
+}
+
+impl Site {
+    /// Reads a site file. `~/` in it is the home of the user that `env` and the system name.
+    pub(crate) fn read(file: &Path, env: &Environment) -> Result<Self> {
+        let file =
+            std::path::absolute(file).with_context(|| format!("cannot find {}", file.display()))?;
+        let text = read_small(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let Ok(text) = std::str::from_utf8(&text) else {
+            bail!("{}: not UTF-8 text; save the file as UTF-8", file.display());
+        };
+        Self::parse(file, text, env)
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one key after the other")]
+    fn parse(file: PathBuf, text: &str, env: &Environment) -> Result<Self> {
+        let unmarked = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let table = match DeTable::parse(unmarked) {
+            Ok(table) => table.into_inner(),
+            // The parser's own display shows the line, and with it perhaps a secret.
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                bail!(
+                    "{}: not valid TOML: {}",
+                    place(&file, unmarked, at),
+                    error.message()
+                );
+            }
+        };
+        let keys = Keys {
+            file: &file,
+            text: unmarked,
+            table: &table,
+            env,
+        };
+        keys.are_all_known()?;
+        let on_update = keys.command("on_update")?;
+        let on_failure = keys.command("on_failure")?;
+        let path = keys.optional(
+            "path",
+            "folders like those of PATH, absolute, with colons between them",
+            |text| {
+                let all_absolute = !text.is_empty()
+                    && std::env::split_paths(text).all(|folder| folder.is_absolute());
+                all_absolute.then(|| OsString::from(text))
+            },
+        )?;
+        Ok(Self {
+            repo: keys.required("repo", "the absolute path of the checkout", |text| {
+                keys.path(text)
+            })?,
+            secret_file: keys.required(
+                "secret_file",
+                "the absolute path of the file with the secret",
+                |text| keys.path(text),
+            )?,
+            branch: keys.optional("branch", "the name of a branch, such as \"main\"", |text| {
+                let name = text.strip_prefix("refs/heads/").unwrap_or(text);
+                is_branch_name(name).then(|| name.to_owned())
+            })?,
+            repository: keys.optional("repository", "\"owner/name\"", |text| {
+                is_owner_and_name(text).then(|| text.to_owned())
+            })?,
+            submodules: keys
+                .optional(
+                    "submodules",
+                    "\"recorded\" or \"skip\"",
+                    |text| match text {
+                        "recorded" => Some(Submodules::Recorded),
+                        "skip" => Some(Submodules::Skip),
+                        _ => None,
+                    },
+                )?
+                .unwrap_or(Submodules::Recorded),
+            on_update,
+            on_failure,
+            wait: keys
+                .optional(
+                    "wait",
+                    "a time from \"0s\" to \"30s\", such as \"8s\"",
+                    |text| duration(text).filter(|wait| *wait <= LONGEST_WAIT),
+                )?
+                .unwrap_or(WAIT),
+            timeout: keys
+                .optional(
+                    "timeout",
+                    "a time from \"1s\" to \"24h\", such as \"10m\"",
+                    |text| {
+                        duration(text).filter(|limit| {
+                            (Duration::from_secs(1)..=LONGEST_TIMEOUT).contains(limit)
+                        })
+                    },
+                )?
+                .unwrap_or(TIMEOUT),
+            max_body: keys
+                .optional(
+                    "max_body",
+                    "a size from \"1KiB\" to \"64MiB\", such as \"25MiB\"",
+                    |text| size(text).filter(|size| (1024..=LARGEST_BODY).contains(size)),
+                )?
+                .unwrap_or(MAX_BODY),
+            programs: path.map_or_else(|| Programs::in_path(env.first("PATH")), Programs::exactly),
+            env: keys.env()?,
+            umask: keys
+                .optional(
+                    "umask",
+                    "an octal number that leaves the owner everything, such as \"022\"",
+                    |text| {
+                        let octal = (3..=4).contains(&text.len())
+                            && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+                        u32::from_str_radix(text, 8)
+                            .ok()
+                            .filter(|umask| octal && umask & !0o077 == 0)
+                    },
+                )?
+                .unwrap_or(UMASK),
+            file,
+        })
+    }
+
+    /// The secrets of the site. The error says what is wrong with the file, and what to do.
+    pub(crate) fn secrets(&self) -> Result<Secrets> {
+        let path = self.secret_file.display();
+        let text = read_small(&self.secret_file)
+            .with_context(|| format!("cannot read the secret file {path}"))?;
+        match Secrets::parse(&text) {
+            Ok(secrets) => Ok(secrets),
+            Err(NoSecrets::Empty) => {
+                bail!("the secret file {path} is empty; write the webhook's secret into it")
+            }
+            Err(NoSecrets::TooMany) => {
+                bail!("the secret file {path} has more than 8 lines; leave the secrets in use")
+            }
+        }
+    }
+}
+
+/// The table of a site file, with what is needed to complain about it.
+struct Keys<'t> {
+    file: &'t Path,
+    text: &'t str,
+    table: &'t DeTable<'t>,
+    env: &'t Environment,
+}
+
+impl Keys<'_> {
+    fn are_all_known(&self) -> Result<()> {
+        for key in self.table.keys() {
+            if !KEYS.contains(&&**key.get_ref()) {
+                bail!(
+                    "{}: unknown key `{}`; the keys are {}",
+                    self.place(key.span().start),
+                    key.get_ref().escape_default(),
+                    KEYS.join(", ")
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a key that has to be there. `read` gives `None` for a text that is not `accepted`.
+    fn required<T>(
+        &self,
+        key: &str,
+        accepted: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<T> {
+        match self.optional(key, accepted, read)? {
+            Some(value) => Ok(value),
+            None => bail!(
+                "{}: the key `{key}` is missing; it has to be {accepted}",
+                self.file.display()
+            ),
+        }
+    }
+
+    fn optional<T>(
+        &self,
+        key: &str,
+        accepted: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(value) = self.table.get(key) else {
+            return Ok(None);
+        };
+        match value.get_ref().as_str().and_then(read) {
+            Some(value) => Ok(Some(value)),
+            // What stands there is not repeated: it may be a secret in the wrong place.
+            None => bail!(
+                "{}: `{key}` has to be {accepted}",
+                self.place(value.span().start)
+            ),
+        }
+    }
+
+    fn command(&self, key: &str) -> Result<Option<String>> {
+        self.optional(key, "a shell command", |text| {
+            (!text.trim().is_empty() && !text.contains('\0')).then(|| text.to_owned())
+        })
+    }
+
+    fn env(&self) -> Result<Vec<(String, String)>> {
+        let Some(table) = self.table.get("env") else {
+            return Ok(Vec::new());
+        };
+        let Some(entries) = table.get_ref().as_table() else {
+            bail!(
+                "{}: `env` has to be a table, such as env = {{ NAME = \"value\" }}",
+                self.place(table.span().start)
+            );
+        };
+        entries
+            .iter()
+            .map(|(name, value)| self.env_entry(name, value))
+            .collect()
+    }
+
+    fn env_entry(
+        &self,
+        name: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<(String, String)> {
+        let shown = name.get_ref().escape_default();
+        let well_formed = name
+            .get_ref()
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'_' => true,
+                b'0'..=b'9' => at > 0,
+                _ => false,
+            });
+        if !well_formed || name.get_ref().is_empty() {
+            bail!(
+                "{}: `env.{shown}` is no name of a variable",
+                self.place(name.span().start)
+            );
+        }
+        if NOT_IN_ENV.contains(&&**name.get_ref()) {
+            bail!(
+                "{}: `env.{shown}` would point git at another repository; `repo` says which one",
+                self.place(name.span().start)
+            );
+        }
+        match value.get_ref().as_str().filter(|text| !text.contains('\0')) {
+            Some(text) => Ok((name.get_ref().to_string(), text.to_owned())),
+            None => bail!(
+                "{}: `env.{shown}` has to be text in quotes",
+                self.place(value.span().start)
+            ),
+        }
+    }
+
+    /// An absolute path, `~/` being the running user's home.
+    fn path(&self, text: &str) -> Option<PathBuf> {
+        if text.contains('\0') {
+            return None;
+        }
+        let path = match text.strip_prefix("~/") {
+            Some(below) => User::running(self.env).home?.join(below),
+            None => PathBuf::from(text),
+        };
+        path.is_absolute().then_some(path)
+    }
+
+    fn place(&self, at: usize) -> String {
+        place(self.file, self.text, at)
+    }
+}
+
+/// `file:line`, of a byte offset.
+fn place(file: &Path, text: &str, at: usize) -> String {
+    let line = text
+        .as_bytes()
+        .iter()
+        .take(at)
+        .filter(|&&byte| byte == b'\n')
+        .count()
+        + 1;
+    format!("{}:{line}", file.display())
+}
+
+fn read_small(path: &Path) -> Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        bail!("not a file");
+    }
+    let mut text = Vec::new();
+    file.take(LARGEST_FILE + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LARGEST_FILE {
+        bail!("larger than 64 KiB");
+    }
+    Ok(text)
+}
+
+/// A duration such as `8s`, `500ms`, `10m` or `1h 30m`. Months and years are refused: `1M` would be a month.
+fn duration(text: &str) -> Option<Duration> {
+    let units = [
+        "ms", "s", "sec", "secs", "m", "min", "mins", "h", "hour", "hours",
+    ];
+    let known = text
+        .split(|c: char| c.is_ascii_digit() || c.is_whitespace())
+        .filter(|unit| !unit.is_empty())
+        .all(|unit| units.contains(&unit));
+    known.then(|| humantime::parse_duration(text).ok())?
+}
+
+/// A size in bytes: a number with B, KB, KiB, MB or MiB.
+fn size(text: &str) -> Option<u64> {
+    let unit = text.find(|c: char| !c.is_ascii_digit())?;
+    let factor = match text[unit..].trim_start() {
+        "B" => 1,
+        "KB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        _ => return None,
+    };
+    text[..unit].parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// Whether git would take this as a branch name (git-check-ref-format(1)); never an option.
+fn is_branch_name(name: &str) -> bool {
+    !name.is_empty()
+        && name != "@"
+        && name != "HEAD"
+        && !name.starts_with('-')
+        && !name.ends_with('.')
+        && !name.contains("..")
+        && !name.contains("@{")
+        && !name.contains(|c: char| c.is_control() || " ~^:?*[\\".contains(c))
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && !part.starts_with('.') && !has_lock_ending(part))
+}
+
+fn has_lock_ending(part: &str) -> bool {
+    part.as_bytes().ends_with(b".lock")
+}
+
+/// Whether this is a repository's full name, as GitHub writes it.
+fn is_owner_and_name(text: &str) -> bool {
+    let mut parts = text.split('/');
+    let fine = |part: Option<&str>| {
+        part.is_some_and(|part| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        })
+    };
+    fine(parts.next()) && fine(parts.next()) && parts.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Site, String> {
+        let env = Environment::from_iter([("PATH".into(), "/host/bin".into())]);
+        Site::parse("/w/deploy.cgi".into(), text, &env).map_err(|error| format!("{error:#}"))
+    }
+
+    const MINIMAL: &str =
+        "#!/home/me/bin/deploy-cgi\nrepo = \"/home/me/blog\"\nsecret_file = \"/home/me/secret\"\n";
+
+    #[test]
+    fn two_keys_are_enough() {
+        let site = parse(MINIMAL).unwrap();
+        assert_eq!(site.repo, Path::new("/home/me/blog"));
+        assert_eq!(
+            (site.wait, site.timeout),
+            (Duration::from_secs(8), Duration::from_secs(600))
+        );
+        assert_eq!((site.max_body, site.umask), (25 * 1024 * 1024, 0o022));
+        assert_eq!(site.submodules, Submodules::Recorded);
+        assert!(
+            site.programs
+                .as_path()
+                .to_str()
+                .unwrap()
+                .starts_with("/host/bin:/usr/local/bin:/usr/bin:/bin:")
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_windows_line_ends_are_no_obstacle() {
+        assert!(parse(&format!("\u{feff}{}", MINIMAL.replace('\n', "\r\n"))).is_ok());
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let site = parse(&format!(
+            "{MINIMAL}branch = \"refs/heads/feature/x\"\nrepository = \"o/n.x\"\nsubmodules = \"skip\"\n\
+             on_update = \"touch tmp/restart.txt\"\non_failure = \"mail me\"\nwait = \"500ms\"\ntimeout = \"1h 30m\"\nmax_body = \"1 MiB\"\n\
+             path = \"/a:/b\"\numask = \"0027\"\n[env]\nA_1 = \"x y\"\n"
+        ))
+        .unwrap();
+        assert_eq!(site.branch.as_deref(), Some("feature/x"));
+        assert_eq!(site.repository.as_deref(), Some("o/n.x"));
+        assert_eq!(site.submodules, Submodules::Skip);
+        assert_eq!(
+            (site.wait, site.timeout),
+            (Duration::from_millis(500), Duration::from_secs(5400))
+        );
+        assert_eq!((site.max_body, site.umask), (1 << 20, 0o027));
+        assert_eq!(site.programs.as_path(), "/a:/b");
+        assert_eq!(site.env, [("A_1".to_owned(), "x y".to_owned())]);
+        assert_eq!(site.on_update.as_deref(), Some("touch tmp/restart.txt"));
+        assert_eq!(site.on_failure.as_deref(), Some("mail me"));
+    }
+
+    #[track_caller]
+    fn check_complaint(line: &str, expected: &str) {
+        assert_eq!(parse(&format!("{MINIMAL}{line}\n")).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn a_complaint_names_file_line_key_and_what_is_accepted() {
+        check_complaint(
+            "umask = 22",
+            "/w/deploy.cgi:4: `umask` has to be an octal number that leaves the owner everything, such as \"022\"",
+        );
+        check_complaint(
+            "\nwait = \"31s\"",
+            "/w/deploy.cgi:5: `wait` has to be a time from \"0s\" to \"30s\", such as \"8s\"",
+        );
+        check_complaint(
+            "env = 1",
+            "/w/deploy.cgi:4: `env` has to be a table, such as env = { NAME = \"value\" }",
+        );
+        check_complaint(
+            "env = { A = 1 }",
+            "/w/deploy.cgi:4: `env.A` has to be text in quotes",
+        );
+        check_complaint(
+            "[env]\n\"a b\" = \"\"",
+            "/w/deploy.cgi:5: `env.a b` is no name of a variable",
+        );
+        check_complaint(
+            "env = { GIT_DIR = \"/x\" }",
+            "/w/deploy.cgi:4: `env.GIT_DIR` would point git at another repository; `repo` says which one",
+        );
+        assert_eq!(
+            parse("repo = \"/r\"").unwrap_err(),
+            "/w/deploy.cgi: the key `secret_file` is missing; it has to be the absolute path of the file with the secret"
+        );
+        assert_eq!(
+            parse("repo = \"r\"\nsecret_file = \"/s\"").unwrap_err(),
+            "/w/deploy.cgi:1: `repo` has to be the absolute path of the checkout"
+        );
+        let unknown = parse(&format!("{MINIMAL}secret = \"hunter2\"\n")).unwrap_err();
+        assert!(
+            unknown.starts_with(
+                "/w/deploy.cgi:4: unknown key `secret`; the keys are repo, secret_file, "
+            ),
+            "{unknown}"
+        );
+    }
+
+    #[test]
+    fn no_complaint_repeats_what_stands_in_the_file() {
+        for line in [
+            "secret = hunter2",
+            "secret = \"hunter2",
+            "secret_file = [\"hunter2\"]",
+            "branch = 'hunter2~'",
+            "hunter2",
+            "= hunter2",
+        ] {
+            let complaint = parse(&format!("{MINIMAL}{line}\n")).unwrap_err();
+            assert!(complaint.starts_with("/w/deploy.cgi:"), "{complaint}");
+            assert!(!complaint.contains("hunter2"), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_or_form_are_refused() {
+        for line in [
+            "wait = \"8\"",
+            "wait = \"1M\"",
+            "wait = \"1month\"",
+            "timeout = \"0s\"",
+            "timeout = \"1d\"",
+            "timeout = 600",
+            "max_body = \"65MiB\"",
+            "max_body = \"25\"",
+            "max_body = \"-1MiB\"",
+            "umask = \"22\"",
+            "umask = \"777\"",
+            "umask = \"0o22\"",
+            "umask = \"+22\"",
+            "submodules = \"latest\"",
+            "branch = \"--upload-pack=x\"",
+            "branch = \"a..b\"",
+            "branch = \"x.lock/y\"",
+            "branch = \"\"",
+            "repository = \"owner\"",
+            "repository = \"https://github.com/o/n\"",
+            "path = \"bin:/usr/bin\"",
+            "path = \"\"",
+            "on_update = \" \"",
+        ] {
+            assert!(parse(&format!("{MINIMAL}{line}\n")).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The deploy outside the request: starting it, waiting a while for its outcome, and what it does.
+//!
+//! The server ends the process that it started; so the deploy runs in another one, in a session of its own, that shares
+//! no descriptor with the request. The two are joined by a pipe that the worker holds: when it closes, the outcome is
+//! in the history, or the worker is dead.
+
+use std::ffi::OsString;
+use std::io::{PipeReader, Read};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::cgi::Environment;
+use crate::deploy::{self, Deploy, Listener};
+use crate::git::Checkout;
+use crate::history::Record;
+use crate::process::Detached;
+use crate::queue::{InLine, Queue};
+use crate::site::Site;
+use crate::state::StateFolder;
+
+/// The verb that makes a process of ours a worker. Not for people; not in the help.
+pub(crate) const VERB: &str = "worker";
+
+/// The most that is read of what a worker could not record, in bytes.
+const LAST_WORDS: u64 = 4 << 10;
+
+/// A worker that was started.
+#[derive(Debug)]
+pub(crate) struct Worker(PipeReader);
+
+/// What was heard of a worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It has recorded the outcome, or died. Then these may be its last words.
+    TheEnd(String),
+    /// Nothing yet.
+    StillRunning,
+}
+
+impl Worker {
+    /// Starts a worker that takes over a place in line. `ticket` is the one whose outcome somebody waits for.
+    pub(crate) fn start(
+        site: &Site,
+        host: &Environment,
+        place: InLine,
+        ticket: Option<&str>,
+    ) -> Result<Self> {
+        let (reader, writer) = std::io::pipe().context("cannot make a pipe to the worker")?;
+        let mut args: Vec<OsString> = vec![VERB.into(), site.file.clone().into()];
+        args.extend(ticket.map(OsString::from));
+        Detached {
+            args,
+            env: host.of_the_host().collect(),
+            stdin: place.hand_over(),
+            stdout: writer,
+        }
+        .start()?;
+        Ok(Self(reader))
+    }
+
+    /// Waits for its outcome, until `end` at most.
+    pub(crate) fn wait(self, end: Instant) -> Result<Heard> {
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let pause = Timespec::try_from(left).context("cannot wait that long")?;
+            match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&pause)) {
+                Ok(0) => return Ok(Heard::StillRunning),
+                Ok(_) => break,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error).context("cannot wait for the worker"),
+            }
+        }
+        let mut last_words = String::new();
+        self.0
+            .take(LAST_WORDS)
+            .read_to_string(&mut last_words)
+            .context("cannot hear the worker")?;
+        Ok(Heard::TheEnd(last_words))
+    }
+}
+
+/// What a worker does: takes the turn, serves what waits, and goes on as long as something does that nobody attends.
+pub(crate) fn work(site: &Site, host: &Environment, ticket: Option<&str>) -> Result<()> {
+    // A server that is stopped ends its process group, and we are no leader of one.
+    rustix::process::setsid().context("cannot leave the server's session")?;
+    let checkout = Checkout::open(&site.repo)?;
+    let state = StateFolder::open(&checkout, site)?;
+    let queue = Queue::of(&state);
+    let mut ear = Ear { ticket };
+    let mut place = InLine::inherited(&queue)?;
+    while let Some(in_line) = place {
+        serve(site, host, &checkout, &queue, in_line, &mut ear)?;
+        // Whoever left a ticket while we were at it found nobody in line and is attended; but one that was left while
+        // somebody stood there who then died is not.
+        place = if queue.is_empty()? {
+            None
+        } else {
+            queue.try_line()?
+        };
+    }
+    Ok(())
+}
+
+/// One turn of a worker.
+fn serve(
+    site: &Site,
+    host: &Environment,
+    checkout: &Checkout,
+    queue: &Queue<'_>,
+    place: InLine,
+    listener: &mut Ear<'_>,
+) -> Result<()> {
+    let turn = place.take_turn(queue)?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(site.umask));
+    if turn
+        .tickets()?
+        .iter()
+        .all(|waits| Some(waits.name.as_str()) != listener.ticket)
+    {
+        // Served by another worker in the meantime: its outcome can be heard.
+        listener.close();
+    }
+    if !turn.tickets()?.is_empty() {
+        Deploy::new(site, host, checkout, turn.state, listener).serve(&turn)?;
+    }
+    // Its outcome is known; how the tidying goes is nobody's concern.
+    match deploy::tidy(site, host, checkout, &turn) {
+        Ok(()) | Err(_) => turn.end(),
+    }
+}
+
+/// The front that waits for the outcome of one ticket.
+struct Ear<'t> {
+    ticket: Option<&'t str>,
+}
+
+impl Ear<'_> {
+    /// Closes the pipe, by putting something else in its place.
+    fn close(&mut self) {
+        if self.ticket.take().is_some()
+            && let Ok(null) = std::fs::File::options().write(true).open("/dev/null")
+        {
+            // Should it fail, our end closes the pipe, and the front waits a little longer.
+            match rustix::stdio::dup2_stdout(null) {
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+}
+
+impl Listener for Ear<'_> {
+    fn begins(&mut self, _: &str) {}
+
+    fn recorded(&mut self, record: &Record) {
+        if record
+            .tickets
+            .iter()
+            .any(|served| Some(served.ticket.as_str()) == self.ticket)
+        {
+            self.close();
+        }
+    }
+}
