@@ -12,7 +12,7 @@ use anyhow::Result;
 use crate::cgi::{BadBody, BadHead, Body, Environment, Request, Response, Status};
 use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::doctor;
-use crate::git::{Checkout, Followed, Git, Unfollowing};
+use crate::git::{Checkout, Config, Followed, Git, Unfollowing};
 use crate::history::{History, Record};
 use crate::outcome::Verdict;
 use crate::queue::{NotLeft, Promise, Queue, now};
@@ -237,7 +237,7 @@ impl Proven<'_> {
         let git = Git::new(self.site, &checkout, self.env)?;
         let config = git.config()?;
         let followed = git.followed(self.site.branch.as_deref(), &config)?;
-        if let Some(why) = self.why_not_ours(push, &git, &followed)? {
+        if let Some(why) = self.why_not_ours(push, &git, &config, &followed)? {
             return self.ignore(why);
         }
         let history = History::of(&state);
@@ -288,6 +288,7 @@ impl Proven<'_> {
         &self,
         push: &Push,
         git: &Git<'_>,
+        config: &Config,
         followed: &Result<Followed, Unfollowing>,
     ) -> Result<Option<String>> {
         let git_ref = escape_line(&push.git_ref);
@@ -302,10 +303,9 @@ impl Proven<'_> {
             )));
         };
         // Where the checkout follows nothing, the deploy will fail and say why; but its branch is still known.
-        let config = git.config()?;
         let known = match followed {
             Ok(followed) => Some(followed.clone()),
-            Err(Unfollowing::OtherBranch { wanted, .. }) => git.upstream(wanted, &config)?,
+            Err(Unfollowing::OtherBranch { wanted, .. }) => git.upstream(wanted, config)?,
             Err(Unfollowing::Detached | Unfollowing::NoUpstream { .. }) => None,
         };
         let named = match followed {

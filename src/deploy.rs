@@ -323,7 +323,8 @@ impl<'d> Deploy<'d> {
 
     /// Leaves the marker. Returns its time, by the clock that the file system gives to files.
     fn mark(&self) -> Result<SystemTime> {
-        let session = rustix::process::getpid().as_raw_nonzero().get();
+        let session = rustix::process::getsid(None).context("cannot ask for our session")?;
+        let session = session.as_raw_nonzero().get();
         self.state
             .write(MARKER, &serde_json::to_vec(&Marker { session })?)?;
         self.marked()?
@@ -522,17 +523,17 @@ impl<'d> Deploy<'d> {
         {
             synced |= self.follow_changed_url(git, config, &submodule.path)?;
         }
-        if synced {
+        if synced || is_worth_a_retry(&ended) {
+            if !synced {
+                std::thread::sleep(self.retry_pause());
+            }
             ended = git.submodule_update(config, None)?;
-        } else if is_worth_a_retry(&ended) {
-            std::thread::sleep(self.retry_pause());
-            ended = git.submodule_update(config, None)?;
-        }
-        if !ended.end.is_good() {
             there = git.submodules()?;
-            bring_each(git, config, &there)?;
         }
-        there = git.submodules()?;
+        if is_worth_a_retry(&ended) {
+            bring_each(git, config, &there)?;
+            there = git.submodules()?;
+        }
         if self.fill_empty(git, config, &there)? {
             ended = git.submodule_update(config, None)?;
             there = git.submodules()?;
@@ -780,7 +781,7 @@ impl<'d> Deploy<'d> {
         };
         let head = self.now.as_ref().and_then(|now| now.head.clone());
         let (commits, commit_count) = match (&self.last_good.head, &head) {
-            (Some(old), Some(new)) if old != new && failure.is_none() => self.commits(old, new),
+            (Some(old), Some(new)) if old != new => self.commits(old, new),
             _ => (Vec::new(), 0),
         };
         Outcome {
@@ -914,7 +915,7 @@ impl<'d> Deploy<'d> {
         };
         if !paths.is_empty() {
             failure.cause = format!(
-                "{}; the main tree is new already, not at its recorded commit: {}",
+                "{}. The main tree is new already; not at the recorded commit: {}",
                 failure.cause,
                 paths.join(", ")
             );
