@@ -100,7 +100,7 @@ fn a_host_without_git_is_told_so() {
     ping.says("git");
     let commit = world.push("two");
     let push = world.push_delivery(&commit).send();
-    push.expect(500, "failed");
+    push.expect(500, "error");
     push.says("git");
 }
 

@@ -6,8 +6,8 @@ use std::fs;
 use serde_json::json;
 
 use crate::world::{
-    DELIVERY, Delivery, NOWHERE, SECRET, World, ZERO, quoted, sha1_signature, sha256_signature,
-    text, wait_until,
+    DELIVERY, Delivery, Fault, NOWHERE, Reply, SECRET, World, ZERO, quoted, sha1_signature,
+    sha256_signature, text, wait_until,
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -17,10 +17,47 @@ fn form(json: &str) -> String {
     form.append_pair("payload", json).finish()
 }
 
+/// `./deploy.cgi check` is advice; anything absolute says how the host is made.
+fn names_no_path(reply: &Reply) -> bool {
+    !reply
+        .body
+        .split_whitespace()
+        .any(|word| word.contains('/') && !word.starts_with("./"))
+}
+
+/// Compares text by text, so that a difference is shown where it is.
 #[track_caller]
-fn check(world: &World, request: &str, delivery: Delivery, expected: &str) {
-    let whole = delivery.send().whole(world);
-    assert_eq!(whole.trim_end(), expected.trim(), "{request}");
+fn similar(got: &str, expected: &str) {
+    for (got, expected) in got.split("== ").zip(expected.split("== ")) {
+        assert_eq!(got.trim_end(), expected.trim_end());
+    }
+    assert_eq!(got.matches("== ").count(), expected.matches("== ").count());
+}
+
+/// All that a row of requests gets back, as a text that a person can read.
+fn answers(world: &World, requests: Vec<(&str, Delivery)>) -> String {
+    let mut all = String::new();
+    for (request, delivery) in requests {
+        write!(all, "== {request}\n{}\n", delivery.send().whole(world)).unwrap();
+    }
+    all
+}
+
+/// The answer to a push with a delivery id of its own.
+fn answer_to(world: &World, id: &str, commit: &str) -> String {
+    let delivery = world
+        .push_delivery(commit)
+        .var("HTTP_X_GITHUB_DELIVERY", id);
+    let answer = answers(world, vec![(id, delivery)]);
+    // Which words git chooses is its own business.
+    match answer.split_once("git said:\n") {
+        None => answer,
+        Some((before, words)) => {
+            let (words, after) = words.split_once("\n\n").unwrap();
+            assert!(words.lines().all(|line| line.starts_with("  ")), "{answer}");
+            format!("{before}git said:\n  <words>\n\n{after}")
+        }
+    }
 }
 
 #[test]
@@ -28,65 +65,105 @@ fn every_kind_of_request_has_its_answer() {
     let mut world = World::new();
     world.key("max_body", "\"64KiB\"");
     let push = || world.push_delivery(NOWHERE);
-    let huge = || world.delivery("push", vec![b' '; 64 * 1024 + 1]);
-    for (request, delivery, expected) in [
-        ("query words", push().var("QUERY_STRING", "check"), ""),
-        ("no method", push().without("REQUEST_METHOD"), ""),
-        ("no query", push().without("QUERY_STRING"), ""),
-        ("GET", push().bare("GET"), ""),
-        ("HEAD", push().bare("HEAD"), ""),
-        ("PUT", push().method("PUT"), ""),
-        ("too large", huge(), ""),
-        ("length in words", push().var("CONTENT_LENGTH", "many"), ""),
-        ("length with a sign", push().var("CONTENT_LENGTH", "+3"), ""),
-        ("short body", push().var("CONTENT_LENGTH", "9999"), ""),
-        (
-            "compressed",
-            push().var("HTTP_CONTENT_ENCODING", "gzip"),
-            "",
-        ),
-        ("no event", push().without("HTTP_X_GITHUB_EVENT"), ""),
-        ("odd event", push().var("HTTP_X_GITHUB_EVENT", "a b"), ""),
-        (
-            "no delivery id",
-            push().without("HTTP_X_GITHUB_DELIVERY"),
-            "",
-        ),
-        (
-            "odd delivery id",
-            push().var("HTTP_X_GITHUB_DELIVERY", "../x"),
-            "",
-        ),
-        ("unsigned", push().unsigned(), ""),
-        (
-            "malformed signature",
-            push().var("HTTP_X_HUB_SIGNATURE_256", "sha256=1"),
-            "",
-        ),
-        ("another's signature", push().signed_with(b"guess"), ""),
-        (
-            "other content type",
-            push().var("CONTENT_TYPE", "text/plain"),
-            "",
-        ),
-        (
-            "form without payload",
-            world.delivery("push", "a=b").var("CONTENT_TYPE", FORM),
-            "",
-        ),
-        ("not JSON", world.delivery("push", "Hello, World!"), ""),
-        ("not a push", world.delivery("push", "{\"zen\":\"x\"}"), ""),
-        ("ping", world.ping_delivery(), ""),
-        (
-            "other event",
-            world.delivery("star", "{\"action\":\"created\"}"),
-            "",
-        ),
-    ] {
-        check(&world, request, delivery, expected);
-    }
+    let star = |body: &str| world.delivery("star", body);
+    let huge = world.delivery("push", vec![b' '; 64 * 1024 + 1]);
+    let got = answers(
+        &world,
+        vec![
+            ("query words", push().var("QUERY_STRING", "check")),
+            ("no method", push().without("REQUEST_METHOD")),
+            ("no query", push().without("QUERY_STRING")),
+            ("GET", push().bare("GET")),
+            ("HEAD", push().bare("HEAD")),
+            ("PUT", push().method("PUT")),
+            ("too large", huge),
+            ("length in words", push().var("CONTENT_LENGTH", "many")),
+            ("length with a sign", push().var("CONTENT_LENGTH", "+3")),
+            ("short body", push().var("CONTENT_LENGTH", "9999")),
+            ("compressed", push().var("HTTP_CONTENT_ENCODING", "gzip")),
+            ("no event", push().without("HTTP_X_GITHUB_EVENT")),
+            ("odd event", push().var("HTTP_X_GITHUB_EVENT", "a b")),
+            ("no delivery id", push().without("HTTP_X_GITHUB_DELIVERY")),
+            (
+                "odd delivery id",
+                push().var("HTTP_X_GITHUB_DELIVERY", ".."),
+            ),
+            ("unsigned", push().unsigned()),
+            (
+                "malformed",
+                push().var("HTTP_X_HUB_SIGNATURE_256", "sha256=1"),
+            ),
+            ("wrong", push().signed_with(b"guess")),
+            ("other type", push().var("CONTENT_TYPE", "text/plain")),
+            ("no payload", star("a=b").var("CONTENT_TYPE", FORM)),
+            ("not JSON", world.delivery("push", "Hello, World!")),
+            ("not a push", world.delivery("push", "{\"zen\":\"x\"}")),
+            ("ping", world.ping_delivery()),
+            ("other event", star("{\"action\":\"created\"}")),
+        ],
+    );
+    let (before, user) = got.split_once("ok       user          ").unwrap();
+    let (_, after) = user.split_once('\n').unwrap();
+    let got = format!("{before}{after}");
+    similar(&got, REQUESTS.trim_start());
     assert_eq!(world.history().len(), 0, "nothing was deployed");
     assert_eq!(world.tickets(), 0);
+}
+
+#[test]
+fn every_end_of_a_deploy_has_its_answer() {
+    let mut world = World::new();
+    world.key(
+        "on_update",
+        "\"echo the app is restarted; test ! -e ../broken\"",
+    );
+    let mut got = String::new();
+    let (commit, _) = world.push_with_post("two");
+    got += &answer_to(&world, "deployed", &commit);
+    got += &answer_to(&world, "unchanged", &commit);
+    let commit = world.push("three");
+    fs::write(world.path("broken"), "").unwrap();
+    got += &answer_to(&world, "failed", &commit);
+    // The same delivery once more shows what became of it.
+    got += &answer_to(&world, "failed", &commit);
+    fs::remove_file(world.path("broken")).unwrap();
+    got += &answer_to(&world, "repaired", &commit);
+    fs::write(world.path("checkout/index.html"), "mine").unwrap();
+    let commit = world.push("four");
+    got += &answer_to(&world, "in-the-way", &commit);
+    world.git(&world.checkout(), &["checkout", "-q", "index.html"]);
+
+    world.key("wait", "\"0s\"");
+    world.fake_git("pull", &Fault::Hold);
+    got += &answer_to(&world, "accepted", &commit);
+    world.wait_until_held();
+    got += &answer_to(&world, "next-in-line", &commit);
+    got += &answer_to(&world, "queued", &commit);
+    world.release();
+    world.settle();
+
+    fs::remove_dir(world.state("queue")).unwrap();
+    fs::write(world.state("queue"), "").unwrap();
+    got += &answer_to(&world, "no-room", &commit);
+    fs::remove_file(world.state("queue")).unwrap();
+    let push = || world.push_delivery(&commit);
+    fs::write(world.path("secret.txt"), "").unwrap();
+    let empty = vec![
+        ("empty secret", push()),
+        ("GET, empty secret", push().bare("GET")),
+        ("unsigned, empty secret", push().unsigned()),
+    ];
+    got += &answers(&world, empty);
+    fs::remove_file(world.path("secret.txt")).unwrap();
+    got += &answers(&world, vec![("no secret", push())]);
+    world.write_site(&world.site_file(), "brunch = 1\n");
+    let broken = vec![
+        ("broken site", push()),
+        ("GET, broken site", push().bare("GET")),
+        ("unsigned, broken site", push().unsigned()),
+    ];
+    got += &answers(&world, broken);
+    similar(&got, DEPLOYS.trim_start());
 }
 
 #[test]
@@ -224,18 +301,15 @@ fn without_a_secret_nobody_is_let_in() {
             Some(content) => fs::write(&path, content).unwrap(),
             None => fs::remove_file(&path).unwrap(),
         }
-        for delivery in [
-            world.push_delivery(NOWHERE).signed_with(b""),
-            world.push_delivery(NOWHERE),
-            world.push_delivery(NOWHERE).bare("GET"),
+        for (delivery, first_word) in [
+            (world.push_delivery(NOWHERE).signed_with(b""), "error"),
+            (world.push_delivery(NOWHERE), "error"),
+            (world.push_delivery(NOWHERE).bare("GET"), "ready"),
         ] {
             let reply = delivery.send();
-            assert_eq!(
-                (reply.status, reply.first_word()),
-                (500, "error"),
-                "{state}: {reply:?}"
-            );
-            assert!(!reply.body.contains(&text(&path)), "{state}: {reply:?}");
+            let got = (reply.status, reply.first_word());
+            assert_eq!(got, (500, first_word), "{state}: {reply:?}");
+            assert!(names_no_path(&reply), "{state}: {reply:?}");
         }
         let spoken = world.verb(&["check"]);
         assert_ne!(spoken.exit, Some(0), "{state}");
@@ -351,7 +425,7 @@ fn the_site_is_never_chosen_by_the_caller() {
     ] {
         let reply = delivery.send();
         reply.expect(500, "error");
-        assert!(!reply.body.contains('/'), "{reply:?}");
+        assert!(names_no_path(&reply), "{reply:?}");
     }
     // The kernel's word is stronger than the variable.
     let other = world
@@ -427,22 +501,16 @@ fn a_broken_site_file_is_no_news_for_strangers() {
     let settings = format!("{}brunch = \"main\"\n", world.settings());
     world.write_site(&world.site_file(), &settings);
     let push = || world.push_delivery(NOWHERE);
-    for delivery in [
-        push(),
-        push().unsigned(),
-        push().bare("GET"),
-        world.ping_delivery(),
+    for (delivery, first_word) in [
+        (push(), "error"),
+        (push().bare("GET"), "ready"),
+        (world.ping_delivery(), "error"),
     ] {
         let reply = delivery.send();
-        let expected = (500, "error", Some(0));
-        assert_eq!(
-            (reply.status, reply.first_word(), reply.exit),
-            expected,
-            "{reply:?}"
-        );
-        for told in ["/", "brunch", "line"] {
-            assert!(!reply.body.contains(told), "{told:?} is in {reply:?}");
-        }
+        let got = (reply.status, reply.first_word(), reply.exit);
+        assert_eq!(got, (500, first_word, Some(0)), "{reply:?}");
+        assert!(names_no_path(&reply), "{reply:?}");
+        assert!(!reply.body.contains("brunch"), "{reply:?}");
         // The server's log is where the owner looks.
         assert!(reply.stderr.contains("brunch"), "{reply:?}");
     }
@@ -494,7 +562,7 @@ fn a_bad_site_file_is_told_by_file_line_key_and_what_is_accepted() {
             (500, "error"),
             "{line}: {reply:?}"
         );
-        assert!(!reply.body.contains('/'), "{line}: {reply:?}");
+        assert!(names_no_path(&reply), "{line}: {reply:?}");
     }
 }
 
@@ -580,9 +648,11 @@ fn answers_to_head_have_no_body() {
     let page = world.push_delivery(NOWHERE).bare("GET").send();
     page.expect(200, "ready");
     let head = world.push_delivery(NOWHERE).bare("HEAD").send();
+    let length = page.body.len().to_string();
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
     assert_eq!(
-        (head.status, head.body.as_str(), head.exit),
-        (200, "", Some(0))
+        (head.exit, head.header("Content-Length")),
+        (Some(0), Some(length.as_str()))
     );
     let refused = world
         .push_delivery(NOWHERE)
@@ -833,3 +903,254 @@ fn a_delivery_id_is_at_most_sixty_four_of_its_characters() {
         with(id).expect(400, "refused");
     }
 }
+
+/// One answer after another: status, headers that not every answer has, body, stderr, exit code
+/// where it is not 0.
+const REQUESTS: &str = r"
+== query words
+400 Bad Request
+refused by deploy-cgi: the address has a query without `=`; enter the Payload URL without one.
+
+== no method
+400 Bad Request
+refused by deploy-cgi: the web server did not say what was requested (REQUEST_METHOD, QUERY_STRING).
+
+== no query
+400 Bad Request
+refused by deploy-cgi: the web server did not say what was requested (REQUEST_METHOD, QUERY_STRING).
+
+== GET
+200 OK
+ready for deliveries. Enter this address as the Payload URL of a GitHub webhook (deploy-cgi).
+
+== HEAD
+200 OK
+
+== PUT
+405 Method Not Allowed
+Allow: GET, HEAD, POST
+refused by deploy-cgi: a delivery is a POST.
+
+== too large
+413 Content Too Large
+refused by deploy-cgi: the body is larger than this site takes; the key `max_body` sets how much.
+
+== length in words
+400 Bad Request
+refused by deploy-cgi: Content-Length is not a number.
+
+== length with a sign
+400 Bad Request
+refused by deploy-cgi: Content-Length is not a number.
+
+== short body
+400 Bad Request
+refused by deploy-cgi: the body ended, or time was up, before all of its Content-Length had come.
+
+== compressed
+415 Unsupported Media Type
+refused by deploy-cgi: the body is compressed; GitHub sends it as it is.
+
+== no event
+400 Bad Request
+refused by deploy-cgi: the header X-GitHub-Event is missing or malformed.
+
+== odd event
+400 Bad Request
+refused by deploy-cgi: the header X-GitHub-Event is missing or malformed.
+
+== no delivery id
+400 Bad Request
+refused by deploy-cgi: the header X-GitHub-Delivery is missing or malformed.
+
+== odd delivery id
+400 Bad Request
+refused by deploy-cgi: the header X-GitHub-Delivery is missing or malformed.
+
+== unsigned
+403 Forbidden
+refused by deploy-cgi: the delivery is not signed: X-Hub-Signature-256 is missing. Enter the secret in the webhook's settings.
+
+== malformed
+403 Forbidden
+refused by deploy-cgi: the signature is malformed: it has to be sha256= and 64 lower-case hex digits.
+
+== wrong
+403 Forbidden
+refused by deploy-cgi: the signature does not match. The secret in the webhook's settings and the one in this site's secret file have to be the same.
+
+== other type
+415 Unsupported Media Type
+refused by deploy-cgi: the content type has to be application/json, or a form with one payload field.
+
+== no payload
+415 Unsupported Media Type
+refused by deploy-cgi: the content type has to be application/json, or a form with one payload field.
+
+== not JSON
+400 Bad Request
+refused by deploy-cgi: the body is not the JSON of the event push: expected value at line 1 column 1.
+
+== not a push
+400 Bad Request
+refused by deploy-cgi: the body is not the JSON of the event push: missing field `ref` at line 1 column 11.
+
+== ping
+200 OK
+pong from deploy-cgi: a deploy would work
+
+ok       site file     <world>/cgi-bin/deploy.cgi
+ok       secret file   <world>/secret.txt, 1 secret
+ok       checkout      <world>/checkout
+ok       write access  yes
+ok       git           <git>
+ok       branch        main
+ok       upstream      origin/main at http://<origin>/me/site.git
+ok       repository    me/site
+ok       hook          delivers pushes
+ok       content type  application/json
+
+== other event
+200 OK
+ignored the event star: only a push is deployed.
+";
+
+const DEPLOYS: &str = r"
+== deployed
+200 OK
+deployed main <id>..<id>, 1 commit
+
+  <id> Say with two
+
+submodules:
+  posts <id>..<id>
+
+pull        <time>
+submodules  <time>
+on_update   <time>
+
+== unchanged
+200 OK
+unchanged main is at <id>, as deployed before
+
+pull        <time>
+submodules  <time>
+
+== failed
+500 Internal Server Error
+failed at on_update: the command ended with exit code 1; the new files are in place, the command is run again with the next deploy
+
+it said:
+  the app is restarted
+
+  <id> Say three
+
+pull        <time>
+submodules  <time>
+on_update   <time>  exit code 1
+
+== failed
+500 Internal Server Error
+failed at on_update: the command ended with exit code 1; the new files are in place, the command is run again with the next deploy
+
+it said:
+  the app is restarted
+
+  <id> Say three
+
+pull        <time>
+submodules  <time>
+on_update   <time>  exit code 1
+
+This delivery came before. What became of it, <date>:
+
+failed at on_update: the command ended with exit code 1; the new files are in place, the command is run again with the next deploy
+
+it said:
+  the app is restarted
+
+  <id> Say three
+
+pull        <time>
+submodules  <time>
+on_update   <time>  exit code 1
+
+== repaired
+200 OK
+deployed main <id>..<id>, 1 commit
+
+  <id> Say three
+
+pull        <time>
+submodules  <time>
+on_update   <time>
+
+== in-the-way
+500 Internal Server Error
+failed at pull: files that were changed here are in the way: index.html
+
+What to do: keep them (`git -C '<world>/checkout' stash --include-untracked`) or throw them away (`git -C '<world>/checkout' checkout -- FILE`, or remove the file where git does not know it), then press Redeliver
+
+git said:
+  <words>
+
+pull  <time>  exit code 1
+
+== accepted
+202 Accepted
+accepted by deploy-cgi: the deploy is still running after <time>, and goes on.
+
+To see how it ended: press Redeliver on this delivery, or on the ping; on the server: ./deploy.cgi status accepted
+
+== next-in-line
+202 Accepted
+accepted by deploy-cgi: the deploy is still running after <time>, and goes on.
+
+To see how it ended: press Redeliver on this delivery, or on the ping; on the server: ./deploy.cgi status next-in-line
+
+== queued
+202 Accepted
+queued by deploy-cgi: another deploy is running, and the next one, already in line, includes this push.
+
+To see how it ended: press Redeliver on this delivery, or on the ping.
+
+== no-room
+503 Service Unavailable
+error in deploy-cgi: the deploy could not be queued, and was not begun: cannot list <world>/checkout/.git/deploy-cgi/queue: Not a directory (os error 20)
+
+What to do: mend that, then press Redeliver.
+stderr: deploy-cgi: error: cannot list <world>/checkout/.git/deploy-cgi/queue: Not a directory (os error 20)
+
+== empty secret
+500 Internal Server Error
+error in deploy-cgi: the secret file is missing, empty or unreadable, so no delivery can be checked. Put the webhook's secret into it; run ./deploy.cgi check on the server, or read its error log, to see which file is meant.
+stderr: deploy-cgi: error: the secret file <world>/secret.txt is empty; write the webhook's secret into it
+
+== GET, empty secret
+500 Internal Server Error
+ready: no. This site cannot deploy yet; run ./deploy.cgi check on the server, or read the server's error log (deploy-cgi).
+stderr: deploy-cgi: error: the secret file <world>/secret.txt is empty; write the webhook's secret into it
+
+== unsigned, empty secret
+403 Forbidden
+refused by deploy-cgi: the delivery is not signed: X-Hub-Signature-256 is missing. Enter the secret in the webhook's settings.
+
+== no secret
+500 Internal Server Error
+error in deploy-cgi: the secret file is missing, empty or unreadable, so no delivery can be checked. Put the webhook's secret into it; run ./deploy.cgi check on the server, or read its error log, to see which file is meant.
+stderr: deploy-cgi: error: cannot read the secret file <world>/secret.txt: No such file or directory (os error 2)
+
+== broken site
+500 Internal Server Error
+error in deploy-cgi: the site file cannot be used. Run ./deploy.cgi check on the server to see why; the server's error log says it too.
+stderr: deploy-cgi: error: <world>/cgi-bin/deploy.cgi:2: unknown key `brunch`; the keys are repo, secret_file, branch, repository, submodules, on_update, on_failure, wait, timeout, max_body, path, env, umask
+
+== GET, broken site
+500 Internal Server Error
+ready: no. This site cannot deploy yet; run ./deploy.cgi check on the server, or read the server's error log (deploy-cgi).
+stderr: deploy-cgi: error: <world>/cgi-bin/deploy.cgi:2: unknown key `brunch`; the keys are repo, secret_file, branch, repository, submodules, on_update, on_failure, wait, timeout, max_body, path, env, umask
+
+== unsigned, broken site
+403 Forbidden
+refused by deploy-cgi: the delivery is not signed: X-Hub-Signature-256 is missing. Enter the secret in the webhook's settings.
+";

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
@@ -26,6 +26,13 @@ pub(crate) const ZERO: &str = "0000000000000000000000000000000000000000";
 /// An id that no repository of a test has.
 pub(crate) const NOWHERE: &str = "1234567890123456789012345678901234567890";
 pub(crate) const DELIVERY: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
+
+/// The headers that stand in every answer.
+const IN_EVERY_ANSWER: &[(&str, &str)] = &[
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+];
 
 const BINARY: &str = env!("CARGO_BIN_EXE_deploy-cgi");
 /// Past this a test has hung. Generous: the machine may be busy.
@@ -80,6 +87,12 @@ pub(crate) fn search_path() -> String {
     std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned())
 }
 
+fn real_git() -> String {
+    let path = search_path();
+    let mut places = path.split(':').map(|folder| Path::new(folder).join("git"));
+    text(&places.find(|git| git.exists()).unwrap())
+}
+
 pub(crate) fn sha256_signature(secret: &[u8], body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
     mac.update(body);
@@ -127,7 +140,9 @@ impl World {
                     \ttemplateDir =\n[safe]\n\tdirectory = *\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n";
         fs::write(root.join("home/gitconfig"), mine).unwrap();
         fs::write(root.join("home/site.gitconfig"), "").unwrap();
-        fs::write(root.join("secret.txt"), format!("{SECRET}\n")).unwrap();
+        let secret = root.join("secret.txt");
+        fs::write(&secret, format!("{SECRET}\n")).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
         let environment = vec![
             ("PATH".to_owned(), search_path()),
             ("HOME".to_owned(), text(&root.join("home"))),
@@ -341,11 +356,7 @@ impl World {
     /// have `step` among their arguments.
     pub(crate) fn fake_git(&mut self, step: &str, fault: &Fault) {
         let folder = self.path("fake");
-        let real = search_path()
-            .split(':')
-            .map(|folder| Path::new(folder).join("git"))
-            .find(|git| git.exists())
-            .unwrap();
+        let real = real_git();
         let action = match fault {
             Fault::Fail(says) => format!("echo '{says}' >&2; exit 1"),
             Fault::Hang => {
@@ -360,7 +371,7 @@ impl World {
             "#!/bin/sh\nhere=$PWD\nfor word in \"$@\"; do\n  if [ \"$word\" = '{step}' ]; then\n    \
              cd '{}' || exit 99\n    {action}\n    cd \"$here\"\n    break\n  fi\ndone\nexec '{}' \"$@\"\n",
             text(&folder),
-            text(&real)
+            real
         );
         write_executable(&folder.join("git"), &script);
         let path = format!("{}:{}", text(&folder), search_path());
@@ -380,7 +391,7 @@ impl World {
     // ---- what the program keeps ----
 
     pub(crate) fn tickets(&self) -> usize {
-        fs::read_dir(self.state("queue")).map_or(0, Iterator::count)
+        fs::read_dir(self.state("queue")).map_or(0, |entries| entries.filter(is_ticket).count())
     }
 
     fn is_settled(&self) -> bool {
@@ -467,6 +478,7 @@ impl World {
             (self.origin.host(), "<origin>"),
             (text(self.folder.path()), "<world>"),
             (text(&self.program), "<program>"),
+            (real_git(), "<git>"),
             (env!("CARGO_PKG_VERSION").to_owned(), "<version>"),
         ];
         let mut words = words.to_owned();
@@ -476,7 +488,7 @@ impl World {
         let mut plain = String::new();
         let mut rest = words.as_str();
         while let Some(first) = rest.chars().next() {
-            let is_word = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
+            let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
             let end = if is_word(first) {
                 rest.find(|c| !is_word(c)).unwrap_or(rest.len())
             } else {
@@ -486,7 +498,7 @@ impl World {
             plain.push_str(if is_id(word) { "<id>" } else { word });
             rest = &rest[end..];
         }
-        plain_durations(&plain)
+        plain_durations(&plain_dates(&plain))
     }
 }
 
@@ -530,11 +542,39 @@ pub(crate) fn plain_folder() -> TempDir {
         .unwrap()
 }
 
+/// A file that is still being written begins with a dot.
+fn is_ticket(entry: &std::io::Result<fs::DirEntry>) -> bool {
+    let entry = entry.as_ref().unwrap();
+    !entry.file_name().as_bytes().starts_with(b".")
+}
+
 /// A commit id, whole or short.
 fn is_id(word: &str) -> bool {
-    (7..=64).contains(&word.len())
-        && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        && word.bytes().any(|b| b.is_ascii_digit())
+    (7..=64).contains(&word.len()) && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// `2026-11-25T18:41:59Z` becomes `<date>`.
+fn plain_dates(words: &str) -> String {
+    let form = "dddd-dd-ddTdd:dd:ddZ";
+    let is_date = |word: &str| {
+        let fits = |(c, form): (char, char)| {
+            if form == 'd' {
+                c.is_ascii_digit()
+            } else {
+                c == form
+            }
+        };
+        word.chars().count() == form.len() && word.chars().zip(form.chars()).all(fits)
+    };
+    let mut plain = String::new();
+    let mut rest = words;
+    while let Some(first) = rest.chars().next() {
+        let date = rest.get(..form.len()).is_some_and(is_date);
+        let end = if date { form.len() } else { first.len_utf8() };
+        plain.push_str(if date { "<date>" } else { &rest[..end] });
+        rest = &rest[end..];
+    }
+    plain
 }
 
 /// `1.2 s`, `12 ms`, `0.34s` become `<time>`.
@@ -833,22 +873,25 @@ impl Reply {
         first_word(&self.body)
     }
 
-    /// Everything that came back, as one text to compare. The length is checked here and not
-    /// shown.
+    /// Everything that came back, as one text to compare. What all answers have in common, and
+    /// the length, are checked here and not shown.
+    #[track_caller]
     pub(crate) fn whole(&self, world: &World) -> String {
         let mut all = format!("{} {}\n", self.status, self.reason);
+        for (name, value) in IN_EVERY_ANSWER {
+            assert_eq!(self.header(name), Some(*value), "{self:#?}");
+        }
+        // The answer to HEAD announces the length of what it leaves out.
+        let length = self.body.len().to_string();
+        let announced = self.header("Content-Length").expect("a length");
+        assert!(self.body.is_empty() || announced == length, "{self:#?}");
         for (name, value) in &self.headers {
-            if name.eq_ignore_ascii_case("content-length") {
-                assert_eq!(
-                    value,
-                    &self.body.len().to_string(),
-                    "Content-Length of {self:?}"
-                );
-            } else {
+            let usual = IN_EVERY_ANSWER.iter().any(|(known, _)| known == name);
+            if !usual && name != "Content-Length" {
                 writeln!(all, "{name}: {value}").unwrap();
             }
         }
-        write!(all, "\n{}", world.plain(&self.body)).unwrap();
+        all += &world.plain(&self.body);
         if !self.stderr.is_empty() {
             write!(all, "stderr: {}", world.plain(&self.stderr)).unwrap();
         }
