@@ -11,28 +11,24 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::cgi::Environment;
 use crate::diagnosis::{self, Situation, quoted};
-use crate::git::{
-    self, Checkout, Config, Containment, Followed, Found, Git, Submodule, Unfollowing,
-};
+use crate::git::{Checkout, Config, Containment, Followed, Found, Git, Submodule, Unfollowing};
 use crate::heal::Healer;
 use crate::history::{History, Record, Served};
 use crate::home::User;
+use crate::last_good::LastGood;
 use crate::outcome::{Failure, News, Outcome, Step, Verdict, short};
 use crate::process::{self, End, Ended, Run};
 use crate::queue::{Queue, Ticket, Turn, now};
 use crate::redaction;
 use crate::site::{Site, Submodules};
 use crate::state::StateFolder;
+use crate::submodules::Bringer;
 
 /// The marker of a run that has not ended: found at the start of the next one, it means that its predecessor died.
 const MARKER: &str = "running";
-
-/// What the last deploy that ended well left: HEAD and submodules, `on_update` included.
-const LAST_GOOD: &str = "last-good";
 
 /// The lock that git commands and their children hold while any of them lives.
 const ALIVE: &str = "git";
@@ -75,25 +71,6 @@ const MOST_SUBJECTS: usize = 10;
 /// The last lines of a failed command's output that a report has, and the most bytes of them.
 const SAID_LINES: usize = 40;
 const SAID_BYTES: usize = 4 << 10;
-
-/// What the last good deploy left.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct LastGood {
-    head: Option<String>,
-    /// By path below the checkout, the commit of each submodule.
-    #[serde(default)]
-    submodules: BTreeMap<String, String>,
-    /// Digests of the .gitmodules files by the folder they are in, to see that a URL may have changed.
-    #[serde(default)]
-    gitmodules: BTreeMap<String, String>,
-}
-
-impl LastGood {
-    /// Whether a person would see another site.
-    fn differs_from(&self, other: &Self) -> bool {
-        self.head != other.head || self.submodules != other.submodules
-    }
-}
 
 /// A run that has begun.
 #[derive(Debug, Serialize, Deserialize)]
@@ -287,11 +264,8 @@ impl<'d> Deploy<'d> {
             .pull_until_confirmed(turn, sorted, &git, &config, &followed)
             .and_then(|()| {
                 let submodules = self.bring_submodules(&git, &config)?;
-                Ok(LastGood {
-                    head: git.head_of(&self.checkout.folder)?,
-                    gitmodules: self.gitmodules_digests(&submodules),
-                    submodules: commits_of(&submodules),
-                })
+                let head = git.head_of(&self.checkout.folder)?;
+                Ok(LastGood::of(self.checkout, head, &submodules))
             });
         self.whole = result.is_ok();
         if result.is_err() {
@@ -333,25 +307,20 @@ impl<'d> Deploy<'d> {
 
     /// What the last good deploy left. Before the first one, that is what the person had checked out.
     fn last_good_of(&self, git: &Git<'_>) -> Result<LastGood> {
-        if let Some(text) = self.state.read(LAST_GOOD)? {
-            // One that can't be read says nothing: then everything is new.
-            return Ok(serde_json::from_slice(&text).unwrap_or_default());
+        if let Some(last_good) = LastGood::read(self.state)? {
+            return Ok(last_good);
         }
-        let submodules = self.submodules_there(git)?;
-        let found = LastGood {
-            head: git.head_of(&self.checkout.folder)?,
-            gitmodules: self.gitmodules_digests(&submodules),
-            submodules: commits_of(&submodules),
+        let submodules = match self.site.submodules {
+            Submodules::Recorded | Submodules::Latest => git.submodules()?,
+            Submodules::Skip => Vec::new(),
         };
-        self.state.write(LAST_GOOD, &serde_json::to_vec(&found)?)?;
+        let found = LastGood::of(
+            self.checkout,
+            git.head_of(&self.checkout.folder)?,
+            &submodules,
+        );
+        found.write(self.state)?;
         Ok(found)
-    }
-
-    fn submodules_there(&self, git: &Git<'_>) -> Result<Vec<Submodule>> {
-        match self.site.submodules {
-            Submodules::Recorded => git.submodules(),
-            Submodules::Skip => Ok(Vec::new()),
-        }
     }
 
     /// Pulls, and pulls again while the remote does not have what was pushed.
@@ -438,8 +407,12 @@ impl<'d> Deploy<'d> {
         self.listener.begins("pull");
         let mut ended = git.pull(config)?;
         let mut took = ended.took;
-        if is_worth_a_retry(&ended) && git.fetched_nothing() {
+        if ended.is_a_failure() && git.fetched_nothing() {
             std::thread::sleep(self.retry_pause());
+            ended = git.pull(config)?;
+            took += ended.took;
+        }
+        if ended.is_a_failure() && self.make_room_for_files(git, config, followed)? {
             ended = git.pull(config)?;
             took += ended.took;
         }
@@ -448,6 +421,37 @@ impl<'d> Deploy<'d> {
             Ok(())
         } else {
             Err(Stuck(self.git_failed("pull", &ended, followed)))
+        }
+    }
+
+    /// Where submodules became plain files in what was fetched, git refuses for good as long as their folders are there.
+    /// They go where they hold nothing of a person's. Returns whether any did.
+    fn make_room_for_files(
+        &self,
+        git: &Git<'_>,
+        config: &Config,
+        followed: &Followed,
+    ) -> Result<bool> {
+        let (_, Some(upstream)) = git.heads(&followed.branch)? else {
+            return Ok(false);
+        };
+        let bringer = self.bringer(git, config);
+        let mut any = false;
+        for path in self.last_good.submodules.keys().map(Path::new) {
+            if git.has_files_at(&upstream, path)? {
+                any |= bringer.clear(path)?;
+            }
+        }
+        Ok(any)
+    }
+
+    fn bringer<'b>(&'b self, git: &'b Git<'b>, config: &'b Config) -> Bringer<'b> {
+        Bringer {
+            git,
+            config,
+            mode: self.site.submodules,
+            before: &self.last_good,
+            retry_pause: self.retry_pause(),
         }
     }
 
@@ -499,126 +503,30 @@ impl<'d> Deploy<'d> {
         }))
     }
 
-    /// Brings every submodule to the commit that its superproject records, and makes sure that it is there.
+    /// Brings every submodule to where it belongs, and makes sure that it is there.
     fn bring_submodules(
         &mut self,
         git: &Git<'_>,
         config: &Config,
     ) -> Result<Vec<Submodule>, Stuck> {
-        if self.site.submodules == Submodules::Skip
-            || !git::may_have_submodules(&self.checkout.folder)?
-        {
-            return Ok(Vec::new());
-        }
         self.listener.begins("submodules");
         let started = Instant::now();
-        self.follow_changed_url(git, config, Path::new(""))?;
-        let mut ended = git.submodule_update(config, None)?;
-        let mut there = git.submodules()?;
-        // New commits may bring new URLs for what is nested in them.
-        let mut synced = false;
-        for submodule in there
-            .iter()
-            .filter(|submodule| submodule.found != Found::Nothing)
-        {
-            synced |= self.follow_changed_url(git, config, &submodule.path)?;
-        }
-        if synced || is_worth_a_retry(&ended) {
-            if !synced {
-                std::thread::sleep(self.retry_pause());
-            }
-            ended = git.submodule_update(config, None)?;
-            there = git.submodules()?;
-        }
-        if is_worth_a_retry(&ended) {
-            bring_each(git, config, &there)?;
-            there = git.submodules()?;
-        }
-        if self.fill_empty(git, config, &there)? {
-            ended = git.submodule_update(config, None)?;
-            there = git.submodules()?;
-        }
-        self.step("submodules", started.elapsed(), &ended);
-        let missing: Vec<&Submodule> = there
-            .iter()
-            .filter(|submodule| !submodule.is_there())
+        let bringer = self.bringer(git, config);
+        let brought = bringer.bring()?;
+        let missing: Vec<PathBuf> = bringer
+            .missing(&brought.there)
+            .into_iter()
+            .map(|submodule| submodule.path.clone())
             .collect();
+        self.remarks.extend(brought.remarks);
+        let Some(ended) = brought.ended else {
+            return Ok(brought.there);
+        };
+        self.step("submodules", started.elapsed(), &ended);
         if missing.is_empty() && ended.end.is_good() {
-            return Ok(there);
+            return Ok(brought.there);
         }
         Err(Stuck(self.submodules_failed(&ended, &missing)))
-    }
-
-    /// Fills submodules that were cloned but never checked out, which git takes for done. Returns whether there were any.
-    fn fill_empty(&self, git: &Git<'_>, config: &Config, there: &[Submodule]) -> Result<bool> {
-        let mut filled = false;
-        for submodule in there
-            .iter()
-            .filter(|submodule| matches!(submodule.found, Found::WithoutIndex(_)))
-        {
-            let folder = self.checkout.folder.join(&submodule.path);
-            if let Some(git_dir) = git::git_dir_of(&folder)? {
-                filled |= git.fill(&git_dir, &folder, config)?.end.is_good();
-            }
-        }
-        Ok(filled)
-    }
-
-    /// Where .gitmodules differs from the last good deploy: lets submodules follow their new URL. A URL that a person
-    /// changed here (a token, an ssh alias) is neither the old nor the new one, and stays.
-    fn follow_changed_url(&self, git: &Git<'_>, config: &Config, below: &Path) -> Result<bool> {
-        let folder = self.checkout.folder.join(below);
-        let key = below.to_string_lossy();
-        if self.gitmodules_digest(below) == self.last_good.gitmodules.get(&*key).cloned() {
-            return Ok(false);
-        }
-        let before = if key.is_empty() {
-            self.last_good.head.as_ref()
-        } else {
-            self.last_good.submodules.get(&*key)
-        };
-        let Some(before) = before else {
-            return Ok(false);
-        };
-        let (old, new) = (
-            git.gitmodules(&folder, Some(before))?,
-            git.gitmodules(&folder, None)?,
-        );
-        let in_use = git.config_in(&folder)?;
-        let is_relative = |url: &str| url.starts_with("./") || url.starts_with("../");
-        let changed: Vec<PathBuf> = new
-            .iter()
-            .filter(|(name, (_, url))| {
-                old.get(*name).is_some_and(|(_, old_url)| {
-                    let used = in_use.last(&format!("submodule.{name}.url"));
-                    old_url != url
-                        && used.is_some_and(|used| used == old_url || is_relative(old_url))
-                })
-            })
-            .map(|(_, (path, _))| path.clone())
-            .collect();
-        if changed.is_empty() {
-            return Ok(false);
-        }
-        Ok(git.submodule_sync(&folder, config, &changed)?.end.is_good())
-    }
-
-    fn gitmodules_digest(&self, below: &Path) -> Option<String> {
-        let text = std::fs::read(self.checkout.folder.join(below).join(".gitmodules")).ok()?;
-        Some(hex::encode(Sha256::digest(text)))
-    }
-
-    fn gitmodules_digests(&self, submodules: &[Submodule]) -> BTreeMap<String, String> {
-        let folders = std::iter::once(Path::new(""))
-            .chain(submodules.iter().map(|submodule| submodule.path.as_path()));
-        folders
-            .filter_map(|below| {
-                Some((
-                    below.to_string_lossy().into_owned(),
-                    self.gitmodules_digest(below)?,
-                ))
-            })
-            .collect()
     }
 
     /// Runs `on_update`, if anything differs from the last good deploy.
@@ -740,7 +648,7 @@ impl<'d> Deploy<'d> {
         if let (Verdict::Deployed | Verdict::Unchanged, Some(now)) = (verdict, &self.now)
             && *now != self.last_good
         {
-            self.state.write(LAST_GOOD, &serde_json::to_vec(now)?)?;
+            now.write(self.state)?;
         }
         self.listener.recorded(&record);
         if let (Verdict::Failed, Some(command)) = (verdict, &self.site.on_failure) {
@@ -894,11 +802,8 @@ impl<'d> Deploy<'d> {
         }
     }
 
-    fn submodules_failed(&self, ended: &Ended, missing: &[&Submodule]) -> Failure {
-        let paths: Vec<_> = missing
-            .iter()
-            .map(|submodule| submodule.path.to_string_lossy())
-            .collect();
+    fn submodules_failed(&self, ended: &Ended, missing: &[PathBuf]) -> Failure {
+        let paths: Vec<_> = missing.iter().map(|path| path.to_string_lossy()).collect();
         let mut failure = match &self.followed {
             Some(followed) if !ended.end.is_good() => {
                 self.git_failed("submodules", ended, followed)
@@ -990,7 +895,7 @@ pub(crate) fn tidy(
     turn.state.write(MAINTENANCE, b"")?;
     let git = Git::new(site, checkout, host)?;
     let submodules = match site.submodules {
-        Submodules::Recorded => git.submodules()?,
+        Submodules::Recorded | Submodules::Latest => git.submodules()?,
         Submodules::Skip => Vec::new(),
     };
     let populated = submodules
@@ -1014,47 +919,6 @@ fn pause(longest: Duration, turn: &Turn<'_>, sorted: &Sorted) -> Result<()> {
         std::thread::sleep(LOOK);
     }
     Ok(())
-}
-
-fn is_worth_a_retry(ended: &Ended) -> bool {
-    matches!(ended.end, End::Exit(code) if code != 0)
-}
-
-/// Git stops at the first submodule that fails; the rest is brought one by one.
-fn bring_each(git: &Git<'_>, config: &Config, there: &[Submodule]) -> Result<()> {
-    let top_level = there
-        .iter()
-        .filter(|submodule| !there.iter().any(|other| is_below(submodule, other)));
-    let missing: Vec<&Submodule> = top_level
-        .filter(|top| {
-            there
-                .iter()
-                .any(|sub| !sub.is_there() && (sub == *top || is_below(sub, top)))
-        })
-        .collect();
-    if missing.len() > 1 {
-        for submodule in missing {
-            git.submodule_update(config, Some(&submodule.path))?;
-        }
-    }
-    Ok(())
-}
-
-fn is_below(submodule: &Submodule, other: &Submodule) -> bool {
-    submodule.path != other.path && submodule.path.starts_with(&other.path)
-}
-
-fn commits_of(submodules: &[Submodule]) -> BTreeMap<String, String> {
-    submodules
-        .iter()
-        .filter_map(|submodule| match &submodule.found {
-            Found::At(commit) => Some((
-                submodule.path.to_string_lossy().into_owned(),
-                commit.clone(),
-            )),
-            Found::WithoutIndex(_) | Found::Nothing => None,
-        })
-        .collect()
 }
 
 /// `origin/main`, for a person to read and type.

@@ -15,9 +15,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::cgi::Environment;
 use crate::home::User;
-use crate::process::{End, Ended, Run};
+use crate::process::{self, End, Ended, Run};
 use crate::redaction;
-use crate::site::Site;
+use crate::site::{Site, Submodules};
 
 /// What every git that writes is told: no maintenance behind our back (it outlives the step and keeps its locks), no
 /// recursion into submodules where it was not asked for (a failed on-demand fetch keeps the pull from merging), no stash
@@ -74,6 +74,9 @@ const QUERY_LIMIT: Duration = Duration::from_secs(60);
 
 /// How many submodules are cloned at a time.
 const CLONES_AT_A_TIME: &str = "4";
+
+/// How many are fetched at a time. Shared hosts allow few processes, and a fetch has four.
+const FETCHES_AT_A_TIME: usize = 8;
 
 /// A folder that is known to be a work tree.
 #[derive(Clone, Debug)]
@@ -283,6 +286,16 @@ pub(crate) struct Blob {
     pub(crate) is_link: bool,
 }
 
+/// A submodule as .gitmodules describes it, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Module {
+    /// Below the work tree that .gitmodules is in.
+    pub(crate) path: PathBuf,
+    pub(crate) url: String,
+    /// The branch that `"latest"` follows; without it the remote's default.
+    pub(crate) branch: Option<String>,
+}
+
 /// A commit, for a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Commit {
@@ -462,23 +475,76 @@ impl<'s> Git<'s> {
     }
 
     /// `git submodule update --init --recursive`, of all or of one.
-    pub(crate) fn submodule_update(&self, config: &Config, only: Option<&Path>) -> Result<Ended> {
-        let args = [
-            "submodule",
-            "update",
-            "--init",
-            "--recursive",
-            "--jobs",
-            CLONES_AT_A_TIME,
-        ];
+    pub(crate) fn submodule_update(
+        &self,
+        config: &Config,
+        mode: Submodules,
+        only: Option<&Path>,
+    ) -> Result<Ended> {
+        let mut args = vec!["submodule", "update", "--init", "--recursive"];
+        args.extend(["--jobs", CLONES_AT_A_TIME]);
+        match mode {
+            Submodules::Latest => args.push("--remote"),
+            Submodules::Recorded | Submodules::Skip => {}
+        }
         let only = only.map(|path| [OsString::from("--"), path.into()]);
+        let args = args.into_iter().map(OsString::from);
         self.write(
             &self.checkout.folder,
             config,
-            args.iter()
-                .map(OsString::from)
-                .chain(only.into_iter().flatten()),
+            args.chain(only.into_iter().flatten()),
         )
+    }
+
+    /// Fetches several repositories at the same time. Whoever needs the result finds out whether it is there.
+    pub(crate) fn fetch_all(&self, folders: &[PathBuf], config: &Config) -> Result<()> {
+        for some in folders.chunks(FETCHES_AT_A_TIME) {
+            let fetches = some
+                .iter()
+                .map(|folder| self.writing(folder, config, ["fetch", "--quiet"]));
+            process::all_at_once(&fetches.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    /// Whether the index of a work tree has nothing at a path, nor below it.
+    pub(crate) fn is_not_in_index(&self, folder: &Path, path: &Path) -> Result<bool> {
+        let args = [
+            OsString::from("ls-files"),
+            "-z".into(),
+            "--".into(),
+            option(":(top,literal)", path),
+        ];
+        let listed = self.query(folder, args)?;
+        Ok(self.must("list the files", listed)?.is_empty())
+    }
+
+    /// Whether a commit has a file or a folder of files at a path: not nothing, and not a submodule.
+    pub(crate) fn has_files_at(&self, commit: &str, path: &Path) -> Result<bool> {
+        let args = [
+            OsString::from("ls-tree"),
+            "-z".into(),
+            commit.into(),
+            "--".into(),
+            path.into(),
+        ];
+        let listed = self.query(&self.checkout.folder, args)?;
+        let entry = self.must("list a commit", listed)?;
+        Ok(!entry.is_empty() && !entry.starts_with(b"160000 "))
+    }
+
+    /// Whether a work tree is just what its HEAD says: nothing changed, unknown or ignored.
+    pub(crate) fn is_untouched(&self, folder: &Path) -> Result<bool> {
+        let args = [
+            "status",
+            "--porcelain",
+            "-z",
+            "--ignored",
+            "--untracked-files=all",
+            "--ignore-submodules=none",
+        ];
+        let status = self.query(folder, args)?;
+        Ok(status.end.is_good() && status.output.is_empty())
     }
 
     /// `git submodule sync` in a work tree: the URLs in .gitmodules become the ones in use.
@@ -686,7 +752,7 @@ impl<'s> Git<'s> {
         &self,
         folder: &Path,
         commit: Option<&str>,
-    ) -> Result<BTreeMap<String, (PathBuf, String)>> {
+    ) -> Result<BTreeMap<String, Module>> {
         let blob = commit.map(|commit| format!("{commit}:.gitmodules"));
         let source = blob
             .as_deref()
@@ -695,15 +761,17 @@ impl<'s> Git<'s> {
             folder,
             ["config", "-z"].into_iter().chain(source).chain(["--list"]),
         )?;
-        let mut modules: BTreeMap<String, (PathBuf, String)> = BTreeMap::new();
+        let mut modules: BTreeMap<String, Module> = BTreeMap::new();
         for (key, value) in key_values(&listed.output) {
             let Some(rest) = key.strip_prefix("submodule.") else {
                 continue;
             };
             if let Some(name) = rest.strip_suffix(".path") {
-                modules.entry(name.to_owned()).or_default().0 = value.into();
+                modules.entry(name.to_owned()).or_default().path = value.into();
             } else if let Some(name) = rest.strip_suffix(".url") {
-                modules.entry(name.to_owned()).or_default().1 = value;
+                modules.entry(name.to_owned()).or_default().url = value;
+            } else if let Some(name) = rest.strip_suffix(".branch") {
+                modules.entry(name.to_owned()).or_default().branch = Some(value);
             }
         }
         Ok(modules)
@@ -1018,6 +1086,15 @@ pub(crate) fn owner_and_name(url: &str) -> Option<String> {
     let mut last = path.rsplit('/');
     let (name, owner) = (last.next()?, last.next()?);
     (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
+}
+
+/// Removes the folders above a path that are empty now, up to the top.
+pub(crate) fn remove_empty_parents(top: &Path, path: &Path) {
+    for parent in path.ancestors().skip(1).take_while(|folder| *folder != top) {
+        if std::fs::remove_dir(parent).is_err() {
+            return;
+        }
+    }
 }
 
 fn is_id(text: &str) -> bool {

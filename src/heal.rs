@@ -8,12 +8,12 @@ use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use crate::git::{Blob, Change, Config, Git, git_dir_of};
+use crate::git::{self, Blob, Change, Config, Found, Git, git_dir_of};
 use crate::process;
 
 /// The folder of our own files below a git directory, which is left alone here.
@@ -73,7 +73,7 @@ impl<'h> Healer<'h> {
             self.put_back(&checkout.folder, &head, &target, &mut done)?;
         }
         for submodule in self.git.submodules()? {
-            if let crate::git::Found::At(head) = &submodule.found {
+            if let Found::At(head) = &submodule.found {
                 self.put_back(
                     &checkout.folder.join(&submodule.path),
                     head,
@@ -133,7 +133,7 @@ impl<'h> Healer<'h> {
         if !folder.join(".gitmodules").exists() {
             return Ok(());
         }
-        for (name, (path, _)) in self.git.gitmodules(folder, None)? {
+        for (name, git::Module { path, .. }) in self.git.gitmodules(folder, None)? {
             let (module, place) = (git_dir.join("modules").join(&name), folder.join(&path));
             if path.as_os_str().is_empty() {
                 continue;
@@ -225,7 +225,7 @@ impl<'h> Healer<'h> {
         for change in debris.iter().filter(|change| change.old.is_none()) {
             let path = folder.join(&change.path);
             remove(&path)?;
-            remove_empty_parents(folder, &path);
+            git::remove_empty_parents(folder, &path);
             done.files += 1;
         }
         let back: Vec<&Path> = debris
@@ -334,21 +334,6 @@ fn remove(path: &Path) -> Result<()> {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Git makes folders for the files it writes; the ones that are empty again go with them.
-fn remove_empty_parents(top: &Path, path: &Path) {
-    let parents: Vec<PathBuf> = path
-        .ancestors()
-        .skip(1)
-        .take_while(|folder| *folder != top)
-        .map(Path::to_owned)
-        .collect();
-    for parent in parents {
-        if std::fs::remove_dir(parent).is_err() {
-            return;
-        }
     }
 }
 

@@ -17,6 +17,8 @@
 //! | [`state`] | the folder `<git dir>/deploy-cgi` |
 //! | [`queue`] | tickets, and whose turn it is |
 //! | [`history`] | what happened and when |
+//! | [`last_good`] | what the last good deploy left |
+//! | [`submodules`] | bringing submodules to where they belong |
 //! | [`heal`] | putting right what git left half-done |
 //! | [`doctor`] | every thing a deploy needs, examined |
 //! | [`deploy`] | one turn: heal, pull, submodules, `on_update`, record |
@@ -39,6 +41,7 @@ mod git;
 mod heal;
 mod history;
 mod home;
+mod last_good;
 mod outcome;
 mod process;
 mod queue;
@@ -46,6 +49,7 @@ mod redaction;
 mod signature;
 mod site;
 mod state;
+mod submodules;
 mod worker;
 
 use std::ffi::OsString;

@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -128,6 +128,13 @@ pub(crate) struct Ended {
     pub(crate) took: Duration,
 }
 
+impl Ended {
+    /// Whether it ended badly by itself: not at its limit, nor by a signal.
+    pub(crate) fn is_a_failure(&self) -> bool {
+        matches!(self.end, End::Exit(code) if code != 0)
+    }
+}
+
 /// A command about to be run.
 pub(crate) struct Run<'a> {
     program: &'a Path,
@@ -240,7 +247,11 @@ impl<'a> Run<'a> {
 
     fn run(&self, output: File, errors: File, bounded: &[&File]) -> Result<(End, Duration)> {
         let started = Instant::now();
-        let what = || format!("cannot start {}", self.program.display());
+        let child = self.start(output, errors)?;
+        self.finish(child, started, bounded)
+    }
+
+    fn start(&self, output: File, errors: File) -> Result<Child> {
         let stdin = if self.input.is_empty() {
             Stdio::null()
         } else {
@@ -272,7 +283,15 @@ impl<'a> Run<'a> {
         self.keep_over_exec(FdFlags::empty())?;
         let child = command.spawn();
         self.keep_over_exec(FdFlags::CLOEXEC)?;
-        let mut child = child.with_context(what)?;
+        child.with_context(|| format!("cannot start {}", self.program.display()))
+    }
+
+    fn finish(
+        &self,
+        mut child: Child,
+        started: Instant,
+        bounded: &[&File],
+    ) -> Result<(End, Duration)> {
         let group = Pid::from_child(&child);
         let mut end = None;
         let status = self.watch(group, started, bounded, &mut end)?;
@@ -338,6 +357,25 @@ impl<'a> Run<'a> {
             rustix::io::fcntl_setfd(file, flags).context("cannot pass an open file on to a command")
         })
     }
+}
+
+/// Runs several commands at the same time, for what they do and not for what they print. Each has its own limit.
+pub(crate) fn all_at_once(runs: &[Run<'_>]) -> Result<Vec<End>> {
+    let started = Instant::now();
+    let mut children = Vec::with_capacity(runs.len());
+    for run in runs {
+        let output = memory()?;
+        children.push(
+            run.start(output.try_clone()?, output.try_clone()?)
+                .map(|child| (child, output)),
+        );
+    }
+    let ended = runs.iter().zip(children).map(|(run, child)| {
+        let (child, output) = child?;
+        Ok(run.finish(child, started, &[&output])?.0)
+    });
+    // Every one that was started is waited for.
+    ended.collect::<Vec<Result<End>>>().into_iter().collect()
 }
 
 /// A program started once and never waited for: the rest of our own work, in another process.

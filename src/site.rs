@@ -104,6 +104,8 @@ pub(crate) struct Site {
 pub(crate) enum Submodules {
     /// They are brought to the commits that the checkout records.
     Recorded,
+    /// They follow their own branches.
+    Latest,
     /// They are left alone.
     Skip,
 }
@@ -217,9 +219,10 @@ impl Site {
             submodules: keys
                 .optional(
                     "submodules",
-                    "\"recorded\" or \"skip\"",
+                    "\"recorded\", \"latest\" or \"skip\"",
                     |text| match text {
                         "recorded" => Some(Submodules::Recorded),
+                        "latest" => Some(Submodules::Latest),
                         "skip" => Some(Submodules::Skip),
                         _ => None,
                     },
@@ -643,7 +646,7 @@ mod tests {
             "umask = \"777\"",
             "umask = \"0o22\"",
             "umask = \"+22\"",
-            "submodules = \"latest\"",
+            "submodules = \"newest\"",
             "branch = \"--upload-pack=x\"",
             "branch = \"a..b\"",
             "branch = \"x.lock/y\"",

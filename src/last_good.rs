@@ -1,0 +1,90 @@
+//! What the last deploy that ended well left: HEAD and submodules, `on_update` included. A file of its own, so that one
+//! that failed is tried again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::git::{Checkout, Found, Submodule};
+use crate::state::StateFolder;
+
+/// The file.
+const FILE: &str = "last-good";
+
+/// A state of the checkout, as a person who looks at the site would see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastGood {
+    pub(crate) head: Option<String>,
+    /// By path below the checkout, the commit of each submodule.
+    #[serde(default)]
+    pub(crate) submodules: BTreeMap<String, String>,
+    /// Digests of the .gitmodules files by the folder they are in, to see that a URL may have changed.
+    #[serde(default)]
+    gitmodules: BTreeMap<String, String>,
+}
+
+impl LastGood {
+    /// What stands in the file; `None` where there has been no good deploy.
+    pub(crate) fn read(state: &StateFolder) -> Result<Option<Self>> {
+        let Some(text) = state.read(FILE)? else {
+            return Ok(None);
+        };
+        // One that can't be read says nothing: then everything is new.
+        Ok(Some(serde_json::from_slice(&text).unwrap_or_default()))
+    }
+
+    pub(crate) fn write(&self, state: &StateFolder) -> Result<()> {
+        state.write(FILE, &serde_json::to_vec(self)?)
+    }
+
+    /// What is there now.
+    pub(crate) fn of(checkout: &Checkout, head: Option<String>, submodules: &[Submodule]) -> Self {
+        let top = Path::new("");
+        let folders = submodules.iter().map(|submodule| submodule.path.as_path());
+        Self {
+            head,
+            submodules: submodules
+                .iter()
+                .filter_map(|submodule| match &submodule.found {
+                    Found::At(commit) => Some((key(&submodule.path), commit.clone())),
+                    Found::WithoutIndex(_) | Found::Nothing => None,
+                })
+                .collect(),
+            gitmodules: std::iter::once(top)
+                .chain(folders)
+                .filter_map(|below| Some((key(below), gitmodules_digest(checkout, below)?)))
+                .collect(),
+        }
+    }
+
+    /// Whether a person would see another site.
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        self.head != other.head || self.submodules != other.submodules
+    }
+
+    /// Whether the .gitmodules of a work tree below the checkout is not what it was.
+    pub(crate) fn had_other_gitmodules(&self, checkout: &Checkout, below: &Path) -> bool {
+        gitmodules_digest(checkout, below) != self.gitmodules.get(&key(below)).cloned()
+    }
+
+    /// The commit that a work tree below the checkout was at.
+    pub(crate) fn commit_of(&self, below: &Path) -> Option<&str> {
+        if below.as_os_str().is_empty() {
+            self.head.as_deref()
+        } else {
+            self.submodules.get(&key(below)).map(String::as_str)
+        }
+    }
+}
+
+fn key(below: &Path) -> String {
+    below.to_string_lossy().into_owned()
+}
+
+fn gitmodules_digest(checkout: &Checkout, below: &Path) -> Option<String> {
+    let text = std::fs::read(checkout.folder.join(below).join(".gitmodules")).ok()?;
+    Some(hex::encode(Sha256::digest(text)))
+}
