@@ -88,7 +88,11 @@ impl Sent {
             None => body.to_vec(),
         };
         if let Some(length) = answer.header("content-length") {
-            assert_eq!(length, body.len().to_string(), "the length announced");
+            // The answer to HEAD announces the length of what it leaves out.
+            assert!(
+                body.is_empty() || length == body.len().to_string(),
+                "{head}"
+            );
         }
         answer.body = String::from_utf8(body).unwrap();
         answer
