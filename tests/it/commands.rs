@@ -1,8 +1,10 @@
 //! What a person types.
 
 use std::fs;
+use std::io::Write;
+use std::process::Stdio;
 
-use crate::world::{World, quoted, text};
+use crate::world::{Spoken, World, quoted, text};
 
 #[test]
 fn the_demo_plays_a_whole_delivery_and_leaves_nothing_behind() {
@@ -118,4 +120,119 @@ fn misuse_is_told_from_failure() {
     }
     let missing = world.verb_of(&world.program, &["check"]);
     assert_ne!(missing.exit, Some(0), "no site file: {missing:?}");
+}
+
+#[test]
+fn run_deploys_in_the_foreground() {
+    let mut world = World::new();
+    world.key("on_update", "\"env > ../seen\"");
+    let (commit, post) = world.push_with_post("two");
+    let run = world.verb(&["run"]);
+    run.expect_exit(0);
+    assert!(run.stdout.starts_with("deployed"), "{run:?}");
+    assert_eq!(
+        (world.head(), world.submodule_head()),
+        (commit.clone(), post)
+    );
+    assert!(world.read("seen").contains(&format!("DEPLOY_NEW={commit}")));
+    let again = world.verb(&["run"]);
+    again.expect_exit(0);
+    assert!(again.stdout.starts_with("unchanged"), "{again:?}");
+    world.key("on_update", "\"exit 3\"");
+    world.push("three");
+    let failed = world.verb(&["run"]);
+    failed.expect_exit(1);
+    failed.says("failed at on_update");
+}
+
+#[test]
+fn run_serves_what_waits() {
+    let world = World::new();
+    let commit = world.push("two");
+    fs::create_dir_all(world.state("queue")).unwrap();
+    fs::write(world.state("queue/left-by-a-death"), "").unwrap();
+    world.verb(&["run"]).expect_exit(0);
+    assert_eq!((world.head(), world.tickets()), (commit, 0));
+}
+
+#[test]
+fn status_tells_what_waits_and_what_became_of_the_last_deploys() {
+    let world = World::new();
+    world.verb(&["status"]).expect_exit(0);
+    let none = json(&world.verb(&["status", "--json"]));
+    assert_eq!(none["deploys"].as_array().unwrap().len(), 0);
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    world.push_delivery(&commit).send().expect(200, "unchanged");
+    world.settle();
+    let status = world.verb(&["status"]);
+    status.expect_exit(0);
+    for told in ["deployed", "unchanged", &commit[..7], "nothing waits"] {
+        status.says(told);
+    }
+    let all = json(&world.verb(&["status", "--json"]));
+    let verdicts: Vec<_> = all["deploys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["verdict"].clone())
+        .collect();
+    assert_eq!(verdicts, ["unchanged", "deployed"]);
+    assert_eq!(
+        (
+            all["running"].as_bool(),
+            all["waiting"].as_array().map(Vec::len)
+        ),
+        (Some(false), Some(0))
+    );
+    let last = json(&world.verb(&["status", "--json", "-n", "1"]));
+    assert_eq!(last["deploys"].as_array().unwrap().len(), 1);
+    // The whole report of one delivery, as GitHub showed it.
+    world
+        .verb(&["status", crate::world::DELIVERY])
+        .says("unchanged main");
+    world.verb(&["status", "no-such-delivery"]).expect_exit(1);
+}
+
+fn json(spoken: &Spoken) -> serde_json::Value {
+    spoken.expect_exit(0);
+    serde_json::from_str(&spoken.stdout).unwrap()
+}
+
+#[test]
+fn sign_prints_headers_that_the_site_takes() {
+    let world = World::new();
+    let body = "{\"action\":\"created\"}";
+    let mut sign = world.clean(world.site_file());
+    let mut child = sign
+        .arg("sign")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(body.as_bytes())
+        .unwrap();
+    let signed = Spoken::from(child.wait_with_output().unwrap());
+    signed.expect_exit(0);
+    let header = |name: &str| {
+        let line = signed
+            .stdout
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_else(|| panic!("{name} is not in {signed:?}"))
+            .to_owned()
+    };
+    let star = || world.delivery("star", body).unsigned();
+    star()
+        .var("HTTP_X_HUB_SIGNATURE_256", header("X-Hub-Signature-256"))
+        .send()
+        .expect(200, "ignored");
+    star()
+        .var("HTTP_X_HUB_SIGNATURE", header("X-Hub-Signature"))
+        .send()
+        .expect(200, "ignored");
 }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::world::{Fault, NOWHERE, World, ZERO, quoted, text, wait_until, write_executable};
+use crate::world::{
+    Fault, NOWHERE, World, ZERO, is_alive, quoted, text, wait_until, write_executable,
+};
 
 /// The numbers that a hanging git wrote down.
 fn hung_processes(world: &World) -> Vec<String> {
@@ -13,12 +15,6 @@ fn hung_processes(world: &World) -> Vec<String> {
         .split_whitespace()
         .map(str::to_owned)
         .collect()
-}
-
-fn is_alive(id: &str) -> bool {
-    // A process that has ended and was not yet asked for its exit code is a zombie.
-    fs::read_to_string(format!("/proc/{id}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().starts_with(" Z"))
 }
 
 #[test]
@@ -191,6 +187,36 @@ fn a_failing_on_update_fails_the_deploy_and_is_tried_again() {
     world.push_delivery(&commit).send().expect(200, "deployed");
     world.push_delivery(&commit).send().expect(200, "unchanged");
     assert_eq!(world.read("ran"), "x\nx\nx\n");
+}
+
+#[test]
+fn on_failure_gets_the_report_of_every_failed_deploy() {
+    let mut world = World::new();
+    world.key("on_update", "\"echo broken; exit 3\"");
+    world.key("on_failure", "\"cat > ../mail; env > ../seen; exit 9\"");
+    world.key("wait", "\"0s\"");
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(202, "accepted");
+    world.settle();
+    wait_until("the mail", || world.exists("seen"));
+    let mail = world.read("mail");
+    assert!(mail.starts_with("failed at on_update"), "{mail}");
+    assert!(
+        mail.contains("broken") && mail.contains("exit code 3"),
+        "{mail}"
+    );
+    let seen = world.read("seen");
+    for line in ["DEPLOY_VERDICT=failed", &format!("DEPLOY_NEW={commit}")] {
+        assert!(
+            seen.lines().any(|known| known == line),
+            "{line} is not in {seen}"
+        );
+    }
+    fs::remove_file(world.path("mail")).unwrap();
+    world.key("on_update", "\"true\"");
+    world.push_delivery(&commit).send();
+    world.settle();
+    assert!(!world.exists("mail"), "a deploy that went well is no news");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 
-use crate::world::{Fault, World, wait_until};
+use crate::world::{Fault, World, is_alive, kill, wait_until};
 
 #[test]
 fn a_push_during_a_deploy_is_deployed_next() {
@@ -158,4 +158,63 @@ fn a_front_that_is_killed_does_not_stop_its_deploy() {
     world.release();
     world.settle();
     assert_eq!(world.head(), commit);
+}
+
+#[test]
+fn a_killed_deploy_is_healed_by_the_next() {
+    let mut world = World::new();
+    world.key("wait", "\"30s\"");
+    world.fake_git("pull", &Fault::Hold);
+    let (commit, post) = world.push_with_post("two");
+    let front = world.push_delivery(&commit).start();
+    let (git, worker) = world.held();
+    kill(&worker);
+    let reply = front.reply();
+    reply.expect(500, "failed");
+    assert_eq!(world.tickets(), 1, "the deploy is still owed: {reply:?}");
+    assert!(is_alive(&git), "its git works on");
+    // What a pull leaves that is killed when it has fetched and writes files.
+    world.git(&world.checkout(), &["fetch", "-q"]);
+    fs::write(world.path("checkout/.git/index.lock"), "").unwrap();
+    fs::write(world.path("checkout/index.html"), "wi").unwrap();
+    fs::write(world.path("checkout/untracked"), "mine").unwrap();
+    world.fake_git("none", &Fault::Note);
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    assert!(!is_alive(&git), "no second git joined it");
+    assert_eq!((world.head(), world.submodule_head()), (commit, post));
+    assert_eq!(world.changes(), "?? untracked");
+    world.settle();
+}
+
+#[test]
+fn a_lock_of_the_persons_is_not_taken_for_a_dead_deploys() {
+    let world = World::new();
+    let lock = world.path("checkout/.git/index.lock");
+    fs::write(&lock, "").unwrap();
+    let commit = world.push("two");
+    let reply = world.push_delivery(&commit).send();
+    reply.expect(500, "failed");
+    reply.says("index.lock");
+    assert!(lock.exists());
+    fs::remove_file(lock).unwrap();
+    world.push_delivery(&commit).send().expect(200, "deployed");
+}
+
+#[test]
+fn a_held_turn_is_waited_for_by_run_too() {
+    let mut world = World::new();
+    world.key("wait", "\"0s\"");
+    world.fake_git("pull", &Fault::Hold);
+    let first = world.push("two");
+    world.push_delivery(&first).send().expect(202, "accepted");
+    world.wait_until_held();
+    let second = world.push("three");
+    world.push_delivery(&second).send().expect(202, "accepted");
+    // Somebody is in line: this changes nothing, and says so.
+    let run = world.verb(&["run"]);
+    run.expect_exit(0);
+    run.says("queued");
+    world.release();
+    world.settle();
+    assert_eq!(world.head(), second);
 }

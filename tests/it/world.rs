@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit, Mac};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::Sha256;
@@ -57,6 +58,18 @@ fn holds_in_time(is_there: &mut impl FnMut() -> bool) -> bool {
         }
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Whether a process is there and has not ended: one that nobody asked for its exit code yet
+/// is a zombie.
+pub(crate) fn is_alive(id: &str) -> bool {
+    fs::read_to_string(format!("/proc/{id}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().starts_with(" Z"))
+}
+
+pub(crate) fn kill(id: &str) {
+    let id = Pid::from_raw(id.parse().unwrap()).unwrap();
+    kill_process(id, Signal::KILL).unwrap();
 }
 
 /// A TOML string, in quotes.
@@ -363,7 +376,7 @@ impl World {
                 "sleep 1000 & echo $$ $! >hung.new; mv hung.new hung; wait; wait".to_owned()
             }
             Fault::Hold => {
-                "echo $$ >>reached; while [ ! -e release ]; do sleep 0.05; done".to_owned()
+                "echo $$ $PPID >>reached; while [ ! -e release ]; do sleep 0.05; done".to_owned()
             }
             Fault::Note => "printf '%s\\n' \"$@\" >arguments; env >environment".to_owned(),
         };
@@ -381,6 +394,14 @@ impl World {
     /// Waits until the held step has begun.
     pub(crate) fn wait_until_held(&self) {
         wait_until("the held git", || self.exists("fake/reached"));
+    }
+
+    /// The held git and its parent, by their ids.
+    pub(crate) fn held(&self) -> (String, String) {
+        self.wait_until_held();
+        let ids = self.read("fake/reached");
+        let mut ids = ids.split_whitespace().map(str::to_owned);
+        (ids.next().unwrap(), ids.next().unwrap())
     }
 
     /// Lets the held step go on, and all that come.
