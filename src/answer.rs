@@ -12,13 +12,13 @@ use anyhow::Result;
 use crate::cgi::{BadBody, BadHead, Body, Environment, Request, Response, Status};
 use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::doctor;
-use crate::git::{Checkout, Config, Followed, Git, Unfollowing};
+use crate::git::{Checkout, Config, Followed, Git, Source, Unfollowing};
 use crate::history::{History, Record};
 use crate::outcome::Verdict;
 use crate::queue::{NotLeft, Promise, Queue, now};
 use crate::redaction::{escape_line, redact};
 use crate::signature::Secrets;
-use crate::site::{self, MAX_BODY, Site};
+use crate::site::{self, MAX_BODY, Site, Submodules};
 use crate::state::StateFolder;
 use crate::worker::{Heard, Worker};
 
@@ -237,9 +237,11 @@ impl Proven<'_> {
         let git = Git::new(self.site, &checkout, self.env)?;
         let config = git.config()?;
         let followed = git.followed(self.site.branch.as_deref(), &config)?;
-        if let Some(why) = self.why_not_ours(push, &git, &config, &followed)? {
-            return self.ignore(why);
-        }
+        let submodule = match self.concern(push, &git, &config, &followed)? {
+            Concern::Ours => None,
+            Concern::Submodule(path) => Some(path),
+            Concern::Not(why) => return self.ignore(why),
+        };
         let history = History::of(&state);
         let before = history.of_delivery(&self.delivery.id)?;
         let queue = Queue::of(&state);
@@ -247,6 +249,7 @@ impl Proven<'_> {
             delivery: self.delivery.id.clone(),
             git_ref: push.git_ref.clone(),
             after: push.after.clone(),
+            submodule,
             received: now(),
         };
         // From here the work survives our death.
@@ -283,14 +286,15 @@ impl Proven<'_> {
         })
     }
 
-    /// Why a push does not concern this checkout. Told by the ref, the ids and the repository only.
-    fn why_not_ours(
+    /// Whether and how a push concerns this checkout. Told by the ref, the ids and the repository only.
+    fn concern(
         &self,
         push: &Push,
         git: &Git<'_>,
         config: &Config,
         followed: &Result<Followed, Unfollowing>,
-    ) -> Result<Option<String>> {
+    ) -> Result<Concern> {
+        let not = |why: String| Ok(Concern::Not(why));
         let git_ref = escape_line(&push.git_ref);
         let Some(branch) = push.git_ref.strip_prefix("refs/heads/") else {
             let what = if push.git_ref.starts_with("refs/tags/") {
@@ -298,58 +302,75 @@ impl Proven<'_> {
             } else {
                 "not a branch"
             };
-            return Ok(Some(format!(
+            return not(format!(
                 "the push of {git_ref}: that is {what}, and only branches are deployed"
-            )));
+            ));
         };
-        // Where the checkout follows nothing, the deploy will fail and say why; but its branch is still known.
-        let known = match followed {
-            Ok(followed) => Some(followed.clone()),
-            Err(Unfollowing::OtherBranch { wanted, .. }) => git.upstream(wanted, config)?,
-            Err(Unfollowing::Detached | Unfollowing::NoUpstream { .. }) => None,
+        // Where the checkout follows nothing, the deploy will fail and say why; but its branch may still be known.
+        let (known, named) = match followed {
+            Ok(followed) => (Some(followed.clone()), None),
+            Err(Unfollowing::OtherBranch { wanted, .. }) => {
+                (git.upstream(wanted, config)?, Some(wanted.as_str()))
+            }
+            Err(Unfollowing::NoUpstream { branch }) => (None, Some(branch.as_str())),
+            Err(Unfollowing::Detached) => (None, None),
         };
-        let named = match followed {
-            Err(Unfollowing::OtherBranch { wanted, .. }) => Some(wanted.as_str()),
-            Err(Unfollowing::NoUpstream { branch }) => Some(branch.as_str()),
-            Ok(_) | Err(Unfollowing::Detached) => None,
-        };
-        let ours = known
-            .as_ref()
-            .map(|known| {
-                known
-                    .remote_ref
-                    .strip_prefix("refs/heads/")
-                    .unwrap_or(&known.remote_ref)
-            })
-            .or(named);
-        if let Some(ours) = ours.filter(|ours| *ours != branch) {
-            return Ok(Some(format!(
-                "the push to {}: this site follows {}",
-                escape_line(branch),
-                escape_line(ours)
-            )));
-        }
-        if push.deletion {
-            return Ok(Some(format!(
-                "the deletion of {}: there is nothing to deploy",
-                escape_line(branch)
-            )));
-        }
         let repository = self
             .site
             .repository
             .clone()
-            .or_else(|| known.and_then(|known| known.repository));
-        if let Some(repository) =
-            repository.filter(|ours| !ours.eq_ignore_ascii_case(&push.repository))
-        {
-            return Ok(Some(format!(
-                "the push to the repository {}: this site follows {}",
-                escape_line(&push.repository),
-                escape_line(&repository)
-            )));
+            .or_else(|| known.as_ref().and_then(|known| known.repository.clone()));
+        let is_ours = |ours: &String| ours.eq_ignore_ascii_case(&push.repository);
+        if !repository.as_ref().is_some_and(is_ours) {
+            if let Some(source) = git.submodule_of(&push.repository, config, known.as_ref())? {
+                return Ok(self.concern_of_submodule(push, branch, source));
+            }
+            // Where the remote's URL names no repository, the secret alone has to say that the push is for us.
+            if let Some(ours) = &repository {
+                return not(format!(
+                    "the push to the repository {}: this site follows {}",
+                    escape_line(&push.repository),
+                    escape_line(ours)
+                ));
+            }
         }
-        Ok(None)
+        let ours = known.as_ref().map(Followed::remote_branch).or(named);
+        if let Some(ours) = ours.filter(|ours| *ours != branch) {
+            return not(format!(
+                "the push to {}: this site follows {}",
+                escape_line(branch),
+                escape_line(ours)
+            ));
+        }
+        if push.deletion {
+            return not(format!(
+                "the deletion of {}: there is nothing to deploy",
+                escape_line(branch)
+            ));
+        }
+        Ok(Concern::Ours)
+    }
+
+    /// A push to the repository of a submodule.
+    fn concern_of_submodule(&self, push: &Push, branch: &str, source: Source) -> Concern {
+        let path = escape_line(&source.path.to_string_lossy());
+        match self.site.submodules {
+            Submodules::Recorded | Submodules::Skip => Concern::Not(format!(
+                "the push to the submodule {path}: this site deploys the commit that its own repository records; set \
+                 submodules = \"latest\" to follow the submodule itself"
+            )),
+            Submodules::Latest if push.deletion => {
+                Concern::Not(format!("the deletion of a branch of the submodule {path}"))
+            }
+            Submodules::Latest => match source.branch {
+                Some(ours) if ours != branch => Concern::Not(format!(
+                    "the push to {} of the submodule {path}: it follows {}",
+                    escape_line(branch),
+                    escape_line(&ours)
+                )),
+                Some(_) | None => Concern::Submodule(source.path.to_string_lossy().into_owned()),
+            },
+        }
     }
 
     /// Ignores the delivery itself; but any verified one that finds an unattended ticket starts a worker for it.
@@ -375,6 +396,15 @@ impl Proven<'_> {
         let state = StateFolder::open(&checkout, self.site)?;
         Ok((checkout, state))
     }
+}
+
+/// How a push concerns a checkout.
+enum Concern {
+    Ours,
+    /// It is one of its submodules', at this path.
+    Submodule(String),
+    /// Not at all, because of this.
+    Not(String),
 }
 
 /// What may be said after the signature held: all but secrets and credentials.

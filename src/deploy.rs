@@ -23,7 +23,8 @@ use crate::outcome::{Failure, News, Outcome, Step, Verdict, short};
 use crate::process::{self, End, Ended, Run};
 use crate::queue::{Queue, Ticket, Turn, now};
 use crate::redaction;
-use crate::site::{Site, Submodules};
+use crate::save::save;
+use crate::site::{Site, Submodules, Update};
 use crate::state::StateFolder;
 use crate::submodules::Bringer;
 
@@ -115,6 +116,41 @@ struct Sorted {
     lagging: Vec<Ticket>,
     /// It has been missing for too long.
     overdue: Vec<(Ticket, String)>,
+    /// What a person should know about them.
+    remarks: Vec<String>,
+}
+
+impl Sorted {
+    fn by_commit(tickets: &[Ticket], git: &Git<'_>, now_there: &LastGood) -> Result<Self> {
+        let mut sorted = Self::default();
+        for ticket in tickets.iter().cloned() {
+            let promise = ticket.push.as_ref();
+            let Some((promise, commit)) = promise.and_then(|p| Some((p, p.after.clone()?))) else {
+                sorted.confirmed.push(ticket);
+                continue;
+            };
+            let below = Path::new(promise.submodule.as_deref().unwrap_or(""));
+            let containment = if now_there.commit_of(below) == Some(&commit) {
+                Containment::Contained
+            } else {
+                git.containment(&git.checkout.folder.join(below), &commit)?
+            };
+            let is_young = now().saturating_sub(promise.received) < PATIENCE.as_secs();
+            match containment {
+                Containment::Contained => sorted.confirmed.push(ticket),
+                Containment::Outside => {
+                    sorted.remarks.push(format!(
+                        "the pushed commit {} is no longer in the branch: a later push withdrew it",
+                        short(&commit)
+                    ));
+                    sorted.confirmed.push(ticket);
+                }
+                Containment::Absent if is_young => sorted.lagging.push(ticket),
+                Containment::Absent => sorted.overdue.push((ticket, commit)),
+            }
+        }
+        Ok(sorted)
+    }
 }
 
 /// Why a deploy cannot go on.
@@ -168,14 +204,22 @@ impl<'d> Deploy<'d> {
     /// Serves what waits, and deploys even when nothing does. An error means that the outcome could not be recorded:
     /// the tickets are still there, and so is the marker.
     pub(crate) fn serve(mut self, turn: &Turn<'_>) -> Result<()> {
-        let mut sorted = Sorted {
-            confirmed: turn.tickets()?,
-            ..Sorted::default()
-        };
+        let mut tickets = turn.tickets()?;
         let alive = self.end_dead_run()?;
-        let result = self.bring_up(turn, &mut sorted, &alive);
-        let result = result.and_then(|now| self.go_live(now, &sorted.confirmed));
-        let mut outcome = self.outcome(result.err().map(|Stuck(failure)| failure));
+        let (sorted, failure) = match self.bring_up(turn, &mut tickets, &alive) {
+            Ok((now, sorted)) => {
+                let live = self.go_live(now, &sorted.confirmed);
+                (sorted, live.err().map(|Stuck(failure)| failure))
+            }
+            Err(Stuck(failure)) => {
+                let all = Sorted {
+                    confirmed: tickets,
+                    ..Sorted::default()
+                };
+                (all, Some(failure))
+            }
+        };
+        let mut outcome = self.outcome(failure);
         if !sorted.confirmed.is_empty() || sorted.overdue.is_empty() {
             self.end(turn, &sorted.confirmed, &outcome)?;
         }
@@ -240,9 +284,9 @@ impl<'d> Deploy<'d> {
     fn bring_up(
         &mut self,
         turn: &Turn<'_>,
-        sorted: &mut Sorted,
+        tickets: &mut Vec<Ticket>,
         alive: &File,
-    ) -> Result<LastGood, Stuck> {
+    ) -> Result<(LastGood, Sorted), Stuck> {
         let git = Git::new(self.site, self.checkout, self.host)?.holding(alive);
         let config = git.config()?;
         self.hidden.extend(config.credentials());
@@ -260,13 +304,7 @@ impl<'d> Deploy<'d> {
         self.followed = Some(followed.clone());
         let began = self.mark()?;
         self.whole = false;
-        let result = self
-            .pull_until_confirmed(turn, sorted, &git, &config, &followed)
-            .and_then(|()| {
-                let submodules = self.bring_submodules(&git, &config)?;
-                let head = git.head_of(&self.checkout.folder)?;
-                Ok(LastGood::of(self.checkout, head, &submodules))
-            });
+        let result = self.bring_until_confirmed(turn, tickets, &git, &config, &followed);
         self.whole = result.is_ok();
         if result.is_err() {
             // Now: later, debris could not be told from what a person did in the meantime.
@@ -323,104 +361,106 @@ impl<'d> Deploy<'d> {
         Ok(found)
     }
 
-    /// Pulls, and pulls again while the remote does not have what was pushed.
-    fn pull_until_confirmed(
+    /// Pulls and brings the submodules, and does so again while the remote does not have what was pushed.
+    fn bring_until_confirmed(
         &mut self,
         turn: &Turn<'_>,
-        sorted: &mut Sorted,
+        tickets: &mut Vec<Ticket>,
         git: &Git<'_>,
         config: &Config,
         followed: &Followed,
-    ) -> Result<(), Stuck> {
+    ) -> Result<(LastGood, Sorted), Stuck> {
         let mut pauses = PAUSES
             .iter()
             .chain(std::iter::repeat(&PAUSES[PAUSES.len() - 1]));
         loop {
-            let listed = std::mem::take(&mut sorted.confirmed);
-            self.pull(git, config, followed)
-                .inspect_err(|_| sorted.confirmed.clone_from(&listed))?;
+            self.pull(git, config, followed)?;
             let (head, upstream) = git.heads(&followed.branch)?;
-            self.is_the_remote_branch(git, followed, head.as_deref(), upstream.as_deref())
-                .inspect_err(|_| sorted.confirmed.clone_from(&listed))?;
-            for ticket in listed {
-                self.sort(ticket, sorted, git, head.as_deref())?;
-            }
+            self.is_the_remote_branch(git, followed, head.as_deref(), upstream.as_deref())?;
+            let submodules = self.bring_submodules(git, config)?;
+            let now = LastGood::of(self.checkout, head, &submodules);
+            let sorted = Sorted::by_commit(tickets, git, &now)?;
             if sorted.lagging.is_empty() || !sorted.confirmed.is_empty() {
-                return Ok(());
+                self.remarks.extend(sorted.remarks.iter().cloned());
+                return Ok((now, sorted));
             }
             if let Some(longest) = pauses.next() {
-                pause(*longest, turn, sorted)?;
+                pause(*longest, turn, tickets.len())?;
             }
             // A newer ticket that came meanwhile is served with them.
-            sorted.lagging.clear();
-            sorted.confirmed = turn.tickets()?;
-            sorted.confirmed.retain(|ticket| {
-                !sorted
-                    .overdue
-                    .iter()
-                    .any(|(overdue, _)| overdue.name == ticket.name)
-            });
+            *tickets = turn.tickets()?;
         }
     }
 
-    fn sort(
-        &mut self,
-        ticket: Ticket,
-        sorted: &mut Sorted,
-        git: &Git<'_>,
-        head: Option<&str>,
-    ) -> Result<()> {
-        let Some((promise, commit)) = ticket
-            .push
-            .as_ref()
-            .and_then(|promise| Some((promise, promise.after.as_ref()?)))
-        else {
-            sorted.confirmed.push(ticket);
-            return Ok(());
-        };
-        let containment = if head == Some(commit) {
-            Containment::Contained
-        } else {
-            git.containment(commit)?
-        };
-        match containment {
-            Containment::Contained => sorted.confirmed.push(ticket),
-            Containment::Outside => {
-                self.remarks.push(format!(
-                    "the pushed commit {} is no longer in the branch: a later push withdrew it",
-                    short(commit)
-                ));
-                sorted.confirmed.push(ticket);
-            }
-            Containment::Absent if now().saturating_sub(promise.received) < PATIENCE.as_secs() => {
-                sorted.lagging.push(ticket);
-            }
-            Containment::Absent => {
-                let commit = commit.clone();
-                sorted.overdue.push((ticket, commit));
-            }
-        }
-        Ok(())
-    }
-
+    /// Brings the branch to what the remote has.
     fn pull(&mut self, git: &Git<'_>, config: &Config, followed: &Followed) -> Result<(), Stuck> {
-        self.listener.begins("pull");
-        let mut ended = git.pull(config)?;
-        let mut took = ended.took;
-        if ended.is_a_failure() && git.fetched_nothing() {
-            std::thread::sleep(self.retry_pause());
-            ended = git.pull(config)?;
-            took += ended.took;
+        match self.site.update {
+            Update::FastForward => self.fast_forward(git, config, followed),
+            Update::Reset => self.reset(git, config, followed),
         }
+    }
+
+    fn fast_forward(
+        &mut self,
+        git: &Git<'_>,
+        config: &Config,
+        followed: &Followed,
+    ) -> Result<(), Stuck> {
+        self.listener.begins("pull");
+        let started = Instant::now();
+        let mut ended = self.with_a_retry(git, || git.pull(config))?;
         if ended.is_a_failure() && self.make_room_for_files(git, config, followed)? {
             ended = git.pull(config)?;
-            took += ended.took;
         }
-        self.step("pull", took, &ended);
+        self.step_ended("pull", started, &ended, followed)
+    }
+
+    /// Makes the tracked files those of the remote branch. What that removes is kept first.
+    fn reset(&mut self, git: &Git<'_>, config: &Config, followed: &Followed) -> Result<(), Stuck> {
+        self.listener.begins("fetch");
+        let started = Instant::now();
+        let fetched = self.with_a_retry(git, || git.fetch(config, followed))?;
+        self.step_ended("fetch", started, &fetched, followed)?;
+        let (head, Some(target)) = git.heads(&followed.branch)? else {
+            return Err(anyhow::anyhow!(
+                "there is no {} after the fetch",
+                followed.upstream_name()
+            )
+            .into());
+        };
+        let folder = &self.checkout.folder;
+        if head.as_deref() == Some(&target) && git.edited(folder)?.is_empty() {
+            return Ok(());
+        }
+        self.listener.begins("reset");
+        let started = Instant::now();
+        self.remarks.extend(save(git, config, folder, &target)?);
+        let ended = git.reset(folder, config, &target)?;
+        self.step_ended("reset", started, &ended, followed)
+    }
+
+    /// Runs what fetches, and once more where the fetch itself failed.
+    fn with_a_retry(&self, git: &Git<'_>, fetch: impl Fn() -> Result<Ended>) -> Result<Ended> {
+        let ended = fetch()?;
+        if !ended.is_a_failure() || !git.fetched_nothing() {
+            return Ok(ended);
+        }
+        std::thread::sleep(self.retry_pause());
+        fetch()
+    }
+
+    fn step_ended(
+        &mut self,
+        name: &'static str,
+        started: Instant,
+        ended: &Ended,
+        followed: &Followed,
+    ) -> Result<(), Stuck> {
+        self.step(name, started.elapsed(), ended);
         if ended.end.is_good() {
             Ok(())
         } else {
-            Err(Stuck(self.git_failed("pull", &ended, followed)))
+            Err(Stuck(self.git_failed(name, ended, followed)))
         }
     }
 
@@ -450,6 +490,7 @@ impl<'d> Deploy<'d> {
             git,
             config,
             mode: self.site.submodules,
+            update: self.site.update,
             before: &self.last_good,
             retry_pause: self.retry_pause(),
         }
@@ -470,7 +511,7 @@ impl<'d> Deploy<'d> {
         if head.is_some() && head == upstream {
             return Ok(());
         }
-        let upstream_name = upstream_name(followed);
+        let upstream_name = followed.upstream_name();
         let folder = quoted(&self.checkout.folder);
         let (cause, advice) = match git.ahead_and_behind(&followed.branch)? {
             Some((ahead, 0)) => (
@@ -777,7 +818,7 @@ impl<'d> Deploy<'d> {
             folder: &self.checkout.folder,
             git_dir: &self.checkout.git_dir,
             branch: &followed.branch,
-            upstream: &upstream_name(followed),
+            upstream: &followed.upstream_name(),
             url: &self.shown(&followed.url),
             user: &name,
             home: &home,
@@ -911,23 +952,13 @@ pub(crate) fn tidy(
     Ok(())
 }
 
-/// Waits, at most until a newer ticket is there.
-fn pause(longest: Duration, turn: &Turn<'_>, sorted: &Sorted) -> Result<()> {
-    let known = sorted.lagging.len() + sorted.overdue.len();
+/// Waits, at most until more than `known` tickets are there.
+fn pause(longest: Duration, turn: &Turn<'_>, known: usize) -> Result<()> {
     let end = Instant::now() + longest;
     while Instant::now() < end && Queue::of(turn.state).list()?.len() <= known {
         std::thread::sleep(LOOK);
     }
     Ok(())
-}
-
-/// `origin/main`, for a person to read and type.
-fn upstream_name(followed: &Followed) -> String {
-    let branch = followed
-        .remote_ref
-        .strip_prefix("refs/heads/")
-        .unwrap_or(&followed.remote_ref);
-    format!("{}/{branch}", followed.remote)
 }
 
 /// The last lines of a command's output.

@@ -288,16 +288,15 @@ fn branch_and_upstream(site: &Site, git: &Git<'_>, hidden: &mut Vec<String>) -> 
     hidden.extend(config.credentials());
     match git.followed(site.branch.as_deref(), &config) {
         Ok(Ok(followed)) => {
-            let remote_branch = followed
-                .remote_ref
-                .strip_prefix("refs/heads/")
-                .unwrap_or(&followed.remote_ref);
-            let repository = site.repository.clone().or(followed.repository);
+            let repository = site
+                .repository
+                .clone()
+                .or_else(|| followed.repository.clone());
             let mut findings = vec![
                 Finding::ok("branch", followed.branch.clone()),
                 Finding::ok(
                     "upstream",
-                    format!("{}/{remote_branch} at {}", followed.remote, followed.url),
+                    format!("{} at {}", followed.upstream_name(), followed.url),
                 ),
             ];
             findings.push(match repository {

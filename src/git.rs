@@ -69,6 +69,14 @@ const GIVEN: &[(&str, &str)] = &[
 /// connection.
 const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10";
 
+/// Who makes the commits that keep what a reset removes: git wants somebody, and the host's user may have no name.
+const SAVER: &[(&str, &str)] = &[
+    ("GIT_AUTHOR_NAME", "deploy-cgi"),
+    ("GIT_AUTHOR_EMAIL", "deploy-cgi@localhost"),
+    ("GIT_COMMITTER_NAME", "deploy-cgi"),
+    ("GIT_COMMITTER_EMAIL", "deploy-cgi@localhost"),
+];
+
 /// The limit of a look-up that only reads.
 const QUERY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -217,6 +225,29 @@ pub(crate) struct Followed {
     pub(crate) url: String,
     /// `owner/name`, where the URL says so.
     pub(crate) repository: Option<String>,
+}
+
+impl Followed {
+    /// The remote's branch, short.
+    pub(crate) fn remote_branch(&self) -> &str {
+        self.remote_ref
+            .strip_prefix("refs/heads/")
+            .unwrap_or(&self.remote_ref)
+    }
+
+    /// As a person writes it, such as `origin/main`.
+    pub(crate) fn upstream_name(&self) -> String {
+        format!("{}/{}", self.remote, self.remote_branch())
+    }
+}
+
+/// Where a submodule comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// Below the checkout.
+    pub(crate) path: PathBuf,
+    /// The branch it follows, where that is known.
+    pub(crate) branch: Option<String>,
 }
 
 /// Why a checkout follows nothing.
@@ -558,12 +589,19 @@ impl<'s> Git<'s> {
         self.write(folder, config, args.chain(paths.iter().map(OsString::from)))
     }
 
-    /// How a commit stands to HEAD.
-    pub(crate) fn containment(&self, commit: &str) -> Result<Containment> {
-        let asked = self.query(
-            &self.checkout.folder,
-            ["merge-base", "--is-ancestor", commit, "HEAD"],
-        )?;
+    /// How a commit stands to the HEAD of a work tree.
+    pub(crate) fn containment(&self, folder: &Path, commit: &str) -> Result<Containment> {
+        self.containment_in(folder, commit, "HEAD")
+    }
+
+    /// How a commit stands to another one, of which it may be an ancestor.
+    pub(crate) fn containment_in(
+        &self,
+        folder: &Path,
+        commit: &str,
+        descendant: &str,
+    ) -> Result<Containment> {
+        let asked = self.query(folder, ["merge-base", "--is-ancestor", commit, descendant])?;
         match asked.end {
             End::Exit(0) => Ok(Containment::Contained),
             End::Exit(1) => Ok(Containment::Outside),
@@ -935,6 +973,293 @@ impl<'s> Git<'s> {
         self.write(folder, config, options)
     }
 
+    /// The submodule, at any level, whose repository this is.
+    pub(crate) fn submodule_of(
+        &self,
+        repository: &str,
+        config: &Config,
+        followed: Option<&Followed>,
+    ) -> Result<Option<Source>> {
+        self.submodule_below(Path::new(""), repository, config, followed)
+    }
+
+    fn submodule_below(
+        &self,
+        below: &Path,
+        repository: &str,
+        config: &Config,
+        followed: Option<&Followed>,
+    ) -> Result<Option<Source>> {
+        let folder = self.checkout.folder.join(below);
+        if !folder.join(".gitmodules").exists() {
+            return Ok(None);
+        }
+        let modules = self.gitmodules(&folder, None)?;
+        for (name, module) in &modules {
+            // Once initialised, the configuration has the URL that is used, and never a relative one.
+            let url = config
+                .last(&format!("submodule.{name}.url"))
+                .unwrap_or(&module.url);
+            if owner_and_name(url).is_some_and(|theirs| theirs.eq_ignore_ascii_case(repository)) {
+                let path = below.join(&module.path);
+                let branch = config
+                    .last(&format!("submodule.{name}.branch"))
+                    .map(str::to_owned)
+                    .or(module.branch.clone());
+                let branch = match branch.as_deref() {
+                    Some(".") => followed.map(|followed| followed.branch.clone()),
+                    Some(_) => branch,
+                    None => self.default_branch(&self.checkout.folder.join(&path))?,
+                };
+                return Ok(Some(Source { path, branch }));
+            }
+        }
+        for module in modules.values() {
+            let path = below.join(&module.path);
+            if self
+                .checkout
+                .folder
+                .join(&path)
+                .join(".gitmodules")
+                .exists()
+            {
+                let config = self.config_in(&self.checkout.folder.join(&path))?;
+                let found = self.submodule_below(&path, repository, &config, None)?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The branch that a repository's remote calls its default, as it was told when it was cloned.
+    fn default_branch(&self, folder: &Path) -> Result<Option<String>> {
+        if git_dir_of(folder)?.is_none() {
+            return Ok(None);
+        }
+        let asked = self.query(folder, ["symbolic-ref", "-q", "refs/remotes/origin/HEAD"])?;
+        Ok(line(&asked.output)
+            .strip_prefix("refs/remotes/origin/")
+            .map(str::to_owned))
+    }
+
+    /// `git fetch` of the one branch that is followed. One that no longer exists is a failure, and not a stale success.
+    pub(crate) fn fetch(&self, config: &Config, followed: &Followed) -> Result<Ended> {
+        let args = [
+            "fetch",
+            "--no-recurse-submodules",
+            "--",
+            &followed.remote,
+            &followed.remote_ref,
+        ];
+        self.write(&self.checkout.folder, config, args)
+    }
+
+    /// `git reset --hard`: tracked files become those of a commit.
+    pub(crate) fn reset(&self, folder: &Path, config: &Config, commit: &str) -> Result<Ended> {
+        self.write(
+            folder,
+            config,
+            ["reset", "--hard", "--no-recurse-submodules", commit],
+        )
+    }
+
+    /// Tracked files that are not as HEAD has them, staged or not.
+    pub(crate) fn edited(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let args = [
+            "status",
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--untracked-files=no",
+            "--ignore-submodules=all",
+        ];
+        let status = self.query(folder, args)?;
+        let status = self.must("look at the files", status)?;
+        // XY, a blank, the path.
+        Ok(status
+            .split(|&byte| byte == 0)
+            .filter_map(|entry| Some(path_of(entry.get(3..)?)))
+            .collect())
+    }
+
+    /// Paths that a commit has and the index does not.
+    pub(crate) fn missing_from_index(&self, folder: &Path, commit: &str) -> Result<Vec<PathBuf>> {
+        let args = [
+            "diff-index",
+            "--cached",
+            "-z",
+            "--no-renames",
+            "--name-only",
+            "--diff-filter=D",
+            "--ignore-submodules=all",
+            commit,
+            "--",
+        ];
+        let listed = self.query(folder, args)?;
+        let listed = self.must("compare the index", listed)?;
+        Ok(listed
+            .split(|&byte| byte == 0)
+            .filter(|path| !path.is_empty())
+            .map(path_of)
+            .collect())
+    }
+
+    /// Files that git does not know, ignored ones too, at a path and below it.
+    pub(crate) fn unknown_below(&self, folder: &Path, path: &Path) -> Result<Vec<PathBuf>> {
+        let args = [
+            OsString::from("ls-files"),
+            "--others".into(),
+            "-z".into(),
+            "--".into(),
+            option(":(top,literal)", path),
+        ];
+        let listed = self.query(folder, args)?;
+        let listed = self.must("list the files", listed)?;
+        Ok(listed
+            .split(|&byte| byte == 0)
+            .filter(|path| !path.is_empty())
+            .map(path_of)
+            .collect())
+    }
+
+    /// Makes a commit in the form of a stash: all tracked files as they are now, and the index. Neither index nor work
+    /// tree is changed.
+    pub(crate) fn stash(&self, folder: &Path, config: &Config, head: &str) -> Result<String> {
+        let staged = self
+            .writing(folder, config, ["write-tree"])
+            .output_apart()?;
+        // An index with conflicts is no tree; then what is kept is the work tree.
+        let staged = if staged.end.is_good() {
+            line(&staged.output)
+        } else {
+            format!("{head}^{{tree}}")
+        };
+        let git_dir = git_dir_of(folder)?.context("a work tree has no git directory")?;
+        let index = git_dir.join("index");
+        let work = self.tree(
+            folder,
+            config,
+            &["add", "--update", "--", ":/"],
+            &[],
+            Some(&index),
+        )?;
+        let staged = self.commit(folder, config, &staged, &[head])?;
+        self.commit(folder, config, &work, &[head, &staged])
+    }
+
+    /// Makes a commit of some files as they are now, and nothing else.
+    pub(crate) fn commit_files(
+        &self,
+        folder: &Path,
+        config: &Config,
+        files: &[&Path],
+    ) -> Result<String> {
+        let list: Vec<u8> = files
+            .iter()
+            .flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat())
+            .collect();
+        let tree = self.tree(
+            folder,
+            config,
+            &["update-index", "--add", "-z", "--stdin"],
+            &list,
+            None,
+        )?;
+        self.commit(folder, config, &tree, &[])
+    }
+
+    /// The tree that a command makes in an index of its own, which begins as a copy of another one or empty.
+    fn tree(
+        &self,
+        folder: &Path,
+        config: &Config,
+        fill: &[&str],
+        input: &[u8],
+        start: Option<&Path>,
+    ) -> Result<String> {
+        let git_dir = git_dir_of(folder)?.context("a work tree has no git directory")?;
+        let scratch = git_dir.join("deploy-cgi-index");
+        remove_if_there(&scratch)?;
+        if let Some(start) = start {
+            std::fs::copy(start, &scratch)
+                .with_context(|| format!("cannot copy {}", start.display()))?;
+        }
+        let run = |args: &[&str], input| -> Result<String> {
+            let mut env = self.writing_env(config);
+            env.push(("GIT_INDEX_FILE".into(), scratch.clone().into()));
+            let ended = self
+                .writing(folder, config, args)
+                .env(env)
+                .input(input)
+                .output_apart()?;
+            Ok(line(&self.must("keep the changes", ended)?))
+        };
+        run(fill, input)?;
+        let tree = run(&["write-tree"], &[])?;
+        remove_if_there(&scratch)?;
+        Ok(tree)
+    }
+
+    fn commit(
+        &self,
+        folder: &Path,
+        config: &Config,
+        tree: &str,
+        parents: &[&str],
+    ) -> Result<String> {
+        let mut args = vec!["commit-tree", tree];
+        args.extend(parents.iter().flat_map(|parent| ["-p", parent]));
+        args.extend(["-m", "Kept by deploy-cgi before a reset"]);
+        let mut env = self.writing_env(config);
+        env.extend(
+            SAVER
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
+        let ended = self.writing(folder, config, args).env(env).output_apart()?;
+        Ok(line(&self.must("keep the changes", ended)?))
+    }
+
+    /// Names a commit by a ref that does not exist yet. Returns whether it did not.
+    pub(crate) fn name(
+        &self,
+        folder: &Path,
+        config: &Config,
+        new_ref: &str,
+        commit: &str,
+    ) -> Result<bool> {
+        let none = "0".repeat(commit.len());
+        Ok(self
+            .write(folder, config, ["update-ref", new_ref, commit, &none])?
+            .end
+            .is_good())
+    }
+
+    /// The refs that begin with `start`, in the order of their names.
+    pub(crate) fn refs_below(&self, folder: &Path, start: &str) -> Result<Vec<String>> {
+        let asked = self.query(
+            folder,
+            [
+                "for-each-ref",
+                "--sort=refname",
+                "--format=%(refname)",
+                start,
+            ],
+        )?;
+        Ok(line(&self.must("list what was kept", asked)?)
+            .lines()
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// Drops a ref.
+    pub(crate) fn forget(&self, folder: &Path, config: &Config, old_ref: &str) -> Result<()> {
+        let ended = self.write(folder, config, ["update-ref", "-d", old_ref])?;
+        self.must("drop what was kept", ended).map(drop)
+    }
+
     /// Runs a command that only reads.
     fn query<S: AsRef<OsStr>>(
         &self,
@@ -1094,6 +1419,16 @@ pub(crate) fn remove_empty_parents(top: &Path, path: &Path) {
         if std::fs::remove_dir(parent).is_err() {
             return;
         }
+    }
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

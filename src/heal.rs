@@ -141,14 +141,14 @@ impl<'h> Healer<'h> {
             if !module.exists() {
                 // The other half of a removal that was cut short.
                 if dangling(&place) {
-                    remove(&place.join(".git"))?;
+                    git::remove_if_there(&place.join(".git"))?;
                 }
                 continue;
             }
             let (has_commit, has_branches) = self.git.look_into(&module)?;
             if !has_commit && !has_branches {
                 // This half first: as long as the other is there, it is found again.
-                remove(&place.join(".git"))?;
+                git::remove_if_there(&place.join(".git"))?;
                 std::fs::remove_dir_all(&module)
                     .with_context(|| format!("cannot remove {}", module.display()))?;
                 done.submodules += 1;
@@ -224,7 +224,7 @@ impl<'h> Healer<'h> {
         }
         for change in debris.iter().filter(|change| change.old.is_none()) {
             let path = folder.join(&change.path);
-            remove(&path)?;
+            git::remove_if_there(&path)?;
             git::remove_empty_parents(folder, &path);
             done.files += 1;
         }
@@ -326,15 +326,6 @@ fn is_empty_but_git(place: &Path) -> Result<bool> {
     let entries =
         std::fs::read_dir(place).with_context(|| format!("cannot list {}", place.display()))?;
     Ok(entries.flatten().all(|entry| entry.file_name() == ".git"))
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 /// Whether `whole` begins with all of `start`.

@@ -18,6 +18,7 @@
 //! | [`queue`] | tickets, and whose turn it is |
 //! | [`history`] | what happened and when |
 //! | [`last_good`] | what the last good deploy left |
+//! | [`save`] | keeping what a reset removes |
 //! | [`submodules`] | bringing submodules to where they belong |
 //! | [`heal`] | putting right what git left half-done |
 //! | [`doctor`] | every thing a deploy needs, examined |
@@ -46,6 +47,7 @@ mod outcome;
 mod process;
 mod queue;
 mod redaction;
+mod save;
 mod signature;
 mod site;
 mod state;

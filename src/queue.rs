@@ -57,6 +57,9 @@ pub(crate) struct Promise {
     pub(crate) git_ref: String,
     /// The commit that was pushed, where the delivery names one.
     pub(crate) after: Option<String>,
+    /// Where it is a commit of a submodule's: the submodule's path below the checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) submodule: Option<String>,
     /// When it came, in seconds since 1970.
     pub(crate) received: u64,
 }

@@ -48,6 +48,7 @@ const KEYS: &[&str] = &[
     "secret_file",
     "branch",
     "repository",
+    "update",
     "submodules",
     "on_update",
     "on_failure",
@@ -87,6 +88,7 @@ pub(crate) struct Site {
     pub(crate) branch: Option<String>,
     /// `owner/name`; without it what the remote's URL says.
     pub(crate) repository: Option<String>,
+    pub(crate) update: Update,
     pub(crate) submodules: Submodules,
     pub(crate) on_update: Option<String>,
     pub(crate) on_failure: Option<String>,
@@ -97,6 +99,15 @@ pub(crate) struct Site {
     pub(crate) programs: Programs,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) umask: u32,
+}
+
+/// How the checkout is brought to what was pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Update {
+    /// Only forward, and never over a person's work.
+    FastForward,
+    /// Tracked files become those of the remote branch, whatever was here; what that removes is kept.
+    Reset,
 }
 
 /// What is done about submodules.
@@ -216,6 +227,17 @@ impl Site {
             repository: keys.optional("repository", "\"owner/name\"", |text| {
                 is_owner_and_name(text).then(|| text.to_owned())
             })?,
+            update: keys
+                .optional(
+                    "update",
+                    "\"fast-forward\" or \"reset\"",
+                    |text| match text {
+                        "fast-forward" => Some(Update::FastForward),
+                        "reset" => Some(Update::Reset),
+                        _ => None,
+                    },
+                )?
+                .unwrap_or(Update::FastForward),
             submodules: keys
                 .optional(
                     "submodules",

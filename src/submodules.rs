@@ -10,13 +10,15 @@ use anyhow::{Context, Result};
 use crate::git::{self, Config, Found, Git, Submodule};
 use crate::last_good::LastGood;
 use crate::process::Ended;
-use crate::site::Submodules;
+use crate::save::save;
+use crate::site::{Submodules, Update};
 
 /// Brings the submodules of one checkout.
 pub(crate) struct Bringer<'b> {
     pub(crate) git: &'b Git<'b>,
     pub(crate) config: &'b Config,
     pub(crate) mode: Submodules,
+    pub(crate) update: Update,
     /// What the last good deploy left.
     pub(crate) before: &'b LastGood,
     /// How long to wait before what failed is tried once more.
@@ -46,7 +48,11 @@ impl Bringer<'_> {
         if git::may_have_submodules(&self.git.checkout.folder)? {
             self.follow_changed_url(Path::new(""))?;
             self.fetch_in_parallel()?;
-            let (there, ended) = self.update_until_there()?;
+            let (mut there, mut ended) = self.update_until_there()?;
+            if self.update == Update::Reset && self.reset_edited(&there, &mut brought.remarks)? {
+                ended = self.update(None)?;
+                there = self.git.submodules()?;
+            }
             brought.there = there;
             brought.ended = Some(ended);
         }
@@ -143,6 +149,37 @@ impl Bringer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the tracked files of submodules those of their commit, and keeps what that removes. Returns whether any was
+    /// touched.
+    fn reset_edited(&self, there: &[Submodule], remarks: &mut Vec<String>) -> Result<bool> {
+        let mut any = false;
+        for submodule in there {
+            let Found::At(commit) = &submodule.found else {
+                continue;
+            };
+            let folder = self.git.checkout.folder.join(&submodule.path);
+            let is_there = self.is_there(submodule);
+            if is_there && self.git.edited(&folder)?.is_empty() {
+                continue;
+            }
+            let target = if is_there {
+                commit
+            } else {
+                &submodule.recorded
+            };
+            if !self.git.has_commit(&folder, target)? {
+                continue;
+            }
+            let kept = save(self.git, self.config, &folder, target)?;
+            remarks.extend(
+                kept.map(|kept| format!("in the submodule {} {kept}", submodule.path.display())),
+            );
+            self.git.reset(&folder, self.config, target)?;
+            any = true;
+        }
+        Ok(any)
     }
 
     /// Fills submodules that were cloned but never checked out, which git takes for done. Returns whether there were any.
