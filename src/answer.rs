@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::cgi::{BadBody, BadHead, Body, Environment, Request, Response, Status};
+use crate::clone;
 use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::doctor;
 use crate::git::{Checkout, Config, Followed, Git, Source, Unfollowing};
@@ -158,7 +159,9 @@ fn refuse(refusal: Refusal, body: Body, max_body: u64) -> Answered {
 /// Whether a site could take a delivery, as far as a stranger may make us look: no process is started.
 fn usable(site: &Site) -> Result<Secrets, Unusable> {
     let secrets = site.secrets().map_err(Unusable::SecretFile)?;
-    Checkout::open(&site.repo).map_err(Unusable::SiteFile)?;
+    if !clone::is_due(site) {
+        Checkout::open(&site.repo).map_err(Unusable::SiteFile)?;
+    }
     Ok(secrets)
 }
 
@@ -212,6 +215,13 @@ impl Proven<'_> {
 
     /// A ping is the doctor for a person with only a browser.
     fn ping(&self, ping: &Ping) -> Result<Answer> {
+        // It makes the first checkout, too; how that went is in the report.
+        if clone::is_due(self.site) {
+            let (_, state) = self.open()?;
+            if let Answer::NoTicket(why) = self.deploy(&state, String::new(), None, None)? {
+                return Ok(Answer::NoTicket(why));
+            }
+        }
         let findings = doctor::examine(self.site, self.env);
         let of_ping = doctor::of_ping(ping, self.delivery.form, &findings);
         let mut report = doctor::report(findings.iter().chain(&of_ping));
@@ -234,21 +244,30 @@ impl Proven<'_> {
 
     fn push(&self, push: &Push) -> Result<Answer> {
         let (checkout, state) = self.open()?;
-        let git = Git::new(self.site, &checkout, self.env)?;
-        let config = git.config()?;
-        let followed = git.followed(self.site.branch.as_deref(), &config)?;
-        let submodule = match self.concern(push, &git, &config, &followed)? {
+        let submodule = match self.concern(push, &checkout)? {
             Concern::Ours => None,
             Concern::Submodule(path) => Some(path),
             Concern::Not(why) => return self.ignore(why),
         };
-        let history = History::of(&state);
+        self.deploy(&state, push.git_ref.clone(), push.after.clone(), submodule)
+    }
+
+    /// Leaves a ticket, and sees to it that somebody serves it.
+    fn deploy(
+        &self,
+        state: &StateFolder,
+        git_ref: String,
+        after: Option<String>,
+        submodule: Option<String>,
+    ) -> Result<Answer> {
+        let history = History::of(state);
         let before = history.of_delivery(&self.delivery.id)?;
-        let queue = Queue::of(&state);
+        let queue = Queue::of(state);
+        let delivery = self.delivery.id.clone();
         let promise = Promise {
-            delivery: self.delivery.id.clone(),
-            git_ref: push.git_ref.clone(),
-            after: push.after.clone(),
+            delivery: delivery.clone(),
+            git_ref,
+            after,
             submodule,
             received: now(),
         };
@@ -256,7 +275,7 @@ impl Proven<'_> {
         let ticket = match queue.leave(&promise) {
             Ok(ticket) => ticket,
             Err(NotLeft::Full) => {
-                self.attend(&state)?;
+                self.attend(state)?;
                 return Ok(Answer::NoTicket(
                     "1000 deploys wait already and none was served: run ./deploy.cgi check on the server".into(),
                 ));
@@ -273,7 +292,7 @@ impl Proven<'_> {
         };
         Ok(match worker.wait(end)? {
             Heard::StillRunning => Answer::Accepted {
-                delivery: self.delivery.id.clone(),
+                delivery,
                 waited: self.site.wait,
             },
             Heard::TheEnd(last_words) => match history.of_ticket(&ticket)? {
@@ -287,13 +306,21 @@ impl Proven<'_> {
     }
 
     /// Whether and how a push concerns this checkout. Told by the ref, the ids and the repository only.
-    fn concern(
-        &self,
-        push: &Push,
-        git: &Git<'_>,
-        config: &Config,
-        followed: &Result<Followed, Unfollowing>,
-    ) -> Result<Concern> {
+    fn concern(&self, push: &Push, checkout: &Checkout) -> Result<Concern> {
+        let git = Git::new(self.site, checkout, self.env)?;
+        let (config, followed) = if clone::is_due(self.site) {
+            let url = self.site.clone.as_deref().unwrap_or_default();
+            let branch = self
+                .site
+                .branch
+                .as_deref()
+                .or(push.git_ref.strip_prefix("refs/heads/"));
+            (Config::default(), Ok(Followed::to_be_cloned(url, branch)))
+        } else {
+            let config = git.config()?;
+            let followed = git.followed(self.site.branch.as_deref(), &config)?;
+            (config, followed)
+        };
         let not = |why: String| Ok(Concern::Not(why));
         let git_ref = escape_line(&push.git_ref);
         let Some(branch) = push.git_ref.strip_prefix("refs/heads/") else {
@@ -307,10 +334,10 @@ impl Proven<'_> {
             ));
         };
         // Where the checkout follows nothing, the deploy will fail and say why; but its branch may still be known.
-        let (known, named) = match followed {
+        let (known, named) = match &followed {
             Ok(followed) => (Some(followed.clone()), None),
             Err(Unfollowing::OtherBranch { wanted, .. }) => {
-                (git.upstream(wanted, config)?, Some(wanted.as_str()))
+                (git.upstream(wanted, &config)?, Some(wanted.as_str()))
             }
             Err(Unfollowing::NoUpstream { branch }) => (None, Some(branch.as_str())),
             Err(Unfollowing::Detached) => (None, None),
@@ -322,7 +349,7 @@ impl Proven<'_> {
             .or_else(|| known.as_ref().and_then(|known| known.repository.clone()));
         let is_ours = |ours: &String| ours.eq_ignore_ascii_case(&push.repository);
         if !repository.as_ref().is_some_and(is_ours) {
-            if let Some(source) = git.submodule_of(&push.repository, config, known.as_ref())? {
+            if let Some(source) = git.submodule_of(&push.repository, &config, known.as_ref())? {
                 return Ok(self.concern_of_submodule(push, branch, source));
             }
             // Where the remote's URL names no repository, the secret alone has to say that the push is for us.
@@ -392,7 +419,7 @@ impl Proven<'_> {
     }
 
     fn open(&self) -> Result<(Checkout, StateFolder)> {
-        let checkout = Checkout::open(&self.site.repo)?;
+        let checkout = clone::checkout_of(self.site)?;
         let state = StateFolder::open(&checkout, self.site)?;
         Ok((checkout, state))
     }

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::cgi::Environment;
+use crate::clone::{self, Cloned};
 use crate::diagnosis::{self, Situation, quoted};
 use crate::git::{Checkout, Config, Containment, Followed, Found, Git, Submodule, Unfollowing};
 use crate::heal::Healer;
@@ -288,6 +289,9 @@ impl<'d> Deploy<'d> {
         alive: &File,
     ) -> Result<(LastGood, Sorted), Stuck> {
         let git = Git::new(self.site, self.checkout, self.host)?.holding(alive);
+        if clone::is_due(self.site) {
+            self.clone(&git)?;
+        }
         let config = git.config()?;
         self.hidden.extend(config.credentials());
         if let Some(began) = self.marked()? {
@@ -321,6 +325,32 @@ impl<'d> Deploy<'d> {
             }
         }
         result
+    }
+
+    /// Makes the first checkout. What was there before it is nothing, so that whatever comes is new.
+    fn clone(&mut self, git: &Git<'_>) -> Result<(), Stuck> {
+        self.listener.begins("clone");
+        let started = Instant::now();
+        let url = self.site.clone.clone().unwrap_or_default();
+        self.hidden.extend(redaction::credentials_in(&url));
+        if LastGood::read(self.state)?.is_none() {
+            LastGood::default().write(self.state)?;
+        }
+        match clone::finish(self.site, git, self.state)? {
+            Cloned::Whole => {
+                self.steps.push(Step {
+                    name: "clone",
+                    took: started.elapsed(),
+                    remark: None,
+                });
+                Ok(())
+            }
+            Cloned::Not(ended) => {
+                self.step("clone", started.elapsed(), &ended);
+                let followed = Followed::to_be_cloned(&url, self.site.branch.as_deref());
+                Err(Stuck(self.git_failed("clone", &ended, &followed)))
+            }
+        }
     }
 
     /// When the run began that left its marker; `None` where there is none.

@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::fs::Access;
 
 use crate::cgi::Environment;
+use crate::clone;
 use crate::delivery::{Form, Ping};
 use crate::diagnosis::quoted;
 use crate::git::{Checkout, Git, Unfollowing};
@@ -115,6 +116,11 @@ pub(crate) fn examine(site: &Site, env: &Environment) -> Vec<Finding> {
                 Err(error) => findings.push(Finding::error("git", &error)),
             }
         }
+        Err(_) if clone::is_due(site) => findings.push(Finding::warning(
+            "checkout",
+            format!("{} is not there yet", site.repo.display()),
+            "the first push or ping clones it",
+        )),
         Err(error) => findings.push(Finding::error("checkout", &error)),
     }
     let shown = |text: &str| escape(&redact(text, hidden.iter().map(String::as_str)));

@@ -122,6 +122,15 @@ impl Checkout {
         Ok(Self { folder, git_dir })
     }
 
+    /// The beginning of a first checkout: a work tree whose repository is still to be made.
+    pub(crate) fn begun(repo: &Path) -> Result<Self> {
+        let folder = repo
+            .canonicalize()
+            .with_context(|| format!("cannot find the checkout {}", repo.display()))?;
+        let git_dir = folder.join(".git");
+        Ok(Self { folder, git_dir })
+    }
+
     /// The branch that is checked out; `None` when HEAD is detached.
     fn head_branch(&self) -> Result<Head> {
         let path = self.git_dir.join("HEAD");
@@ -228,6 +237,18 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
+    /// What a checkout will follow that is still to be made.
+    pub(crate) fn to_be_cloned(url: &str, branch: Option<&str>) -> Self {
+        let branch = branch.unwrap_or("HEAD").to_owned();
+        Self {
+            remote: "origin".into(),
+            remote_ref: format!("refs/heads/{branch}"),
+            branch,
+            url: url.to_owned(),
+            repository: owner_and_name(url),
+        }
+    }
+
     /// The remote's branch, short.
     pub(crate) fn remote_branch(&self) -> &str {
         self.remote_ref
@@ -262,6 +283,13 @@ pub(crate) enum Unfollowing {
     },
     /// The branch has no upstream.
     NoUpstream { branch: String },
+}
+
+/// The kind of ids a repository has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Sha1,
+    Sha256,
 }
 
 /// How a commit stands to HEAD.
@@ -367,6 +395,69 @@ impl<'s> Git<'s> {
             alive: Some(alive),
             ..self
         }
+    }
+
+    /// Asks the remote that a configuration file describes for its default branch, and which format its ids have. To be
+    /// asked outside any repository: a remote of the other format will not speak to one.
+    pub(crate) fn remote_head(
+        &self,
+        origin: &Path,
+    ) -> Result<std::result::Result<(Option<String>, Format), Ended>> {
+        let asked = Run::new(&self.program, self.limit)
+            .args(["-C", "/", "-c"])
+            .arg(option("include.path=", origin))
+            .args(["ls-remote", "--symref", "origin", "HEAD"])
+            .env(self.writing_env(&self.config_in(Path::new("/"))?))
+            .inherits(self.alive)
+            .output_apart()?;
+        if !asked.end.is_good() {
+            return Ok(Err(Ended {
+                output: asked.errors,
+                errors: Vec::new(),
+                ..asked
+            }));
+        }
+        let text = line(&asked.output);
+        let branch = text.lines().find_map(|line| {
+            line.strip_prefix("ref: refs/heads/")?
+                .strip_suffix("\tHEAD")
+        });
+        let id = text
+            .lines()
+            .find_map(|line| line.strip_suffix("\tHEAD").filter(|id| is_id(id)));
+        let format = if id.is_some_and(|id| id.len() == 64) {
+            Format::Sha256
+        } else {
+            Format::Sha1
+        };
+        Ok(Ok((branch.map(str::to_owned), format)))
+    }
+
+    /// `git init`; harmless where there is a repository already.
+    pub(crate) fn init(&self, format: Format) -> Result<Ended> {
+        let args: &[&str] = match format {
+            Format::Sha1 => &["init", "--quiet"],
+            Format::Sha256 => &["init", "--quiet", "--object-format=sha256"],
+        };
+        self.write(&self.checkout.folder, &Config::default(), args)
+    }
+
+    /// The first `git fetch`.
+    pub(crate) fn fetch_origin(&self, config: &Config) -> Result<Ended> {
+        self.write(
+            &self.checkout.folder,
+            config,
+            ["fetch", "--no-recurse-submodules", "origin"],
+        )
+    }
+
+    /// The first checkout of a branch, over whatever an earlier attempt left.
+    pub(crate) fn check_out(&self, config: &Config, branch: &str) -> Result<Ended> {
+        let upstream = format!("origin/{branch}");
+        let args = [
+            "checkout", "--quiet", "--force", "-B", branch, "--track", &upstream,
+        ];
+        self.write(&self.checkout.folder, config, args)
     }
 
     /// The whole configuration. One process answers what would take one for each question.

@@ -54,18 +54,7 @@ impl<'h> Healer<'h> {
     pub(crate) fn heal(&self) -> Result<Option<String>> {
         let mut done = PutBack::default();
         let checkout = self.git.checkout;
-        // A person's own git holds locks that are not ours to remove.
-        if !process::is_at_work("git", &checkout.folder) {
-            self.remove_unfinished(&checkout.git_dir, &mut done)?;
-            if let Ok(common) = std::fs::read(checkout.git_dir.join("commondir")) {
-                let common = checkout
-                    .git_dir
-                    .join(std::ffi::OsStr::from_bytes(common.trim_ascii_end()));
-                self.remove_unfinished(&common.join("refs"), &mut done)?;
-                self.remove_lock(&common.join("packed-refs.lock"), &mut done)?;
-                self.remove_lock(&common.join("config.lock"), &mut done)?;
-            }
-        }
+        self.remove_locks_into(&mut done)?;
         self.heal_modules(&checkout.folder, &checkout.git_dir, &mut done)?;
         if let Ok(followed) = self.git.followed(None, self.config)?
             && let (Some(head), Some(target)) = self.git.heads(&followed.branch)?
@@ -83,6 +72,28 @@ impl<'h> Healer<'h> {
             }
         }
         Ok(done.sentence())
+    }
+
+    /// Removes the lock files and unfinished objects that the run left.
+    pub(crate) fn remove_locks(&self) -> Result<()> {
+        self.remove_locks_into(&mut PutBack::default())
+    }
+
+    fn remove_locks_into(&self, done: &mut PutBack) -> Result<()> {
+        let checkout = self.git.checkout;
+        // A person's own git holds locks that are not ours to remove.
+        if !process::is_at_work("git", &checkout.folder) {
+            self.remove_unfinished(&checkout.git_dir, done)?;
+            if let Ok(common) = std::fs::read(checkout.git_dir.join("commondir")) {
+                let common = checkout
+                    .git_dir
+                    .join(std::ffi::OsStr::from_bytes(common.trim_ascii_end()));
+                self.remove_unfinished(&common.join("refs"), done)?;
+                self.remove_lock(&common.join("packed-refs.lock"), done)?;
+                self.remove_lock(&common.join("config.lock"), done)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes lock files and unfinished objects that the run left below a folder.

@@ -21,6 +21,7 @@
 //! | [`save`] | keeping what a reset removes |
 //! | [`submodules`] | bringing submodules to where they belong |
 //! | [`heal`] | putting right what git left half-done |
+//! | [`clone`] | the first checkout |
 //! | [`doctor`] | every thing a deploy needs, examined |
 //! | [`deploy`] | one turn: heal, pull, submodules, `on_update`, record |
 //! | [`worker`] | the deploy outside the request |
@@ -33,6 +34,7 @@
 
 mod answer;
 mod cgi;
+mod clone;
 mod cmd;
 mod delivery;
 mod deploy;

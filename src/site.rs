@@ -52,6 +52,7 @@ const KEYS: &[&str] = &[
     "submodules",
     "on_update",
     "on_failure",
+    "clone",
     "wait",
     "timeout",
     "max_body",
@@ -92,6 +93,8 @@ pub(crate) struct Site {
     pub(crate) submodules: Submodules,
     pub(crate) on_update: Option<String>,
     pub(crate) on_failure: Option<String>,
+    /// Where the checkout is cloned from when there is none.
+    pub(crate) clone: Option<String>,
     pub(crate) wait: Duration,
     pub(crate) timeout: Duration,
     /// In bytes.
@@ -252,6 +255,11 @@ impl Site {
                 .unwrap_or(Submodules::Recorded),
             on_update,
             on_failure,
+            clone: keys.optional("clone", "the URL of the repository", |text| {
+                let is_url =
+                    !text.is_empty() && !text.starts_with('-') && !text.contains(char::is_control);
+                is_url.then(|| text.to_owned())
+            })?,
             wait: keys
                 .optional(
                     "wait",

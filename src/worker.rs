@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::cgi::Environment;
+use crate::clone;
 use crate::deploy::{self, Deploy, Listener};
 use crate::git::Checkout;
 use crate::history::Record;
@@ -86,7 +87,7 @@ impl Worker {
 pub(crate) fn work(site: &Site, host: &Environment, ticket: Option<&str>) -> Result<()> {
     // A server that is stopped ends its process group, and we are no leader of one.
     rustix::process::setsid().context("cannot leave the server's session")?;
-    let checkout = Checkout::open(&site.repo)?;
+    let checkout = clone::checkout_of(site)?;
     let state = StateFolder::open(&checkout, site)?;
     let queue = Queue::of(&state);
     let mut ear = Ear { ticket };

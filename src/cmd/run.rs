@@ -8,9 +8,9 @@ use anyhow::{Result, bail};
 
 use super::{Done, print};
 use crate::cgi::Environment;
+use crate::clone;
 use crate::deploy::{self, Deploy, Listener};
 use crate::diagnosis::quoted;
-use crate::git::Checkout;
 use crate::history::Record;
 use crate::home::{User, name_of};
 use crate::outcome::Verdict;
@@ -20,7 +20,7 @@ use crate::state::StateFolder;
 
 /// Deploys a site and prints the report.
 pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
-    let checkout = Checkout::open(&site.repo)?;
+    let checkout = clone::checkout_of(site)?;
     is_the_owner(&checkout.folder, &site.file, env)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(site.umask));
     let state = StateFolder::open(&checkout, site)?;
