@@ -17,7 +17,7 @@ fn the_demo_plays_a_whole_delivery_and_leaves_nothing_behind() {
         .env("TMPDIR", &folder)
         .output()
         .unwrap();
-    let spoken = crate::world::Spoken::from(output);
+    let spoken = Spoken::from(output);
     spoken.expect_exit(0);
     for told in ["X-GitHub-Event", "X-Hub-Signature-256", "200", "deployed"] {
         spoken.says(told);
@@ -31,7 +31,7 @@ fn the_demo_works_without_a_home_and_a_git_configuration() {
     let world = World::new();
     let mut demo = world.clean(&world.program);
     demo.env_clear().env("PATH", crate::world::search_path());
-    let spoken = crate::world::Spoken::from(demo.arg("demo").output().unwrap());
+    let spoken = Spoken::from(demo.arg("demo").output().unwrap());
     spoken.expect_exit(0);
     spoken.says("deployed");
 }

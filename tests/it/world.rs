@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -416,7 +416,13 @@ impl World {
     }
 
     fn is_settled(&self) -> bool {
-        self.tickets() == 0 && !self.state("running").exists()
+        self.tickets() == 0 && !self.state("running").exists() && !self.is_somebodys_turn()
+    }
+
+    /// A shared lock, and only for a moment: whoever takes the turn waits for it.
+    fn is_somebodys_turn(&self) -> bool {
+        let turn = File::open(self.state("turn"));
+        turn.is_ok_and(|turn| turn.try_lock_shared().is_err())
     }
 
     /// Waits until nothing waits and nothing runs.
