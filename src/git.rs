@@ -1156,6 +1156,20 @@ impl<'s> Git<'s> {
         )
     }
 
+    /// Whether HEAD has commits that neither a commit nor any branch of a remote has.
+    pub(crate) fn has_commits_of_its_own(&self, folder: &Path, but: &str) -> Result<bool> {
+        let args = [
+            "rev-list",
+            "--max-count=1",
+            "HEAD",
+            "--not",
+            but,
+            "--remotes",
+        ];
+        let listed = self.query(folder, args)?;
+        Ok(!self.must("compare commits", listed)?.is_empty())
+    }
+
     /// Tracked files that are not as HEAD has them, staged or not.
     pub(crate) fn edited(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let args = [

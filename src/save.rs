@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 
 use crate::diagnosis::quoted;
-use crate::git::{Config, Containment, Git};
+use crate::git::{Config, Git};
 use crate::outcome::short;
 
 /// Where it is kept.
@@ -37,7 +37,7 @@ pub(crate) fn save(
     let Some(head) = git.head_of(folder)? else {
         return Ok(None);
     };
-    let has_commits = git.containment_in(folder, &head, target)? != Containment::Contained;
+    let has_commits = git.has_commits_of_its_own(folder, target)?;
     let edited = git.edited(folder)?;
     let in_the_way = in_the_way(git, folder, target)?;
     if !has_commits && edited.is_empty() && in_the_way.is_empty() {
