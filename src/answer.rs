@@ -17,7 +17,7 @@ use crate::git::{Checkout, Config, Followed, Git, Source, Unfollowing};
 use crate::history::{History, Record};
 use crate::outcome::Verdict;
 use crate::queue::{NotLeft, Promise, Queue, now};
-use crate::redaction::{escape_line, redact};
+use crate::redaction::{brief, redact};
 use crate::signature::Secrets;
 use crate::site::{self, MAX_BODY, Site, Submodules};
 use crate::state::StateFolder;
@@ -322,7 +322,7 @@ impl Proven<'_> {
             (config, followed)
         };
         let not = |why: String| Ok(Concern::Not(why));
-        let git_ref = escape_line(&push.git_ref);
+        let git_ref = brief(&push.git_ref);
         let Some(branch) = push.git_ref.strip_prefix("refs/heads/") else {
             let what = if push.git_ref.starts_with("refs/tags/") {
                 "a tag"
@@ -356,8 +356,8 @@ impl Proven<'_> {
             if let Some(ours) = &repository {
                 return not(format!(
                     "the push to the repository {}: this site follows {}",
-                    escape_line(&push.repository),
-                    escape_line(ours)
+                    brief(&push.repository),
+                    brief(ours)
                 ));
             }
         }
@@ -365,14 +365,14 @@ impl Proven<'_> {
         if let Some(ours) = ours.filter(|ours| *ours != branch) {
             return not(format!(
                 "the push to {}: this site follows {}",
-                escape_line(branch),
-                escape_line(ours)
+                brief(branch),
+                brief(ours)
             ));
         }
         if push.deletion {
             return not(format!(
                 "the deletion of {}: there is nothing to deploy",
-                escape_line(branch)
+                brief(branch)
             ));
         }
         Ok(Concern::Ours)
@@ -380,7 +380,7 @@ impl Proven<'_> {
 
     /// A push to the repository of a submodule.
     fn concern_of_submodule(&self, push: &Push, branch: &str, source: Source) -> Concern {
-        let path = escape_line(&source.path.to_string_lossy());
+        let path = brief(&source.path.to_string_lossy());
         match self.site.submodules {
             Submodules::Recorded | Submodules::Skip => Concern::Not(format!(
                 "the push to the submodule {path}: this site deploys the commit that its own repository records; set \
@@ -392,8 +392,8 @@ impl Proven<'_> {
             Submodules::Latest => match source.branch {
                 Some(ours) if ours != branch => Concern::Not(format!(
                     "the push to {} of the submodule {path}: it follows {}",
-                    escape_line(branch),
-                    escape_line(&ours)
+                    brief(branch),
+                    brief(&ours)
                 )),
                 Some(_) | None => Concern::Submodule(source.path.to_string_lossy().into_owned()),
             },
@@ -589,7 +589,7 @@ fn refusal_in_words(refusal: &Refusal) -> (Status, String) {
             format!(
                 "the body is not the JSON of the event {}: {}.",
                 event.name(),
-                escape_line(why)
+                brief(why)
             ),
         ),
     }

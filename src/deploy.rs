@@ -122,7 +122,13 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn by_commit(tickets: &[Ticket], git: &Git<'_>, now_there: &LastGood) -> Result<Self> {
+    fn by_commit(
+        tickets: &[Ticket],
+        git: &Git<'_>,
+        config: &Config,
+        followed: &Followed,
+        now_there: &LastGood,
+    ) -> Result<Self> {
         let mut sorted = Self::default();
         for ticket in tickets.iter().cloned() {
             let promise = ticket.push.as_ref();
@@ -131,10 +137,11 @@ impl Sorted {
                 continue;
             };
             let below = Path::new(promise.submodule.as_deref().unwrap_or(""));
+            let folder = git.checkout.folder.join(below);
             let containment = if now_there.commit_of(below) == Some(&commit) {
                 Containment::Contained
             } else {
-                git.containment(&git.checkout.folder.join(below), &commit)?
+                git.containment(&folder, &commit)?
             };
             let is_young = now().saturating_sub(promise.received) < PATIENCE.as_secs();
             match containment {
@@ -142,6 +149,15 @@ impl Sorted {
                 Containment::Outside => {
                     sorted.remarks.push(format!(
                         "the pushed commit {} is no longer in the branch: a later push withdrew it",
+                        short(&commit)
+                    ));
+                    sorted.confirmed.push(ticket);
+                }
+                Containment::Absent
+                    if git.is_in_the_past(&folder, config, &followed.remote, &commit)? =>
+                {
+                    sorted.remarks.push(format!(
+                        "the pushed commit {} is older than this shallow clone reaches back",
                         short(&commit)
                     ));
                     sorted.confirmed.push(ticket);
@@ -409,7 +425,7 @@ impl<'d> Deploy<'d> {
             self.is_the_remote_branch(git, followed, head.as_deref(), upstream.as_deref())?;
             let submodules = self.bring_submodules(git, config)?;
             let now = LastGood::of(self.checkout, head, &submodules);
-            let sorted = Sorted::by_commit(tickets, git, &now)?;
+            let sorted = Sorted::by_commit(tickets, git, config, followed, &now)?;
             if sorted.lagging.is_empty() || !sorted.confirmed.is_empty() {
                 self.remarks.extend(sorted.remarks.iter().cloned());
                 return Ok((now, sorted));
@@ -767,7 +783,7 @@ impl<'d> Deploy<'d> {
             branch: self
                 .followed
                 .as_ref()
-                .map(|followed| redaction::escape_line(&followed.branch)),
+                .map(|followed| redaction::brief(&followed.branch)),
             old: self.last_good.head.clone(),
             new: head,
             commits,
@@ -796,12 +812,9 @@ impl<'d> Deploy<'d> {
         let Ok(Some((commits, count))) = walked else {
             return (Vec::new(), 0);
         };
-        let commits = commits.into_iter().map(|commit| {
-            (
-                commit.id,
-                redaction::escape_line(&self.shown(&commit.subject)),
-            )
-        });
+        let commits = commits
+            .into_iter()
+            .map(|commit| (commit.id, redaction::brief(&self.shown(&commit.subject))));
         (commits.collect(), count)
     }
 

@@ -14,7 +14,7 @@ use crate::delivery::{Form, Ping};
 use crate::diagnosis::quoted;
 use crate::git::{Checkout, Git, Unfollowing};
 use crate::home::{User, name_of};
-use crate::redaction::{escape, escape_line, redact};
+use crate::redaction::{brief, escape, redact};
 use crate::signature::Secrets;
 use crate::site::Site;
 
@@ -169,7 +169,7 @@ pub(crate) fn of_ping(ping: &Ping, form: Form, of_site: &[Finding]) -> Vec<Findi
             "hook",
             format!(
                 "it belongs to {}, and this site follows {}: its pushes will be ignored",
-                escape_line(theirs),
+                brief(theirs),
                 ours.found
             ),
             "make the hook in the repository that this site follows, or set the key `repository`",

@@ -685,6 +685,29 @@ impl<'s> Git<'s> {
         self.containment_in(folder, commit, "HEAD")
     }
 
+    /// Whether a commit that is absent lies before the beginning of a shallow clone: then the remote has it.
+    pub(crate) fn is_in_the_past(
+        &self,
+        folder: &Path,
+        config: &Config,
+        remote: &str,
+        commit: &str,
+    ) -> Result<bool> {
+        if !git_dir_of(folder)?.is_some_and(|git_dir| git_dir.join("shallow").exists()) {
+            return Ok(false);
+        }
+        let args = [
+            "fetch",
+            "--quiet",
+            "--depth=1",
+            "--no-recurse-submodules",
+            "--",
+            remote,
+            commit,
+        ];
+        Ok(self.write(folder, config, args)?.end.is_good())
+    }
+
     /// How a commit stands to another one, of which it may be an ancestor.
     pub(crate) fn containment_in(
         &self,

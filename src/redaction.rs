@@ -6,6 +6,9 @@
 /// What stands where a credential was.
 const MASK: &str = "***";
 
+/// The most characters that `brief` shows.
+const BRIEF: usize = 200;
+
 /// Prefixes of the tokens GitHub gives out (GitHub's documentation, "GitHub's token formats"), and GitLab's.
 const TOKEN_PREFIXES: &[&str] = &[
     "github_pat_",
@@ -80,6 +83,17 @@ pub(crate) fn escape(text: &str) -> String {
             c if c.is_control() => shown.extend(c.escape_default()),
             c => shown.push(c),
         }
+    }
+    shown
+}
+
+/// The beginning of a text that somebody else chose, on one line: a ref may be 10 MB long.
+pub(crate) fn brief(text: &str) -> String {
+    let mut chars = text.chars();
+    let start: String = chars.by_ref().take(BRIEF).collect();
+    let mut shown = escape_line(&start);
+    if chars.next().is_some() {
+        shown.push('…');
     }
     shown
 }
@@ -238,5 +252,7 @@ mod tests {
             "a\\u{1b}[31mb\\r\\u{202e}c\n\td\\u{85}é🚀"
         );
         assert_eq!(escape_line("a\nb\tc"), "a\\nb\\tc");
+        assert_eq!(brief("a\nb"), "a\\nb");
+        assert_eq!(brief(&"ä".repeat(201)), format!("{}…", "ä".repeat(200)));
     }
 }
