@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::world::{Spoken, World, quoted, text, write_executable};
+use crate::world::{Spoken, World, plain_folder, quoted, text, write_executable};
 
 fn top(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -19,15 +20,28 @@ fn fenced(text: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
+        // In a list the whole block is indented.
+        let indent = line.len() - line.trim_start().len();
         if let Some(kind) = line.trim_start().strip_prefix("```") {
             let block: Vec<&str> = lines
                 .by_ref()
                 .take_while(|line| !line.trim_start().starts_with("```"))
+                .map(|line| line.get(indent..).unwrap_or_default())
                 .collect();
             blocks.push((kind.trim().to_owned(), block.join("\n")));
         }
     }
     blocks
+}
+
+/// The one block of the README that has these words in it.
+pub(crate) fn block_with(words: &str) -> String {
+    let blocks = fenced(&read("README.md"))
+        .into_iter()
+        .map(|(_, block)| block);
+    let found: Vec<String> = blocks.filter(|block| block.contains(words)).collect();
+    assert!(!found.is_empty(), "no block of README.md has {words:?}");
+    found.into_iter().next().unwrap()
 }
 
 /// The keys that a site file sets, also those that it shows behind a `#`.
@@ -227,4 +241,55 @@ fn the_interpreter_line_may_end_like_on_windows() {
     let head = format!("#!{}\n", text(&world.program));
     write_executable(&world.site_file(), &(head + &settings));
     world.delivery("star", "{}").send().expect(200, "ignored");
+}
+
+#[test]
+#[ignore = "needs openssl: ./tests/run"]
+fn the_set_up_of_the_readme_makes_a_site_that_deploys() {
+    let world = World::new();
+    // As the README has it, `/home/me` has no blank in it.
+    let folder = plain_folder();
+    let home = text(folder.path());
+    let here = |block: &str| {
+        block
+            .replace(
+                "https://github.com/me/blog.git",
+                &world.origin.url("me/site.git"),
+            )
+            .replace("/home/me/bin/deploy-cgi", &text(&world.program))
+            .replace("/home/me", &home)
+    };
+    let run = |block: &str| {
+        let mut shell = world.clean("/bin/sh");
+        shell.env("HOME", &home).args(["-e", "-c", &here(block)]);
+        let spoken = Spoken::from(shell.output().unwrap());
+        spoken.expect_exit(0);
+    };
+    run(&block_with(
+        "git clone --recurse-submodules https://github.com/me/blog.git /home/me/blog",
+    ));
+    run(&block_with("openssl rand -hex 32 >~/.config"));
+    let secret_file = folder.path().join(".config/deploy-cgi/secret.txt");
+    let mode = fs::metadata(&secret_file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let three_lines = block_with("repo = \"/home/me/blog\"");
+    assert!(
+        three_lines.starts_with("#!/home/me/bin/deploy-cgi\n"),
+        "{three_lines}"
+    );
+    let site = world.path("cgi-bin/readme.cgi");
+    // Not a word of the README's, but the tests keep away from your own git configuration.
+    let shield = format!("\nenv = {}\n", world.shield(""));
+    write_executable(&site, &(here(&three_lines) + &shield));
+    world.verb_of(&site, &["check"]).expect_exit(0);
+    let commit = world.push("two");
+    let secret = fs::read_to_string(secret_file).unwrap();
+    let delivery = world
+        .push_delivery(&commit)
+        .signed_with(secret.trim_end().as_bytes());
+    delivery.through(&site).send().expect(200, "deployed");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("blog/index.html")).unwrap(),
+        "two"
+    );
 }

@@ -153,6 +153,10 @@ impl Server {
         false
     }
 
+    pub(crate) fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     pub(crate) fn send(&self, delivery: &Delivery) -> http::Sent {
         let (headers, body) = delivery.as_http();
         http::send(self.port, "POST", "/cgi-bin/deploy.cgi", &headers, body)

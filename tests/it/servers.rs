@@ -3,9 +3,10 @@
 //! Run by root, the servers start as root and answer as www-data, as on a host; run by
 //! anybody else they answer as that person.
 
+use crate::docs::block_with;
 use crate::http::Answer;
 use crate::server::{Kind, Server, hand_over};
-use crate::world::{Fault, NOWHERE, World, wait_until};
+use crate::world::{Fault, NOWHERE, Spoken, World, wait_until};
 
 #[track_caller]
 fn expect(answer: &Answer, status: u16, first_word: &str) {
@@ -98,6 +99,34 @@ fn a_client_that_hangs_up_does_not_stop_the_deploy(kind: Kind) {
     world.settle();
     assert_eq!(world.head(), commit);
     assert_eq!(world.history().len(), 1);
+}
+
+#[test]
+#[ignore = "needs lighttpd and curl: ./tests/run"]
+fn the_readmes_requests_by_hand_are_answered() {
+    let mut world = World::new();
+    world.key("repository", "\"me/blog\"");
+    let _program = hand_over(&mut world);
+    let server = Server::start(Kind::Lighttpd, &world);
+    let run = |block: &str| {
+        let block = block.replace("https://example.org", &server.address());
+        let mut shell = world.clean("/bin/bash");
+        shell
+            .current_dir(world.path("cgi-bin"))
+            .args(["-e", "-o", "pipefail", "-c", &block]);
+        let spoken = Spoken::from(shell.output().unwrap());
+        spoken.expect_exit(0);
+        spoken.stdout
+    };
+    let pong = run(&block_with("curl -sS -H @- -H 'X-GitHub-Event: ping"));
+    assert!(
+        pong.starts_with("pong from deploy-cgi: a deploy would work"),
+        "{pong}"
+    );
+    let commit = world.push("two");
+    let deployed = run(&block_with("curl -sS -H @- -H 'X-GitHub-Event: push"));
+    assert!(deployed.starts_with("deployed main"), "{deployed}");
+    assert_eq!(world.head(), commit);
 }
 
 macro_rules! through {
