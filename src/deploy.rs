@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::cgi::Environment;
 use crate::clone::{self, Cloned};
 use crate::diagnosis::{self, Situation, quoted};
-use crate::git::{Checkout, Config, Containment, Followed, Found, Git, Submodule, Unfollowing};
+use crate::git::{
+    self, Checkout, Config, Containment, Followed, Found, Git, Submodule, Unfollowing,
+};
 use crate::heal::Healer;
 use crate::history::{History, Record, Served};
 use crate::home::User;
@@ -147,22 +149,24 @@ impl Sorted {
             match containment {
                 Containment::Contained => sorted.confirmed.push(ticket),
                 Containment::Outside => {
+                    let why = if git::is_shallow(&folder)? {
+                        "it is older than this shallow clone reaches back, or a later push withdrew it"
+                    } else {
+                        "a later push withdrew it"
+                    };
+                    let commit = short(&commit);
                     sorted.remarks.push(format!(
-                        "the pushed commit {} is no longer in the branch: a later push withdrew it",
-                        short(&commit)
+                        "the pushed commit {commit} is not in the branch: {why}"
                     ));
                     sorted.confirmed.push(ticket);
                 }
-                Containment::Absent
-                    if git.is_in_the_past(&folder, config, &followed.remote, &commit)? =>
-                {
-                    sorted.remarks.push(format!(
-                        "the pushed commit {} is older than this shallow clone reaches back",
-                        short(&commit)
-                    ));
-                    sorted.confirmed.push(ticket);
+                Containment::Absent if is_young => {
+                    if git::is_shallow(&folder)? {
+                        // Should the remote have it, the next look can tell.
+                        git.fetch_alone(&folder, config, &followed.remote, &commit)?;
+                    }
+                    sorted.lagging.push(ticket);
                 }
-                Containment::Absent if is_young => sorted.lagging.push(ticket),
                 Containment::Absent => sorted.overdue.push((ticket, commit)),
             }
         }

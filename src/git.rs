@@ -685,17 +685,14 @@ impl<'s> Git<'s> {
         self.containment_in(folder, commit, "HEAD")
     }
 
-    /// Whether a commit that is absent lies before the beginning of a shallow clone: then the remote has it.
-    pub(crate) fn is_in_the_past(
+    /// Fetches a commit by its id and without its history, which a shallow clone may reach in no other way.
+    pub(crate) fn fetch_alone(
         &self,
         folder: &Path,
         config: &Config,
         remote: &str,
         commit: &str,
-    ) -> Result<bool> {
-        if !git_dir_of(folder)?.is_some_and(|git_dir| git_dir.join("shallow").exists()) {
-            return Ok(false);
-        }
+    ) -> Result<Ended> {
         let args = [
             "fetch",
             "--quiet",
@@ -705,7 +702,7 @@ impl<'s> Git<'s> {
             remote,
             commit,
         ];
-        Ok(self.write(folder, config, args)?.end.is_good())
+        self.write(folder, config, args)
     }
 
     /// How a commit stands to another one, of which it may be an ancestor.
@@ -1539,6 +1536,11 @@ pub(crate) fn owner_and_name(url: &str) -> Option<String> {
     let mut last = path.rsplit('/');
     let (name, owner) = (last.next()?, last.next()?);
     (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
+}
+
+/// Whether a work tree's history was cut off when it was cloned.
+pub(crate) fn is_shallow(folder: &Path) -> Result<bool> {
+    Ok(git_dir_of(folder)?.is_some_and(|git_dir| git_dir.join("shallow").exists()))
 }
 
 /// Removes the folders above a path that are empty now, up to the top.
