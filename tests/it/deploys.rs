@@ -789,3 +789,94 @@ fn another_branch_can_be_followed() {
         .expect(200, "deployed");
     assert_eq!(world.head(), commit);
 }
+
+#[test]
+fn reset_follows_a_rewritten_branch_and_keeps_what_it_removes() {
+    let mut world = World::new();
+    world.key("update", "\"reset\"");
+    let withdrawn = world.push("two");
+    world
+        .push_delivery(&withdrawn)
+        .send()
+        .expect(200, "deployed");
+    fs::write(world.path("checkout/index.html"), "edited on the host").unwrap();
+    fs::write(world.path("checkout/untracked"), "mine").unwrap();
+    let seed = world.path("seed/site");
+    world.git(&seed, &["reset", "-q", "--hard", "HEAD~1"]);
+    let commit = world.commit("site", "index.html", "another two", "Another two");
+    world.force_push();
+    let reply = world.push_delivery(&commit).send();
+    reply.expect(200, "deployed");
+    assert_eq!(world.head(), commit);
+    assert_eq!(world.read("checkout/index.html"), "another two");
+    assert_eq!(world.read("checkout/untracked"), "mine");
+    let kept = world.git(
+        &world.checkout(),
+        &["for-each-ref", "refs/deploy-cgi/saved"],
+    );
+    assert!(!kept.is_empty(), "{reply:?}");
+    let refs: Vec<&str> = kept
+        .lines()
+        .filter_map(|line| line.split('\t').nth(1))
+        .collect();
+    let edits = refs.iter().filter(|name| {
+        let file = format!("{name}:index.html");
+        world.git(&world.checkout(), &["show", &file]) == "edited on the host"
+    });
+    assert_eq!(edits.count(), 1, "{kept}");
+}
+
+#[test]
+fn submodules_can_follow_their_own_branches() {
+    let mut world = World::new();
+    world.key("submodules", "\"latest\"");
+    let before = world.head();
+    let post = world.push_to("posts", "second.md", "two", "A post");
+    let mut payload = world.payload(&post);
+    payload["repository"]["full_name"] = "me/posts".into();
+    world
+        .delivery("push", payload.to_string())
+        .send()
+        .expect(200, "deployed");
+    assert_eq!((world.head(), world.submodule_head()), (before, post));
+    payload["ref"] = "refs/heads/draft".into();
+    world
+        .delivery("push", payload.to_string())
+        .send()
+        .expect(200, "ignored");
+    payload["repository"]["full_name"] = "me/other".into();
+    world
+        .delivery("push", payload.to_string())
+        .send()
+        .expect(200, "ignored");
+}
+
+#[test]
+fn a_checkout_that_is_not_there_is_cloned() {
+    let mut world = World::new();
+    world.key("clone", &quoted(&world.origin.url("me/site.git")));
+    fs::remove_dir_all(world.checkout()).unwrap();
+    let (commit, post) = world.push_with_post("two");
+    let payload = world.payload_after(ZERO, &commit);
+    let reply = world.delivery("push", payload.to_string()).send();
+    reply.expect(200, "deployed");
+    assert_eq!(
+        (world.head(), world.submodule_head()),
+        (commit.clone(), post)
+    );
+    world.push_delivery(&commit).send().expect(200, "unchanged");
+}
+
+#[test]
+fn a_folder_with_files_in_it_is_not_cloned_over() {
+    let mut world = World::new();
+    world.key("clone", &quoted(&world.origin.url("me/site.git")));
+    fs::remove_dir_all(world.checkout()).unwrap();
+    fs::create_dir(world.checkout()).unwrap();
+    fs::write(world.path("checkout/mine"), "mine").unwrap();
+    let payload = world.payload_after(NOWHERE, &world.head_of("seed/site"));
+    let reply = world.delivery("push", payload.to_string()).send();
+    assert_eq!(reply.status, 500, "{reply:?}");
+    assert_eq!(world.read("checkout/mine"), "mine");
+    assert_eq!(fs::read_dir(world.checkout()).unwrap().count(), 1);
+}

@@ -156,7 +156,7 @@ fn every_end_of_a_deploy_has_its_answer() {
     got += &answers(&world, empty);
     fs::remove_file(world.path("secret.txt")).unwrap();
     got += &answers(&world, vec![("no secret", push())]);
-    world.write_site(&world.site_file(), "brunch = 1\n");
+    world.write_site(&world.site_file(), "repo = 1\n");
     let broken = vec![
         ("broken site", push()),
         ("GET, broken site", push().bare("GET")),
@@ -832,7 +832,7 @@ fn pushes_that_do_not_concern_the_site_are_ignored_and_told_apart() {
         (
             "submodule",
             json!({ "repository": { "full_name": "me/posts" } }),
-            &["me/posts"],
+            &["posts"],
         ),
     ] {
         let mut payload = world.payload(NOWHERE);
@@ -1143,12 +1143,12 @@ stderr: deploy-cgi: error: cannot read the secret file <world>/secret.txt: No su
 == broken site
 500 Internal Server Error
 error in deploy-cgi: the site file cannot be used. Run ./deploy.cgi check on the server to see why; the server's error log says it too.
-stderr: deploy-cgi: error: <world>/cgi-bin/deploy.cgi:2: unknown key `brunch`; the keys are repo, secret_file, branch, repository, submodules, on_update, on_failure, wait, timeout, max_body, path, env, umask
+stderr: deploy-cgi: error: <world>/cgi-bin/deploy.cgi:2: `repo` has to be the absolute path of the checkout
 
 == GET, broken site
 500 Internal Server Error
 ready: no. This site cannot deploy yet; run ./deploy.cgi check on the server, or read the server's error log (deploy-cgi).
-stderr: deploy-cgi: error: <world>/cgi-bin/deploy.cgi:2: unknown key `brunch`; the keys are repo, secret_file, branch, repository, submodules, on_update, on_failure, wait, timeout, max_body, path, env, umask
+stderr: deploy-cgi: error: <world>/cgi-bin/deploy.cgi:2: `repo` has to be the absolute path of the checkout
 
 == unsigned, broken site
 403 Forbidden

@@ -398,10 +398,11 @@ impl World {
 
     /// The held git and its parent, by their ids.
     pub(crate) fn held(&self) -> (String, String) {
-        self.wait_until_held();
-        let ids = self.read("fake/reached");
-        let mut ids = ids.split_whitespace().map(str::to_owned);
-        (ids.next().unwrap(), ids.next().unwrap())
+        let read = || fs::read_to_string(self.path("fake/reached")).unwrap_or_default();
+        wait_until("the ids of the held git", || read().ends_with('\n'));
+        let ids = read();
+        let (git, parent) = ids.lines().next().unwrap().split_once(' ').unwrap();
+        (git.to_owned(), parent.to_owned())
     }
 
     /// Lets the held step go on, and all that come.
@@ -444,9 +445,13 @@ impl World {
 
     /// What GitHub says when `after` was pushed to `main`.
     pub(crate) fn payload(&self, after: &str) -> Value {
+        self.payload_after(&self.head(), after)
+    }
+
+    pub(crate) fn payload_after(&self, before: &str, after: &str) -> Value {
         json!({
             "ref": "refs/heads/main",
-            "before": self.head_of("checkout"),
+            "before": before,
             "after": after,
             "created": false,
             "deleted": false,
