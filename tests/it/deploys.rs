@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::world::{
-    Fault, NOWHERE, World, ZERO, is_alive, quoted, text, wait_until, write_executable,
+    Fault, NOWHERE, World, ZERO, is_alive, payload_after, quoted, text, wait_until,
+    write_executable,
 };
 
 /// The numbers that a hanging git wrote down.
@@ -857,7 +858,7 @@ fn a_checkout_that_is_not_there_is_cloned() {
     world.key("clone", &quoted(&world.origin.url("me/site.git")));
     fs::remove_dir_all(world.checkout()).unwrap();
     let (commit, post) = world.push_with_post("two");
-    let payload = world.payload_after(ZERO, &commit);
+    let payload = payload_after(ZERO, &commit);
     let reply = world.delivery("push", payload.to_string()).send();
     reply.expect(200, "deployed");
     assert_eq!(
@@ -874,7 +875,7 @@ fn a_folder_with_files_in_it_is_not_cloned_over() {
     fs::remove_dir_all(world.checkout()).unwrap();
     fs::create_dir(world.checkout()).unwrap();
     fs::write(world.path("checkout/mine"), "mine").unwrap();
-    let payload = world.payload_after(NOWHERE, &world.head_of("seed/site"));
+    let payload = payload_after(NOWHERE, &world.head_of("seed/site"));
     let reply = world.delivery("push", payload.to_string()).send();
     assert_eq!(reply.status, 500, "{reply:?}");
     assert_eq!(world.read("checkout/mine"), "mine");

@@ -445,26 +445,7 @@ impl World {
 
     /// What GitHub says when `after` was pushed to `main`.
     pub(crate) fn payload(&self, after: &str) -> Value {
-        self.payload_after(&self.head(), after)
-    }
-
-    pub(crate) fn payload_after(&self, before: &str, after: &str) -> Value {
-        json!({
-            "ref": "refs/heads/main",
-            "before": before,
-            "after": after,
-            "created": false,
-            "deleted": false,
-            "forced": false,
-            "base_ref": null,
-            "repository": {
-                "id": 1, "name": "site", "full_name": "me/site",
-                "clone_url": "https://github.com/me/site.git", "default_branch": "main"
-            },
-            "pusher": { "name": "me", "email": "me@example.org" },
-            "commits": [{ "id": after, "message": "A subject from the payload" }],
-            "head_commit": { "id": after, "message": "A subject from the payload" }
-        })
+        payload_after(&self.head(), after)
     }
 
     pub(crate) fn delivery(&self, event: &str, body: impl Into<Vec<u8>>) -> Delivery {
@@ -542,6 +523,26 @@ impl Drop for World {
             holds_in_time(&mut || self.is_settled());
         }
     }
+}
+
+/// The payload of a push, as GitHub says it.
+pub(crate) fn payload_after(before: &str, after: &str) -> Value {
+    json!({
+        "ref": "refs/heads/main",
+        "before": before,
+        "after": after,
+        "created": false,
+        "deleted": false,
+        "forced": false,
+        "base_ref": null,
+        "repository": {
+            "id": 1, "name": "site", "full_name": "me/site",
+            "clone_url": "https://github.com/me/site.git", "default_branch": "main"
+        },
+        "pusher": { "name": "me", "email": "me@example.org" },
+        "commits": [{ "id": after, "message": "A subject from the payload" }],
+        "head_commit": { "id": after, "message": "A subject from the payload" }
+    })
 }
 
 /// A path as text: all paths of the tests are.
