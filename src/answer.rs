@@ -84,6 +84,12 @@ pub(crate) fn answer(
     first_argument: Option<&OsStr>,
     started: Instant,
 ) -> Answered {
+    let mut answered = decide(env, first_argument, started);
+    answered.response.head_only = env.variable("REQUEST_METHOD").once() == Some(b"HEAD");
+    answered
+}
+
+fn decide(env: &Environment, first_argument: Option<&OsStr>, started: Instant) -> Answered {
     let site = site::of_a_request(env, first_argument).ok_or(Unusable::NoSite);
     let site = site.and_then(|file: PathBuf| Site::read(&file, env).map_err(Unusable::SiteFile));
     let body = Body::of(env, started);
@@ -93,17 +99,14 @@ pub(crate) fn answer(
         Ok(request) => request,
         Err(why) => return refuse(Refusal::Head(why), body, max_body),
     };
-    let head_only = request.method == b"HEAD";
-    if head_only || request.method == b"GET" {
+    if matches!(request.method, b"GET" | b"HEAD") {
         // Whatever is wrong with its body, it is not looked at.
         match body.drain(max_body) {
             Ok(()) | Err(_) => {}
         }
         let ready = site.and_then(|site| usable(&site).map(drop));
         let log = ready.as_ref().err().map(Unusable::told_to_the_host);
-        let mut answered = Answer::Ready(ready.map_err(drop)).into_response(log);
-        answered.response.head_only = head_only;
-        return answered;
+        return Answer::Ready(ready.map_err(drop)).into_response(log);
     }
     if request.method != b"POST" {
         return refuse(Refusal::Method, body, max_body);
@@ -383,8 +386,9 @@ impl Proven<'_> {
         let path = brief(&source.path.to_string_lossy());
         match self.site.submodules {
             Submodules::Recorded | Submodules::Skip => Concern::Not(format!(
-                "the push to the submodule {path}: this site deploys the commit that its own repository records; set \
-                 submodules = \"latest\" to follow the submodule itself"
+                "the push to {}, the submodule {path}: this site deploys the commit that its own repository records; set \
+                 submodules = \"latest\" to follow the submodule itself",
+                brief(&push.repository)
             )),
             Submodules::Latest if push.deletion => {
                 Concern::Not(format!("the deletion of a branch of the submodule {path}"))
@@ -493,14 +497,21 @@ impl Answer {
                     ),
                 )
             }
-            Self::Accepted { delivery, waited } => (
-                ACCEPTED,
-                format!(
-                    "accepted by deploy-cgi: the deploy is still running after {}, and goes on.\n\nTo see how it ended: \
-                     press Redeliver on this delivery, or on the ping; on the server: ./deploy.cgi status {delivery}",
-                    humantime::format_duration(waited),
-                ),
-            ),
+            Self::Accepted { delivery, waited } => {
+                let state = if waited.is_zero() {
+                    "the deploy has begun; this site does not wait for it".to_owned()
+                } else {
+                    let waited = humantime::format_duration(waited);
+                    format!("the deploy is still running after {waited}, and goes on")
+                };
+                (
+                    ACCEPTED,
+                    format!(
+                        "accepted by deploy-cgi: {state}.\n\nTo see how it ended: press Redeliver on this delivery, or \
+                         on the ping; on the server: ./deploy.cgi status {delivery}"
+                    ),
+                )
+            }
             Self::Queued => (
                 ACCEPTED,
                 "queued by deploy-cgi: another deploy is running, and the next one, already in line, includes this \

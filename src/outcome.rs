@@ -167,7 +167,7 @@ impl Outcome {
             }
             (None, News::None) => {
                 format!(
-                    "unchanged {branch} is at {}, as deployed before",
+                    "unchanged {branch} is at {}: nothing is new",
                     self.new.as_deref().map_or("no commit", short)
                 )
             }
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(same.verdict(), Verdict::Unchanged);
         assert_eq!(
             same.report(),
-            "unchanged main is at 2222222, as deployed before\n"
+            "unchanged main is at 2222222: nothing is new\n"
         );
     }
 }

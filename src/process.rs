@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -544,6 +544,7 @@ fn log(path: &Path) -> Result<File> {
         .read(true)
         .append(true)
         .create(true)
+        .mode(0o600)
         .open(path);
     let file = file.with_context(|| format!("cannot write {}", path.display()))?;
     file.set_len(0)

@@ -1031,7 +1031,7 @@ on_update   <time>
 
 == unchanged
 200 OK
-unchanged main is at <id>, as deployed before
+unchanged main is at <id>: nothing is new
 
 pull        <time>
 submodules  <time>
@@ -1098,13 +1098,13 @@ pull  <time>  exit code 1
 
 == accepted
 202 Accepted
-accepted by deploy-cgi: the deploy is still running after <time>, and goes on.
+accepted by deploy-cgi: the deploy has begun; this site does not wait for it.
 
 To see how it ended: press Redeliver on this delivery, or on the ping; on the server: ./deploy.cgi status accepted
 
 == next-in-line
 202 Accepted
-accepted by deploy-cgi: the deploy is still running after <time>, and goes on.
+accepted by deploy-cgi: the deploy has begun; this site does not wait for it.
 
 To see how it ended: press Redeliver on this delivery, or on the ping; on the server: ./deploy.cgi status next-in-line
 
