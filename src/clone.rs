@@ -5,12 +5,12 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
-use crate::git::{Checkout, Git};
+use crate::git::{Checkout, Format, Git};
 use crate::heal::Healer;
 use crate::process::Ended;
 use crate::queue::fill_with_random;
@@ -20,9 +20,8 @@ use crate::state::StateFolder;
 /// In the state folder until the first checkout is whole: then everything in the repository is of our making.
 const UNFINISHED: &str = "cloning";
 
-/// In the state folder: the remote in git's own format. A URL may hold a token, and what stands on a command line
-/// every user of the host can read.
-const ORIGIN: &str = "origin.config";
+/// Begins the remote's section in git's configuration, which is the last one until there is a branch.
+const REMOTE: &str = "[remote \"origin\"]\n";
 
 /// How the first checkout went.
 pub(crate) enum Cloned {
@@ -96,51 +95,79 @@ pub(crate) fn finish(site: &Site, git: &Git<'_>, state: &StateFolder) -> Result<
     let Some(url) = &site.clone else {
         bail!("the first checkout was not finished, and the key `clone` is gone; set it again")
     };
-    let origin = origin_of(state, url)?;
-    let (head, format) = match git.remote_head(&origin)? {
+    if let Some(ended) = make_repository(git, url, Format::Sha1)? {
+        return Ok(Cloned::Not(ended));
+    }
+    let mut config = git.config()?;
+    Healer::new(git, &config, SystemTime::UNIX_EPOCH).remove_locks()?;
+    let (head, format) = match git.remote_head(&config)? {
         Ok(found) => found,
         Err(ended) => return Ok(Cloned::Not(ended)),
     };
+    if format != config.format() {
+        // Nothing is in it yet: the two formats do not mix.
+        clear(&git.checkout.git_dir)?;
+        if let Some(ended) = make_repository(git, url, format)? {
+            return Ok(Cloned::Not(ended));
+        }
+        config = git.config()?;
+    }
     let Some(branch) = site.branch.clone().or(head) else {
         bail!("the remote has no default branch; name one with the key `branch`")
     };
-    let made = git.init(format)?;
-    if !made.end.is_good() {
-        return Ok(Cloned::Not(made));
+    let fetched = git.fetch_origin(&config)?;
+    if !fetched.end.is_good() {
+        return Ok(Cloned::Not(fetched));
     }
-    let config_file = git.checkout.git_dir.join("config");
-    let config_text = std::fs::read_to_string(&config_file)
-        .with_context(|| format!("cannot read {}", config_file.display()))?;
-    if !config_text.contains("[remote \"origin\"]") {
-        let with_remote = format!("{config_text}{}", remote_section(url));
-        let new = config_file.with_extension("new");
-        std::fs::write(&new, with_remote)
-            .and_then(|()| std::fs::rename(&new, &config_file))
-            .with_context(|| format!("cannot write {}", config_file.display()))?;
+    let checked_out = git.check_out(&config, &branch)?;
+    if !checked_out.end.is_good() {
+        return Ok(Cloned::Not(checked_out));
     }
-    let config = git.config()?;
-    Healer::new(git, &config, SystemTime::UNIX_EPOCH).remove_locks()?;
-    for step in [git.fetch_origin(&config)?, git.check_out(&config, &branch)?] {
-        if !step.end.is_good() {
-            return Ok(Cloned::Not(step));
-        }
-    }
-    state.remove(ORIGIN)?;
     state.remove(UNFINISHED)?;
     Ok(Cloned::Whole)
 }
 
-fn origin_of(state: &StateFolder, url: &str) -> Result<PathBuf> {
-    state.write(ORIGIN, remote_section(url).as_bytes())?;
-    Ok(state.path(ORIGIN))
+/// `git init`, and the remote. Its URL is written and not given to `git config`: it may hold a token, and what stands
+/// on a command line every user of the host can read. Returns the command that failed, if one did.
+fn make_repository(git: &Git<'_>, url: &str, format: Format) -> Result<Option<Ended>> {
+    let made = git.init(format)?;
+    if !made.end.is_good() {
+        return Ok(Some(made));
+    }
+    let file = git.checkout.git_dir.join("config");
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    let own = text.split(REMOTE).next().unwrap_or(&text);
+    let new = file.with_extension("new");
+    std::fs::write(&new, format!("{own}{}", remote_section(url)))
+        .and_then(|()| std::fs::rename(&new, &file))
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(None)
+}
+
+/// Empties the git directory of a first checkout, but for our own folder.
+fn clear(git_dir: &Path) -> Result<()> {
+    let what = || format!("cannot empty {}", git_dir.display());
+    for entry in std::fs::read_dir(git_dir).with_context(what)? {
+        let entry = entry.with_context(what)?;
+        if entry.file_name() == "deploy-cgi" {
+            continue;
+        }
+        let kind = entry.file_type().with_context(what)?;
+        if kind.is_dir() {
+            std::fs::remove_dir_all(entry.path())
+        } else {
+            std::fs::remove_file(entry.path())
+        }
+        .with_context(what)?;
+    }
+    Ok(())
 }
 
 /// git-config(1), "Syntax".
 fn remote_section(url: &str) -> String {
     let quoted = url.replace('\\', "\\\\").replace('"', "\\\"");
-    format!(
-        "[remote \"origin\"]\n\turl = \"{quoted}\"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
-    )
+    format!("{REMOTE}\turl = \"{quoted}\"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n")
 }
 
 #[cfg(test)]

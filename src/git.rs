@@ -200,6 +200,14 @@ impl Config {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The format of the repository's ids.
+    pub(crate) fn format(&self) -> Format {
+        match self.last("extensions.objectformat") {
+            Some("sha256") => Format::Sha256,
+            Some(_) | None => Format::Sha1,
+        }
+    }
+
     fn has_url_rewrites(&self) -> bool {
         self.0
             .iter()
@@ -397,18 +405,17 @@ impl<'s> Git<'s> {
         }
     }
 
-    /// Asks the remote that a configuration file describes for its default branch, and which format its ids have. To be
-    /// asked outside any repository: a remote of the other format will not speak to one.
+    /// Asks the remote for its default branch, and which format its ids have.
     pub(crate) fn remote_head(
         &self,
-        origin: &Path,
+        config: &Config,
     ) -> Result<std::result::Result<(Option<String>, Format), Ended>> {
-        let asked = Run::new(&self.program, self.limit)
-            .args(["-C", "/", "-c"])
-            .arg(option("include.path=", origin))
-            .args(["ls-remote", "--symref", "origin", "HEAD"])
-            .env(self.writing_env(&self.config_in(Path::new("/"))?))
-            .inherits(self.alive)
+        let asked = self
+            .writing(
+                &self.checkout.folder,
+                config,
+                ["ls-remote", "--symref", "origin", "HEAD"],
+            )
             .output_apart()?;
         if !asked.end.is_good() {
             return Ok(Err(Ended {
