@@ -13,9 +13,11 @@
 
 mod commands;
 mod deploys;
+mod disks;
 mod docs;
 mod facts;
 mod http;
+mod kills;
 mod origin;
 mod requests;
 mod server;
