@@ -146,9 +146,11 @@ impl<'s> Queue<'s> {
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
-            // Our own names are ASCII; what else somebody put there is no ticket.
+            // Our own names are ASCII; a folder, or what else somebody put there, is no ticket.
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
             if let Ok(name) = entry.file_name().into_string()
                 && !name.starts_with('.')
+                && !is_folder
             {
                 names.push(name);
             }
