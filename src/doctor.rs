@@ -17,6 +17,7 @@ use crate::home::{User, name_of};
 use crate::redaction::{brief, escape, redact};
 use crate::signature::Secrets;
 use crate::site::Site;
+use crate::state::StateFolder;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +109,9 @@ pub(crate) fn examine(site: &Site, env: &Environment) -> Vec<Finding> {
                 checkout.folder.display().to_string(),
             ));
             findings.extend(write_access(&checkout, &user));
+            if let Err(error) = StateFolder::examine(&checkout, site) {
+                findings.push(Finding::error("state folder", &error));
+            }
             match Git::new(site, &checkout, env) {
                 Ok(git) => {
                     findings.push(Finding::ok("git", git.program.display().to_string()));
@@ -137,7 +141,7 @@ pub(crate) fn of_ping(ping: &Ping, form: Form, of_site: &[Finding]) -> Vec<Findi
     let is_subscribed =
         |events: &[String]| events.iter().any(|event| event == "push" || event == "*");
     match &ping.events {
-        Some(events) if !is_subscribed(events) => findings.push(Finding::problem(
+        Some(events) if !is_subscribed(events) => findings.push(Finding::warning(
             "hook",
             "it does not deliver pushes",
             "choose \"Just the push event\" in the webhook's settings",
@@ -165,7 +169,7 @@ pub(crate) fn of_ping(ping: &Ping, form: Form, of_site: &[Finding]) -> Vec<Findi
     if let (Some(theirs), Some(ours)) = (&ping.repository, ours)
         && !ours.found.eq_ignore_ascii_case(theirs)
     {
-        findings.push(Finding::problem(
+        findings.push(Finding::warning(
             "hook",
             format!(
                 "it belongs to {}, and this site follows {}: its pushes will be ignored",

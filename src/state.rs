@@ -37,6 +37,22 @@ impl StateFolder {
         Ok(folder)
     }
 
+    /// What `open` would complain about, without making or claiming anything.
+    pub(crate) fn examine(checkout: &Checkout, site: &Site) -> Result<()> {
+        let folder = Self(checkout.git_dir.join(FOLDER));
+        match std::fs::metadata(&folder.0) {
+            Ok(found) if found.is_dir() => folder.is_not_anothers(site).map(drop),
+            Ok(_) => bail!(
+                "{} is in the way: it has to be a folder; remove it",
+                folder.0.display()
+            ),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot look at {}", folder.0.display()))
+            }
+        }
+    }
+
     /// Looks at the folder without making or claiming it; `None` where there has been no deploy yet.
     pub(crate) fn look(checkout: &Checkout) -> Option<Self> {
         let folder = checkout.git_dir.join(FOLDER);
@@ -130,27 +146,42 @@ impl StateFolder {
     }
 
     fn belongs_to(&self, site: &Site) -> Result<()> {
+        match self.is_not_anothers(site)? {
+            Owner::Us => Ok(()),
+            Owner::Nobody(ours) => self.write(OWNER, ours.as_os_str().as_bytes()),
+        }
+    }
+
+    fn is_not_anothers(&self, site: &Site) -> Result<Owner> {
         let ours = site
             .file
             .canonicalize()
             .with_context(|| format!("cannot find {}", site.file.display()))?;
-        if let Some(owner) = self.read(OWNER)? {
-            let owner = Path::new(std::ffi::OsStr::from_bytes(&owner));
-            let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
-            let still_there = identity(owner);
-            if owner == ours || (still_there.is_some() && still_there == identity(&ours)) {
-                return Ok(());
-            }
-            // The owner's file is gone: it was moved or renamed, and this is it.
-            if still_there.is_some() {
-                bail!(
-                    "this checkout belongs to the site {}, and {} names it too; a checkout has one site: remove one of \
-                     the two files, or give this one a clone of its own as `repo`",
-                    owner.display(),
-                    ours.display()
-                );
-            }
+        let Some(owner) = self.read(OWNER)? else {
+            return Ok(Owner::Nobody(ours));
+        };
+        let owner = Path::new(std::ffi::OsStr::from_bytes(&owner));
+        let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
+        let still_there = identity(owner);
+        if owner == ours || (still_there.is_some() && still_there == identity(&ours)) {
+            return Ok(Owner::Us);
         }
-        self.write(OWNER, ours.as_os_str().as_bytes())
+        if still_there.is_none() {
+            // The owner's file is gone: it was moved or renamed, and this is it.
+            return Ok(Owner::Nobody(ours));
+        }
+        bail!(
+            "this checkout belongs to the site {}, and {} names it too; a checkout has one site: remove one of the two \
+             files, or give this one a clone of its own as `repo`",
+            owner.display(),
+            ours.display()
+        )
     }
+}
+
+/// Whose a state folder is, where it is not another site's.
+enum Owner {
+    Us,
+    /// Nobody's; this is who we are.
+    Nobody(PathBuf),
 }
