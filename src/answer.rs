@@ -246,7 +246,12 @@ impl Proven<'_> {
     }
 
     fn push(&self, push: &Push) -> Result<Answer> {
-        let (checkout, state) = self.open()?;
+        let checkout = clone::checkout_of(self.site)?;
+        StateFolder::examine(&checkout, self.site)?;
+        let state = match StateFolder::open(&checkout, self.site) {
+            Ok(state) => state,
+            Err(error) => return Ok(Answer::NoTicket(format!("{error:#}"))),
+        };
         let submodule = match self.concern(push, &checkout)? {
             Concern::Ours => None,
             Concern::Submodule(path) => Some(path),

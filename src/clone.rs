@@ -13,9 +13,9 @@ use anyhow::{Context, Result, bail};
 use crate::git::{Checkout, Format, Git};
 use crate::heal::Healer;
 use crate::process::Ended;
-use crate::queue::fill_with_random;
 use crate::site::Site;
 use crate::state::StateFolder;
+use crate::state::fill_with_random;
 
 /// In the state folder until the first checkout is whole: then everything in the repository is of our making.
 const UNFINISHED: &str = "cloning";

@@ -77,10 +77,19 @@ const SAID_LINES: usize = 40;
 const SAID_BYTES: usize = 4 << 10;
 
 /// A run that has begun.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Marker {
     /// The session of its worker: git commands that are left of it are in the same one.
     session: i32,
+    /// Where a healing has begun: when the run began whose debris it clears, in seconds and nanoseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    healing: Option<(u64, u32)>,
+}
+
+/// What the marker says.
+struct Marked {
+    began: SystemTime,
+    is_healing: bool,
 }
 
 /// Who wants to know how a deploy goes.
@@ -102,6 +111,8 @@ pub(crate) struct Deploy<'d> {
     last_good: LastGood,
     followed: Option<Followed>,
     now: Option<LastGood>,
+    /// The same, once the deploy has ended well and until that is on disk.
+    reached: Option<LastGood>,
     /// Whether no step was cut short, or all that it left was put right: only then may the marker go.
     whole: bool,
     steps: Vec<Step>,
@@ -215,6 +226,7 @@ impl<'d> Deploy<'d> {
             last_good: LastGood::default(),
             followed: None,
             now: None,
+            reached: None,
             whole: false,
             steps: Vec::new(),
             remarks: Vec::new(),
@@ -240,6 +252,9 @@ impl<'d> Deploy<'d> {
                 (all, Some(failure))
             }
         };
+        if failure.is_none() {
+            self.reached.clone_from(&self.now);
+        }
         let mut outcome = self.outcome(failure);
         if !sorted.confirmed.is_empty() || sorted.overdue.is_empty() {
             self.end(turn, &sorted.confirmed, &outcome)?;
@@ -279,8 +294,9 @@ impl<'d> Deploy<'d> {
                 free = is_free(&alive)?;
             }
             // A marker that can't be read still says that a run died; then nothing is known to be of it.
-            let session =
-                serde_json::from_slice::<Marker>(&marker).map_or(0, |marker| marker.session);
+            let session = serde_json::from_slice::<Marker>(&marker)
+                .unwrap_or_default()
+                .session;
             if !free {
                 for group in process::groups_that_hold(&alive, session)? {
                     process::terminate(group, || Ok(true));
@@ -314,8 +330,8 @@ impl<'d> Deploy<'d> {
         }
         let config = git.config()?;
         self.hidden.extend(config.credentials());
-        if let Some(began) = self.marked()? {
-            let put_back = Healer::new(&git, &config, began).heal()?;
+        if let Some(marked) = self.marked()? {
+            let put_back = self.heal(&git, &config, &marked)?;
             self.remarks
                 .extend(put_back.map(|what| format!("an earlier deploy was cut short; {what}")));
         }
@@ -329,20 +345,26 @@ impl<'d> Deploy<'d> {
         let began = self.mark()?;
         self.whole = false;
         let result = self.bring_until_confirmed(turn, tickets, &git, &config, &followed);
-        self.whole = result.is_ok();
-        if result.is_err() {
+        let marked = Marked {
+            began,
+            is_healing: false,
+        };
+        let put_back = match &result {
+            Ok(_) if git.has_failed() => Healer::new(&git, &config, began)
+                .remove_locks()
+                .map(|()| None),
+            Ok(_) => Ok(None),
             // Now: later, debris could not be told from what a person did in the meantime.
-            match Healer::new(&git, &config, began).heal() {
-                Ok(put_back) => {
-                    self.remarks.extend(put_back);
-                    self.whole = true;
-                }
-                Err(error) => {
-                    self.remarks.push(format!(
-                        "what git had left half-done could not be put right yet: {error:#}"
-                    ));
-                }
+            Err(_) => self.heal(&git, &config, &marked),
+        };
+        match put_back {
+            Ok(put_back) => {
+                self.remarks.extend(put_back);
+                self.whole = true;
             }
+            Err(error) => self.remarks.push(format!(
+                "what git had left half-done could not be put right yet: {error:#}"
+            )),
         }
         result
     }
@@ -373,24 +395,57 @@ impl<'d> Deploy<'d> {
         }
     }
 
-    /// When the run began that left its marker; `None` where there is none.
-    fn marked(&self) -> Result<Option<SystemTime>> {
+    /// Puts right what a run left. The marker says that this has begun, and by whom, should it be cut short itself.
+    fn heal(&self, git: &Git<'_>, config: &Config, marked: &Marked) -> Result<Option<String>> {
+        let since = marked
+            .began
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        self.write_marker(Some((since.as_secs(), since.subsec_nanos())))?;
+        Healer::new(git, config, marked.began)
+            .after_another(marked.is_healing)
+            .heal()
+    }
+
+    /// What the marker of an earlier run says; `None` where there is none.
+    fn marked(&self) -> Result<Option<Marked>> {
+        let Some(text) = self.state.read(MARKER)? else {
+            return Ok(None);
+        };
+        // One that can't be read still says that a run died.
+        let marker = serde_json::from_slice::<Marker>(&text).unwrap_or_default();
         let path = self.state.path(MARKER);
-        match path.metadata().and_then(|marker| marker.modified()) {
-            Ok(began) => Ok(Some(began)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
-        }
+        let written = path.metadata().and_then(|marker| marker.modified());
+        let written = written.with_context(|| format!("cannot look at {}", path.display()))?;
+        Ok(Some(Marked {
+            began: marker.healing.map_or(written, |(seconds, nanoseconds)| {
+                SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
+            }),
+            is_healing: marker.healing.is_some(),
+        }))
     }
 
     /// Leaves the marker. Returns its time, by the clock that the file system gives to files.
     fn mark(&self) -> Result<SystemTime> {
+        self.write_marker(None)?;
+        Ok(self
+            .marked()?
+            .context("the marker that was just written is gone")?
+            .began)
+    }
+
+    fn write_marker(&self, healing: Option<(u64, u32)>) -> Result<()> {
         let session = rustix::process::getsid(None).context("cannot ask for our session")?;
-        let session = session.as_raw_nonzero().get();
-        self.state
-            .write(MARKER, &serde_json::to_vec(&Marker { session })?)?;
-        self.marked()?
-            .context("the marker that was just written is gone")
+        let marker = Marker {
+            session: session.as_raw_nonzero().get(),
+            healing,
+        };
+        let text = serde_json::to_vec(&marker)?;
+        match healing {
+            // What counts is that it is there: one sync does.
+            None => self.state.mark(MARKER, &text),
+            Some(_) => self.state.write(MARKER, &text),
+        }
     }
 
     /// What the last good deploy left. Before the first one, that is what the person had checked out.
@@ -736,12 +791,12 @@ impl<'d> Deploy<'d> {
         };
         let history = History::of(self.state);
         history.record(&record)?;
-        if let (Verdict::Deployed | Verdict::Unchanged, Some(now)) = (verdict, &self.now)
-            && *now != self.last_good
-        {
-            now.write(self.state)?;
-        }
+        // Whoever waits hears it now; what a power failure must not undo is made safe before the tickets go.
         self.listener.recorded(&record);
+        history.sync()?;
+        if let Some(reached) = self.reached.take_if(|reached| *reached != self.last_good) {
+            reached.write(self.state)?;
+        }
         if let (Verdict::Failed, Some(command)) = (verdict, &self.site.on_failure) {
             self.listener.begins("on_failure");
             let ended = self.shell(

@@ -3,6 +3,7 @@
 //! Must not know tickets, requests or reports. Nothing that comes from a payload is ever part of a command line, but a
 //! commit id that is known to be one. No English phrase of git decides anything here: exit codes and `-z` output do.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -349,8 +350,31 @@ pub(crate) struct Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Blob {
     pub(crate) id: String,
-    /// Whether it is the target of a symbolic link.
-    pub(crate) is_link: bool,
+    pub(crate) kind: Kind,
+}
+
+/// What a blob is in a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    /// A file that may be run.
+    Program,
+    /// The target of a symbolic link.
+    Link,
+}
+
+impl Kind {
+    pub(crate) fn of_file(may_run: bool) -> Self {
+        if may_run { Self::Program } else { Self::File }
+    }
+
+    fn of_mode(mode: &str) -> Self {
+        match mode {
+            "120000" => Self::Link,
+            "100755" => Self::Program,
+            _ => Self::File,
+        }
+    }
 }
 
 /// A submodule as .gitmodules describes it, by name.
@@ -377,6 +401,8 @@ pub(crate) struct Git<'s> {
     env: Vec<(OsString, OsString)>,
     limit: Duration,
     alive: Option<&'s File>,
+    /// Whether a command that writes has ended badly.
+    has_failed: Cell<bool>,
 }
 
 impl<'s> Git<'s> {
@@ -394,7 +420,13 @@ impl<'s> Git<'s> {
             env: environment(site, host),
             limit: site.timeout,
             alive: None,
+            has_failed: Cell::new(false),
         })
+    }
+
+    /// Whether any command that writes has ended badly: then it may have left locks, even where a later one did the work.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.get()
     }
 
     /// The same git, whose writing commands and their children hold `alive` open while any of them lives.
@@ -838,7 +870,7 @@ impl<'s> Git<'s> {
     }
 
     /// Paths in the index that stand for a commit of another repository.
-    fn gitlinks(&self, folder: &Path) -> Result<Vec<(PathBuf, String)>> {
+    pub(crate) fn gitlinks(&self, folder: &Path) -> Result<Vec<(PathBuf, String)>> {
         let listed = self.query(folder, ["ls-files", "-s", "-z"])?;
         let listed = self.must("list the submodules", listed)?;
         Ok(listed
@@ -965,7 +997,7 @@ impl<'s> Git<'s> {
             let side = |mode: &str, id: &str| {
                 (mode != "000000").then(|| Blob {
                     id: id.to_owned(),
-                    is_link: mode == "120000",
+                    kind: Kind::of_mode(mode),
                 })
             };
             changes.push(Change {
@@ -1075,6 +1107,50 @@ impl<'s> Git<'s> {
         let list = ["for-each-ref", "--count=1", "refs/heads"].map(OsString::from);
         let branches = self.query(git_dir, [at].into_iter().chain(list))?;
         Ok((head, !branches.output.is_empty()))
+    }
+
+    /// Whether a git directory has a commit.
+    pub(crate) fn module_has(&self, git_dir: &Path, commit: &str) -> bool {
+        let args = [
+            option("--git-dir=", git_dir),
+            "cat-file".into(),
+            "-e".into(),
+            format!("{commit}^{{commit}}").into(),
+        ];
+        self.query(git_dir, args)
+            .is_ok_and(|asked| asked.end.is_good())
+    }
+
+    /// Whether a git directory has what a file holds.
+    pub(crate) fn module_has_file(&self, git_dir: &Path, path: &Path) -> Result<bool> {
+        let at = option("--git-dir=", git_dir);
+        let id = self.query(
+            git_dir,
+            [
+                at.clone(),
+                "hash-object".into(),
+                "--no-filters".into(),
+                path.into(),
+            ],
+        )?;
+        let id = line(&self.must("look at a file", id)?);
+        Ok(self
+            .query(git_dir, [at, "cat-file".into(), "-e".into(), id.into()])?
+            .end
+            .is_good())
+    }
+
+    /// Lets HEAD of a git directory be a commit.
+    pub(crate) fn set_head(&self, git_dir: &Path, config: &Config, commit: &str) -> Result<()> {
+        let args = [
+            option("--git-dir=", git_dir),
+            "update-ref".into(),
+            "--no-deref".into(),
+            "HEAD".into(),
+            commit.into(),
+        ];
+        let ended = self.write(git_dir, config, args)?;
+        self.must("finish a submodule", ended).map(drop)
     }
 
     /// Writes out every file of a work tree whose checkout never happened. Its configuration may not yet say where it is.
@@ -1420,7 +1496,11 @@ impl<'s> Git<'s> {
         config: &Config,
         args: impl IntoIterator<Item = S>,
     ) -> Result<Ended> {
-        self.writing(folder, config, args).output_together()
+        let ended = self.writing(folder, config, args).output_together()?;
+        if !ended.end.is_good() {
+            self.has_failed.set(true);
+        }
+        Ok(ended)
     }
 
     fn writing<S: AsRef<OsStr>>(

@@ -4,16 +4,17 @@
 //! change is its old content, missing, a beginning of its new content, or its new content; anything else is a person's.
 //! And a file that was last touched before the run began is a person's, whatever it holds.
 
+use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use crate::git::{self, Blob, Change, Config, Found, Git, git_dir_of};
+use crate::git::{self, Blob, Change, Config, Found, Git, Kind, git_dir_of};
 use crate::process;
 
 /// The folder of our own files below a git directory, which is left alone here.
@@ -34,6 +35,8 @@ pub(crate) struct Healer<'h> {
     config: &'h Config,
     /// When the run began.
     began: SystemTime,
+    /// Whether a healing has begun before: then files may be cut short that were being put back.
+    again: bool,
 }
 
 /// What was put back.
@@ -46,7 +49,17 @@ struct PutBack {
 
 impl<'h> Healer<'h> {
     pub(crate) fn new(git: &'h Git<'h>, config: &'h Config, began: SystemTime) -> Self {
-        Self { git, config, began }
+        Self {
+            git,
+            config,
+            began,
+            again: false,
+        }
+    }
+
+    /// The same after an earlier healing of the same run that may have been cut short.
+    pub(crate) fn after_another(self, again: bool) -> Self {
+        Self { again, ..self }
     }
 
     /// Puts everything back. Returns a sentence about it, if there was anything. To be called under the turn, with no
@@ -144,38 +157,90 @@ impl<'h> Healer<'h> {
         if !folder.join(".gitmodules").exists() {
             return Ok(());
         }
+        let recorded: BTreeMap<PathBuf, String> = self.git.gitlinks(folder)?.into_iter().collect();
         for (name, git::Module { path, .. }) in self.git.gitmodules(folder, None)? {
             let (module, place) = (git_dir.join("modules").join(&name), folder.join(&path));
             if path.as_os_str().is_empty() {
                 continue;
             }
-            if !module.exists() {
+            if module.exists() {
+                self.heal_module(&module, &place, recorded.get(&path), done)?;
+            } else if dangling(&place) {
                 // The other half of a removal that was cut short.
-                if dangling(&place) {
-                    git::remove_if_there(&place.join(".git"))?;
-                }
-                continue;
-            }
-            let (has_commit, has_branches) = self.git.look_into(&module)?;
-            if !has_commit && !has_branches {
-                // This half first: as long as the other is there, it is found again.
                 git::remove_if_there(&place.join(".git"))?;
-                std::fs::remove_dir_all(&module)
-                    .with_context(|| format!("cannot remove {}", module.display()))?;
-                done.submodules += 1;
-            } else if has_commit && !module.join("index").exists() && place.join(".git").exists() {
-                // Git clones into empty folders only: what else is there now, the run has written.
-                let cloned_by_the_run = module
-                    .join("HEAD")
-                    .metadata()
-                    .is_ok_and(|head| self.is_of_the_run(&head));
-                if cloned_by_the_run || is_empty_but_git(&place)? {
-                    let filled = self.git.fill(&module, &place, self.config)?;
-                    done.submodules += usize::from(filled.end.is_good());
-                }
             }
             if place.join(".git").exists() {
                 self.heal_modules(&place, &module, done)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn heal_module(
+        &self,
+        module: &Path,
+        place: &Path,
+        recorded: Option<&String>,
+        done: &mut PutBack,
+    ) -> Result<()> {
+        let (has_commit, has_branches) = self.git.look_into(module)?;
+        if !has_commit && !has_branches {
+            let Some(recorded) = recorded.filter(|commit| self.git.module_has(module, commit))
+            else {
+                self.remove_half_cloned(module, place)?;
+                done.submodules += 1;
+                return Ok(());
+            };
+            // All of it was fetched, and perhaps its files written: only what says so is missing.
+            self.git.set_head(module, self.config, recorded)?;
+        } else if !has_commit || module.join("index").exists() || !place.join(".git").exists() {
+            return Ok(());
+        }
+        // Git clones into empty folders only: what else is there now, the run has written.
+        let by_the_run = module
+            .join("HEAD")
+            .metadata()
+            .is_ok_and(|head| self.is_of_the_run(&head));
+        if by_the_run || is_empty_but_git(place)? {
+            let filled = self.git.fill(module, place, self.config)?;
+            done.submodules += usize::from(filled.end.is_good());
+        }
+        Ok(())
+    }
+
+    /// Removes a submodule whose clone was cut short, with what it had written.
+    fn remove_half_cloned(&self, module: &Path, place: &Path) -> Result<()> {
+        if place.is_dir() {
+            self.remove_written(module, place, place)?;
+        }
+        // This half first: as long as the other is there, it is found again.
+        git::remove_if_there(&place.join(".git"))?;
+        std::fs::remove_dir_all(module)
+            .with_context(|| format!("cannot remove {}", module.display()))
+    }
+
+    /// Removes files of the run that are empty or that a repository has as blobs.
+    fn remove_written(&self, module: &Path, top: &Path, folder: &Path) -> Result<()> {
+        for entry in std::fs::read_dir(folder)
+            .with_context(|| format!("cannot list {}", folder.display()))?
+        {
+            let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+            let (path, file) = (
+                entry.path(),
+                entry
+                    .metadata()
+                    .with_context(|| format!("cannot look at {}", folder.display()))?,
+            );
+            if entry.file_name() == ".git" {
+                continue;
+            }
+            if file.is_dir() {
+                self.remove_written(module, top, &path)?;
+            } else if self.is_of_the_run(&file)
+                && (file.len() == 0 || self.git.module_has_file(module, &path)?)
+            {
+                git::remove_if_there(&path)?;
+                git::remove_empty_parents(top, &path);
             }
         }
         Ok(())
@@ -218,18 +283,21 @@ impl<'h> Healer<'h> {
         };
         for ((change, file), id) in files.iter().zip(&ids) {
             let is = |side: &Option<Blob>| {
+                let may_run = file.mode() & 0o111 != 0;
                 side.as_ref()
-                    .is_some_and(|blob| blob.id == *id && !blob.is_link)
+                    .is_some_and(|blob| blob.id == *id && blob.kind == Kind::of_file(may_run))
             };
             if is(&change.old) {
                 continue;
             }
-            if is(&change.new) || self.is_beginning(folder, change, file)? {
+            if is(&change.new) || self.is_cut_short(folder, change, file)? {
                 debris.push(change);
             }
         }
-        for (change, file) in by_git.iter().filter(|(_, file)| file.is_symlink()) {
-            if self.is_link_of(folder, change, file)? {
+        for (change, _) in by_git.iter().filter(|(_, file)| file.is_symlink()) {
+            if !self.is_link_of(folder, change, change.old.as_ref())?
+                && self.is_link_of(folder, change, change.new.as_ref())?
+            {
                 debris.push(change);
             }
         }
@@ -239,13 +307,19 @@ impl<'h> Healer<'h> {
             git::remove_empty_parents(folder, &path);
             done.files += 1;
         }
-        let back: Vec<&Path> = debris
+        let mut back: Vec<&Path> = Vec::new();
+        for change in debris
             .iter()
             .copied()
             .chain(lost)
-            .filter(|change| change.old.is_some() && !folder.join(&change.path).is_dir())
-            .map(|change| change.path.as_path())
-            .collect();
+            .filter(|change| change.old.is_some())
+        {
+            let path = folder.join(&change.path);
+            // Git may have made a folder where a file was, and not come to fill it.
+            if remove_empty_folders(&path) {
+                back.push(&change.path);
+            }
+        }
         if !back.is_empty() {
             self.git.write_out(folder, self.config, &back)?;
             done.files += back.len();
@@ -253,22 +327,33 @@ impl<'h> Healer<'h> {
         Ok(())
     }
 
-    /// Whether a file is a beginning of what was to be written there.
-    fn is_beginning(&self, folder: &Path, change: &Change, file: &Metadata) -> Result<bool> {
-        let Some(new) = change.new.as_ref().filter(|blob| !blob.is_link) else {
-            return Ok(false);
-        };
-        if file.len() == 0 {
+    /// Whether a file is a beginning of what was to be written there: the new content, or when files were being put back,
+    /// the old one.
+    fn is_cut_short(&self, folder: &Path, change: &Change, file: &Metadata) -> Result<bool> {
+        if file.len() == 0 && (change.new.is_some() || self.again) {
             return Ok(true);
         }
-        let path = folder.join(&change.path);
-        let there = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        begins_with(self.git.written_form(folder, &new.id, &change.path)?, there)
-            .with_context(|| format!("cannot read {}", path.display()))
+        let old = change.old.as_ref().filter(|_| self.again);
+        for blob in change
+            .new
+            .as_ref()
+            .into_iter()
+            .chain(old)
+            .filter(|blob| blob.kind != Kind::Link)
+        {
+            let path = folder.join(&change.path);
+            let what = || format!("cannot read {}", path.display());
+            let there = File::open(&path).with_context(what)?;
+            let whole = self.git.written_form(folder, &blob.id, &change.path)?;
+            if begins_with(whole, there).with_context(what)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    fn is_link_of(&self, folder: &Path, change: &Change, _: &Metadata) -> Result<bool> {
-        let Some(new) = change.new.as_ref().filter(|blob| blob.is_link) else {
+    fn is_link_of(&self, folder: &Path, change: &Change, side: Option<&Blob>) -> Result<bool> {
+        let Some(blob) = side.filter(|blob| blob.kind == Kind::Link) else {
             return Ok(false);
         };
         let path = folder.join(&change.path);
@@ -276,7 +361,7 @@ impl<'h> Healer<'h> {
             std::fs::read_link(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut wanted = Vec::new();
         self.git
-            .written_form(folder, &new.id, &change.path)?
+            .written_form(folder, &blob.id, &change.path)?
             .read_to_end(&mut wanted)?;
         Ok(target.as_os_str().as_bytes() == wanted)
     }
@@ -324,6 +409,19 @@ impl PutBack {
             )
         })
     }
+}
+
+/// Removes a folder in which there is nothing but folders. Returns whether the path is free, or a file.
+fn remove_empty_folders(path: &Path) -> bool {
+    if !path.symlink_metadata().is_ok_and(|there| there.is_dir()) {
+        return true;
+    }
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return false;
+    };
+    entries.flatten().all(|entry| {
+        entry.file_type().is_ok_and(|kind| kind.is_dir()) && remove_empty_folders(&entry.path())
+    }) && std::fs::remove_dir(path).is_ok()
 }
 
 /// Whether a work tree's `.git` file points to nothing.

@@ -57,7 +57,8 @@ impl<'s> History<'s> {
         Self(state)
     }
 
-    /// Adds a line. Called by the holder of the turn only.
+    /// Adds a line, for all to read; it is safe from a power failure once `sync` returns. Called by the holder of the turn
+    /// only.
     pub(crate) fn record(&self, record: &Record) -> Result<()> {
         let path = self.0.path(FILE);
         let what = || format!("cannot write {}", path.display());
@@ -86,9 +87,15 @@ impl<'s> History<'s> {
         if last != *b"\n" {
             line.insert(0, b'\n');
         }
-        file.write_all(&line)
-            .and_then(|()| file.sync_data())
-            .with_context(what)
+        file.write_all(&line).with_context(what)
+    }
+
+    /// Makes sure that what was recorded survives a power failure.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let path = self.0.path(FILE);
+        File::open(&path)
+            .and_then(|file| file.sync_data())
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// All records that can be read, oldest first.

@@ -17,13 +17,12 @@
 
 use std::fs::{File, TryLockError};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{StateFolder, UNFINISHED};
+use crate::state::{StateFolder, fill_with_random};
 
 /// The folder of tickets.
 const QUEUE: &str = "queue";
@@ -36,9 +35,6 @@ const TURN: &str = "turn";
 
 /// More tickets than this are not taken: nobody has served them for a long time.
 const MOST_TICKETS: usize = 1000;
-
-/// An unfinished ticket older than this was left by a death.
-const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// A deploy is owed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +116,18 @@ impl<'s> Queue<'s> {
                 Err(error).context("cannot lock the line (does this file system have flock?)")
             }
         }
+    }
+
+    /// Becomes the next in line, once nobody else is.
+    pub(crate) fn wait_in_line(&self) -> Result<InLine> {
+        let waiting = self.0.lock_file(WAITING)?;
+        waiting.lock().context("cannot wait in line")?;
+        Ok(InLine(waiting))
+    }
+
+    /// Whether a ticket waits.
+    pub(crate) fn has(&self, ticket: &str) -> bool {
+        self.0.path(QUEUE).join(ticket).exists()
     }
 
     /// Whether somebody deploys at this moment. Harmless to ask: whoever takes the turn waits for it.
@@ -215,7 +223,8 @@ pub(crate) struct Turn<'s> {
 impl Turn<'_> {
     /// The tickets that this turn serves.
     pub(crate) fn tickets(&self) -> Result<Vec<Ticket>> {
-        self.sweep();
+        self.state.sweep("");
+        self.state.sweep(QUEUE);
         Queue(self.state).list()
     }
 
@@ -227,29 +236,6 @@ impl Turn<'_> {
     /// Lets the next one deploy.
     pub(crate) fn end(self) -> Result<()> {
         self.lock.unlock().context("cannot end the turn")
-    }
-
-    /// Removes what writers left who died. Nothing depends on it.
-    fn sweep(&self) {
-        let Ok(entries) = std::fs::read_dir(self.state.path(QUEUE)) else {
-            return;
-        };
-        let old = |path: &PathBuf| {
-            let modified = path.metadata().and_then(|file| file.modified()).ok();
-            modified
-                .and_then(|modified| modified.elapsed().ok())
-                .is_some_and(|age| age > ABANDONED)
-        };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            let unfinished = path
-                .file_name()
-                .is_some_and(|name| name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()));
-            if unfinished && old(&path) {
-                match std::fs::remove_file(&path) {
-                    Ok(()) | Err(_) => {}
-                }
-            }
-        }
     }
 }
 
@@ -272,15 +258,4 @@ fn new_name() -> Result<String> {
         std::process::id(),
         hex::encode(random)
     ))
-}
-
-/// Random bytes from the kernel.
-pub(crate) fn fill_with_random(bytes: &mut [u8]) -> Result<()> {
-    let flags = rustix::rand::GetRandomFlags::empty();
-    if rustix::rand::getrandom(&mut *bytes, flags) == Ok(bytes.len()) {
-        return Ok(());
-    }
-    // Linux before 3.17 has no such call.
-    let mut device = File::open("/dev/urandom").context("cannot get random bytes")?;
-    std::io::Read::read_exact(&mut device, bytes).context("cannot get random bytes")
 }

@@ -468,10 +468,13 @@ fn place(file: &Path, text: &str, at: usize) -> String {
 
 fn read_small(path: &Path) -> Result<Vec<u8>> {
     let file = std::fs::File::open(path)?;
-    if !file.metadata()?.is_file() {
+    let found = file.metadata()?;
+    if !found.is_file() {
         bail!("not a file");
     }
-    let mut text = Vec::new();
+    // Room for all of it and the end, so that two calls read it.
+    let size = usize::try_from(found.len().min(LARGEST_FILE) + 1)?;
+    let mut text = Vec::with_capacity(size);
     file.take(LARGEST_FILE + 1).read_to_end(&mut text)?;
     if text.len() as u64 > LARGEST_FILE {
         bail!("larger than 64 KiB");

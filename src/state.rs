@@ -4,10 +4,11 @@
 //! Must not know what the files mean.
 
 use std::fs::{DirBuilder, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -20,8 +21,11 @@ const FOLDER: &str = "deploy-cgi";
 /// The file that says which site the folder belongs to.
 const OWNER: &str = "site";
 
+/// An unfinished file older than this was left by a death.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
 /// Begins the name of a file that is not yet whole.
-pub(crate) const UNFINISHED: &str = ".new-";
+const UNFINISHED: &str = ".new-";
 
 /// What deploys of one checkout remember.
 #[derive(Clone, Debug)]
@@ -105,23 +109,50 @@ impl StateFolder {
 
     /// Writes a file whole: under another name, synced, renamed into place, the folder synced.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.write_by(name, bytes, |unfinished, path| {
+            std::fs::rename(unfinished, path)
+        })
+    }
+
+    /// The same where there is no such file yet. Returns whether there was none.
+    pub(crate) fn write_new(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        let mut is_new = true;
+        self.write_by(name, bytes, |unfinished, path| {
+            match std::fs::hard_link(unfinished, path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => is_new = false,
+                done => done?,
+            }
+            std::fs::remove_file(unfinished)
+        })?;
+        Ok(is_new)
+    }
+
+    fn write_by(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        put: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
+    ) -> Result<()> {
         let path = self.path(name);
         let Some((folder, file)) = path.parent().zip(path.file_name()) else {
             bail!("no file name in {name}")
         };
+        // A name of its own: several of us may write the same file at the same time.
+        let mut random = [0; 8];
+        fill_with_random(&mut random)?;
         let mut unfinished = std::ffi::OsString::from(UNFINISHED);
         unfinished.push(file);
+        unfinished.push(format!("-{}", hex::encode(random)));
         let unfinished = folder.join(unfinished);
         let written = || -> std::io::Result<()> {
             let mut new = File::options()
                 .write(true)
-                .create(true)
-                .truncate(true)
+                .create_new(true)
                 .mode(0o600)
                 .open(&unfinished)?;
             new.write_all(bytes)?;
             new.sync_all()?;
-            std::fs::rename(&unfinished, &path)?;
+            put(&unfinished, &path)?;
             File::open(folder)?.sync_all()
         };
         written()
@@ -131,6 +162,21 @@ impl StateFolder {
                     Ok(()) | Err(_) => error,
                 }
             })
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Writes a file whose being there is what counts: after a power failure it is there, perhaps without its content.
+    pub(crate) fn mark(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path(name);
+        let mut options = File::options();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path);
+        file.and_then(|mut file| file.write_all(bytes))
+            .and_then(|()| File::open(&self.0)?.sync_all())
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
@@ -145,10 +191,34 @@ impl StateFolder {
         }
     }
 
+    /// Removes what writers left in one of its folders who died. Nothing depends on it.
+    pub(crate) fn sweep(&self, folder: &str) {
+        let Ok(entries) = std::fs::read_dir(self.path(folder)) else {
+            return;
+        };
+        let is_old = |path: &Path| {
+            let modified = path.metadata().and_then(|file| file.modified()).ok();
+            modified
+                .and_then(|modified| modified.elapsed().ok())
+                .is_some_and(|age| age > ABANDONED)
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().unwrap_or_default();
+            if name.as_bytes().starts_with(UNFINISHED.as_bytes()) && is_old(&path) {
+                match std::fs::remove_file(&path) {
+                    Ok(()) | Err(_) => {}
+                }
+            }
+        }
+    }
+
     fn belongs_to(&self, site: &Site) -> Result<()> {
         match self.is_not_anothers(site)? {
             Owner::Us => Ok(()),
-            Owner::Nobody(ours) => self.write(OWNER, ours.as_os_str().as_bytes()),
+            Owner::Gone(ours) => self.write(OWNER, ours.as_os_str().as_bytes()),
+            Owner::Nobody(ours) if self.write_new(OWNER, ours.as_os_str().as_bytes())? => Ok(()),
+            // Somebody was quicker: another delivery to us, or to a second site.
+            Owner::Nobody(_) => self.is_not_anothers(site).map(drop),
         }
     }
 
@@ -168,7 +238,7 @@ impl StateFolder {
         }
         if still_there.is_none() {
             // The owner's file is gone: it was moved or renamed, and this is it.
-            return Ok(Owner::Nobody(ours));
+            return Ok(Owner::Gone(ours));
         }
         bail!(
             "this checkout belongs to the site {}, and {} names it too; a checkout has one site: remove one of the two \
@@ -182,6 +252,19 @@ impl StateFolder {
 /// Whose a state folder is, where it is not another site's.
 enum Owner {
     Us,
-    /// Nobody's; this is who we are.
+    /// Nobody's yet; this is who we are.
     Nobody(PathBuf),
+    /// Of a site whose file is gone; this is who we are.
+    Gone(PathBuf),
+}
+
+/// Random bytes from the kernel.
+pub(crate) fn fill_with_random(bytes: &mut [u8]) -> Result<()> {
+    let flags = rustix::rand::GetRandomFlags::empty();
+    if rustix::rand::getrandom(&mut *bytes, flags) == Ok(bytes.len()) {
+        return Ok(());
+    }
+    // Linux before 3.17 has no such call.
+    let mut device = File::open("/dev/urandom").context("cannot get random bytes")?;
+    device.read_exact(bytes).context("cannot get random bytes")
 }

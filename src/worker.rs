@@ -101,6 +101,10 @@ pub(crate) fn work(site: &Site, host: &Environment, ticket: Option<&str>) -> Res
         } else {
             queue.try_line()?
         };
+        // Ours may have to wait for its commit still. Somebody listens for it, so we stay, even behind another.
+        if place.is_none() && ear.ticket.is_some_and(|ticket| queue.has(ticket)) {
+            place = Some(queue.wait_in_line()?);
+        }
     }
     Ok(())
 }
