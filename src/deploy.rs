@@ -350,10 +350,16 @@ impl<'d> Deploy<'d> {
             is_healing: false,
         };
         let put_back = match &result {
-            Ok(_) if git.has_failed() => Healer::new(&git, &config, began)
-                .remove_locks()
-                .map(|()| None),
-            Ok(_) => Ok(None),
+            Ok((now, _)) => {
+                let healer = Healer::new(&git, &config, began);
+                let submodules = now.submodules.keys().map(Path::new);
+                if git.has_failed() {
+                    healer.remove_locks()
+                } else {
+                    healer.remove_locks_if_seen(submodules)
+                }
+                .map(|()| None)
+            }
             // Now: later, debris could not be told from what a person did in the meantime.
             Err(_) => self.heal(&git, &config, &marked),
         };

@@ -92,6 +92,35 @@ impl<'h> Healer<'h> {
         self.remove_locks_into(&mut PutBack::default())
     }
 
+    /// The same where one is seen in the git directory of the checkout or of a submodule: git tries a clone that died once
+    /// more, says that all is well, and leaves what the first one left.
+    pub(crate) fn remove_locks_if_seen<'s>(
+        &self,
+        submodules: impl IntoIterator<Item = &'s Path>,
+    ) -> Result<()> {
+        let folders = std::iter::once(Path::new("")).chain(submodules);
+        for folder in folders.map(|below| self.git.checkout.folder.join(below)) {
+            let Some(git_dir) = git_dir_of(&folder)? else {
+                continue;
+            };
+            let entries = std::fs::read_dir(&git_dir)
+                .with_context(|| format!("cannot list {}", git_dir.display()))?;
+            let is_left = |name: &std::ffi::OsStr, path: &Path| {
+                name.as_bytes().ends_with(b".lock")
+                    && path
+                        .symlink_metadata()
+                        .is_ok_and(|file| self.is_of_the_run(&file))
+            };
+            if entries
+                .flatten()
+                .any(|entry| is_left(&entry.file_name(), &entry.path()))
+            {
+                return self.remove_locks();
+            }
+        }
+        Ok(())
+    }
+
     fn remove_locks_into(&self, done: &mut PutBack) -> Result<()> {
         let checkout = self.git.checkout;
         // A person's own git holds locks that are not ours to remove.
