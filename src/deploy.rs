@@ -16,7 +16,8 @@ use crate::cgi::Environment;
 use crate::clone::{self, Cloned};
 use crate::diagnosis::{self, Situation, quoted};
 use crate::git::{
-    self, Checkout, Config, Containment, Followed, Found, Git, Submodule, Unfollowing,
+    self, Checkout, Commit, Commits, Config, Containment, Followed, Found, Git, Submodule,
+    Unfollowing,
 };
 use crate::heal::Healer;
 use crate::history::{History, Record, Served};
@@ -69,9 +70,6 @@ const LOOK: Duration = Duration::from_millis(50);
 /// result is still heard.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many subject lines a report has.
-const MOST_SUBJECTS: usize = 10;
-
 /// The last lines of a failed command's output that a report has, and the most bytes of them.
 const SAID_LINES: usize = 40;
 const SAID_BYTES: usize = 4 << 10;
@@ -115,6 +113,8 @@ pub(crate) struct Deploy<'d> {
     reached: Option<LastGood>,
     /// Whether no step was cut short, or all that it left was put right: only then may the marker go.
     whole: bool,
+    /// The newest of the commits that came, and how many there are.
+    commits: (Vec<Commit>, u64),
     steps: Vec<Step>,
     remarks: Vec<String>,
     /// Secrets and credentials, to be masked in whatever is shown.
@@ -228,6 +228,7 @@ impl<'d> Deploy<'d> {
             now: None,
             reached: None,
             whole: false,
+            commits: (Vec::new(), 0),
             steps: Vec::new(),
             remarks: Vec::new(),
             hidden,
@@ -488,7 +489,14 @@ impl<'d> Deploy<'d> {
             self.pull(git, config, followed)?;
             let (head, upstream) = git.heads(&followed.branch)?;
             self.is_the_remote_branch(git, followed, head.as_deref(), upstream.as_deref())?;
+            let old = self.last_good.head.clone();
+            let commits = match (&old, &head) {
+                (Some(old), Some(new)) if old != new => Some(git.commits(old, new)?),
+                _ => None,
+            };
             let submodules = self.bring_submodules(git, config)?;
+            // Subject lines are an ornament: without them the report is still right.
+            self.commits = commits.map_or(Ok(None), Commits::end)?.unwrap_or_default();
             let now = LastGood::of(self.checkout, head, &submodules);
             let sorted = Sorted::by_commit(tickets, git, config, followed, &now)?;
             if sorted.lagging.is_empty() || !sorted.confirmed.is_empty() {
@@ -840,10 +848,13 @@ impl<'d> Deploy<'d> {
             Some(_) | None => News::Some,
         };
         let head = self.now.as_ref().and_then(|now| now.head.clone());
-        let (commits, commit_count) = match (&self.last_good.head, &head) {
-            (Some(old), Some(new)) if old != new => self.commits(old, new),
-            _ => (Vec::new(), 0),
-        };
+        let (commits, commit_count) = &self.commits;
+        let commits = commits.iter().map(|commit| {
+            (
+                commit.id.clone(),
+                redaction::brief(&self.shown(&commit.subject)),
+            )
+        });
         Outcome {
             branch: self
                 .followed
@@ -851,8 +862,8 @@ impl<'d> Deploy<'d> {
                 .map(|followed| redaction::brief(&followed.branch)),
             old: self.last_good.head.clone(),
             new: head,
-            commits,
-            commit_count,
+            commits: commits.collect(),
+            commit_count: *commit_count,
             submodules: self.moved_submodules(),
             steps: self.steps.clone(),
             remarks: self
@@ -868,19 +879,6 @@ impl<'d> Deploy<'d> {
             }),
             news,
         }
-    }
-
-    /// Subject lines are an ornament: without them the report is still right.
-    fn commits(&self, old: &str, new: &str) -> (Vec<(String, String)>, u64) {
-        let walked = Git::new(self.site, self.checkout, self.host)
-            .and_then(|git| git.commits(old, new, MOST_SUBJECTS));
-        let Ok(Some((commits, count))) = walked else {
-            return (Vec::new(), 0);
-        };
-        let commits = commits
-            .into_iter()
-            .map(|commit| (commit.id, redaction::brief(&self.shown(&commit.subject))));
-        (commits.collect(), count)
     }
 
     fn moved_submodules(&self) -> Vec<(String, Option<String>, Option<String>)> {

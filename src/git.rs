@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cgi::Environment;
 use crate::home::User;
-use crate::process::{self, End, Ended, Run};
+use crate::process::{self, End, Ended, Run, Running};
 use crate::redaction;
 use crate::site::{Site, Submodules};
 
@@ -80,6 +80,12 @@ const SAVER: &[(&str, &str)] = &[
 
 /// The limit of a look-up that only reads.
 const QUERY_LIMIT: Duration = Duration::from_secs(60);
+
+/// How many commits a report names.
+const MOST_COMMITS: usize = 10;
+
+/// Prints the index: mode, id, stage and path of each entry.
+const LIST_INDEX: [&str; 3] = ["ls-files", "-s", "-z"];
 
 /// How many submodules are cloned at a time.
 const CLONES_AT_A_TIME: &str = "4";
@@ -385,6 +391,61 @@ pub(crate) struct Module {
     pub(crate) url: String,
     /// The branch that `"latest"` follows; without it the remote's default.
     pub(crate) branch: Option<String>,
+}
+
+/// A path that stands for a commit of another repository, and the commit.
+pub(crate) type Gitlink = (PathBuf, String);
+
+/// The submodules of the checkout itself, being listed.
+pub(crate) struct TopLevel<'g>(Running<'g>);
+
+impl TopLevel<'_> {
+    pub(crate) fn end(self, git: &Git<'_>) -> Result<Vec<Gitlink>> {
+        Ok(gitlinks_in(
+            &git.must("list the submodules", self.0.end()?)?,
+        ))
+    }
+}
+
+/// The newest commits of a range, being looked for.
+pub(crate) struct Commits<'g> {
+    git: &'g Git<'g>,
+    range: String,
+    walk: Running<'g>,
+}
+
+impl Commits<'_> {
+    /// At most ten of them, and how many there are in all. `None` when the range cannot be walked, as when history was
+    /// rewritten.
+    pub(crate) fn end(self) -> Result<Option<(Vec<Commit>, u64)>> {
+        let log = self.walk.end()?;
+        if !log.end.is_good() {
+            return Ok(None);
+        }
+        let mut commits: Vec<Commit> = log
+            .output
+            .split(|&byte| byte == 0)
+            .filter(|record| !record.is_empty())
+            .map(|record| {
+                let record = String::from_utf8_lossy(record);
+                let (id, subject) = record.split_once(' ').unwrap_or((&record, ""));
+                Commit {
+                    id: id.trim().to_owned(),
+                    subject: subject.to_owned(),
+                }
+            })
+            .collect();
+        let mut count = commits.len() as u64;
+        if commits.len() > MOST_COMMITS {
+            commits.truncate(MOST_COMMITS);
+            let folder = &self.git.checkout.folder;
+            let counted = self
+                .git
+                .query(folder, ["rev-list", "--count", &self.range, "--"])?;
+            count = line(&counted.output).parse().unwrap_or(count);
+        }
+        Ok(Some((commits, count)))
+    }
 }
 
 /// A commit, for a report.
@@ -779,112 +840,89 @@ impl<'s> Git<'s> {
             .and_then(|(ahead, behind)| Some((ahead.parse().ok()?, behind.parse().ok()?))))
     }
 
-    /// The newest commits of `old..new`, at most `most` of them, and how many there are in all. `None` when the range
-    /// cannot be walked, as when history was rewritten.
-    pub(crate) fn commits(
-        &self,
-        old: &str,
-        new: &str,
-        most: usize,
-    ) -> Result<Option<(Vec<Commit>, u64)>> {
+    /// Begins to look for the newest commits of `old..new`, while other things are done.
+    pub(crate) fn commits(&self, old: &str, new: &str) -> Result<Commits<'_>> {
         let range = format!("{old}..{new}");
-        let most_and_one = format!("--max-count={}", most + 1);
-        let log = self.query(
-            &self.checkout.folder,
-            [
-                "log",
-                "-z",
-                "--no-show-signature",
-                "--no-color",
-                "--encoding=UTF-8",
-                "--format=%h %s",
-                &most_and_one,
-                &range,
-                "--",
-            ],
-        )?;
-        if !log.end.is_good() {
-            return Ok(None);
-        }
-        let mut commits: Vec<Commit> = log
-            .output
-            .split(|&byte| byte == 0)
-            .filter(|record| !record.is_empty())
-            .map(|record| {
-                let record = String::from_utf8_lossy(record);
-                let (id, subject) = record.split_once(' ').unwrap_or((&record, ""));
-                Commit {
-                    id: id.trim().to_owned(),
-                    subject: subject.to_owned(),
-                }
-            })
-            .collect();
-        let mut count = commits.len() as u64;
-        if commits.len() > most {
-            commits.truncate(most);
-            let counted =
-                self.query(&self.checkout.folder, ["rev-list", "--count", &range, "--"])?;
-            count = line(&counted.output).parse().unwrap_or(count);
-        }
-        Ok(Some((commits, count)))
+        let most = format!("--max-count={}", MOST_COMMITS + 1);
+        let log = [
+            "log",
+            "-z",
+            "--no-show-signature",
+            "--no-color",
+            "--encoding=UTF-8",
+            "--format=%h %s",
+            &most,
+            &range,
+            "--",
+        ];
+        let walk = self.reading(&self.checkout.folder, log).begin()?;
+        Ok(Commits {
+            git: self,
+            range,
+            walk,
+        })
+    }
+
+    /// Begins to list the submodules of the checkout itself. What the index says of them no update of theirs changes.
+    pub(crate) fn top_level(&self) -> Result<TopLevel<'_>> {
+        Ok(TopLevel(
+            self.reading(&self.checkout.folder, LIST_INDEX).begin()?,
+        ))
     }
 
     /// Every submodule, nested ones after the one they are in. Ones that are told to stay away (`update = none`,
     /// inactive) are left out.
     pub(crate) fn submodules(&self) -> Result<Vec<Submodule>> {
+        if !may_have_submodules(&self.checkout.folder)? {
+            return Ok(Vec::new());
+        }
+        self.submodules_of(&self.gitlinks(&self.checkout.folder)?)
+    }
+
+    /// The same, where the ones of the checkout itself are listed already.
+    pub(crate) fn submodules_of(&self, top_level: &[Gitlink]) -> Result<Vec<Submodule>> {
         let mut found = Vec::new();
-        self.collect_submodules(Path::new(""), &mut found)?;
+        self.collect_submodules(Path::new(""), top_level, &mut found)?;
         Ok(found)
     }
 
-    fn collect_submodules(&self, below: &Path, all: &mut Vec<Submodule>) -> Result<()> {
+    fn collect_submodules(
+        &self,
+        below: &Path,
+        gitlinks: &[Gitlink],
+        all: &mut Vec<Submodule>,
+    ) -> Result<()> {
         let folder = self.checkout.folder.join(below);
-        if !may_have_submodules(&folder)? {
-            return Ok(());
-        }
         let mut away = None;
-        for (path, recorded) in self.gitlinks(&folder)? {
-            let found = self.look_at(&folder.join(&path))?;
+        for (path, recorded) in gitlinks {
             let submodule = Submodule {
-                path: below.join(&path),
-                recorded,
-                found,
+                path: below.join(path),
+                recorded: recorded.clone(),
+                found: self.look_at(&folder.join(path))?,
             };
             if !submodule.is_there() {
                 let away = match &mut away {
                     Some(away) => away,
                     None => away.insert(self.told_to_stay_away(&folder)?),
                 };
-                if away.contains(&path) {
+                if away.contains(path) {
                     continue;
                 }
             }
-            let populated = submodule.found != Found::Nothing;
-            let path = submodule.path.clone();
+            let is_populated = submodule.found != Found::Nothing;
             all.push(submodule);
-            if populated {
-                self.collect_submodules(&path, all)?;
+            let inside = folder.join(path);
+            if is_populated && may_have_submodules(&inside)? {
+                self.collect_submodules(&below.join(path), &self.gitlinks(&inside)?, all)?;
             }
         }
         Ok(())
     }
 
     /// Paths in the index that stand for a commit of another repository.
-    pub(crate) fn gitlinks(&self, folder: &Path) -> Result<Vec<(PathBuf, String)>> {
-        let listed = self.query(folder, ["ls-files", "-s", "-z"])?;
-        let listed = self.must("list the submodules", listed)?;
-        Ok(listed
-            .split(|&byte| byte == 0)
-            .filter_map(|entry| {
-                let entry = entry.strip_prefix(b"160000 ")?;
-                let tab = entry.iter().position(|&byte| byte == b'\t')?;
-                let id = entry[..tab].split(|&byte| byte == b' ').next()?;
-                Some((
-                    path_of(&entry[tab + 1..]),
-                    String::from_utf8_lossy(id).into_owned(),
-                ))
-            })
-            .collect())
+    pub(crate) fn gitlinks(&self, folder: &Path) -> Result<Vec<Gitlink>> {
+        let listed = self.query(folder, LIST_INDEX)?;
+        Ok(gitlinks_in(&self.must("list the submodules", listed)?))
     }
 
     fn look_at(&self, folder: &Path) -> Result<Found> {
@@ -1637,6 +1675,22 @@ pub(crate) fn remove_empty_parents(top: &Path, path: &Path) {
             return;
         }
     }
+}
+
+/// The submodules in what `LIST_INDEX` prints.
+fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
+    listed
+        .split(|&byte| byte == 0)
+        .filter_map(|entry| {
+            let entry = entry.strip_prefix(b"160000 ")?;
+            let tab = entry.iter().position(|&byte| byte == b'\t')?;
+            let id = entry[..tab].split(|&byte| byte == b' ').next()?;
+            Some((
+                path_of(&entry[tab + 1..]),
+                String::from_utf8_lossy(id).into_owned(),
+            ))
+        })
+        .collect()
 }
 
 /// Removes a file, if it is there.

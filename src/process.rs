@@ -225,13 +225,20 @@ impl<'a> Run<'a> {
 
     /// Runs it for what it prints: standard output whole, and the tail of standard error.
     pub(crate) fn output_apart(self) -> Result<Ended> {
+        self.begin()?.end()
+    }
+
+    /// Starts it for what it prints, while other things are done.
+    pub(crate) fn begin(self) -> Result<Running<'a>> {
         let (output, errors) = (memory()?, memory()?);
-        let (end, took) = self.run(output.try_clone()?, errors.try_clone()?, &[&errors])?;
-        Ok(Ended {
-            end,
-            output: tail(&output, DATA_LIMIT)?,
-            errors: tail(&errors, TAIL)?,
-            took,
+        let started = Instant::now();
+        let child = self.start(output.try_clone()?, errors.try_clone()?)?;
+        Ok(Running {
+            run: self,
+            child,
+            output,
+            errors,
+            started,
         })
     }
 
@@ -355,6 +362,28 @@ impl<'a> Run<'a> {
     fn keep_over_exec(&self, flags: FdFlags) -> Result<()> {
         self.inherited.map_or(Ok(()), |file| {
             rustix::io::fcntl_setfd(file, flags).context("cannot pass an open file on to a command")
+        })
+    }
+}
+
+/// A command that was started.
+pub(crate) struct Running<'a> {
+    run: Run<'a>,
+    child: Child,
+    output: File,
+    errors: File,
+    started: Instant,
+}
+
+impl Running<'_> {
+    /// Waits for it: standard output whole, and the tail of standard error.
+    pub(crate) fn end(self) -> Result<Ended> {
+        let (end, took) = self.run.finish(self.child, self.started, &[&self.errors])?;
+        Ok(Ended {
+            end,
+            output: tail(&self.output, DATA_LIMIT)?,
+            errors: tail(&self.errors, TAIL)?,
+            took,
         })
     }
 }

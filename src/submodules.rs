@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::git::{self, Config, Found, Git, Submodule};
+use crate::git::{self, Config, Found, Git, Gitlink, Submodule};
 use crate::last_good::LastGood;
 use crate::process::Ended;
 use crate::save::save;
@@ -47,8 +47,15 @@ impl Bringer<'_> {
         }
         if git::may_have_submodules(&self.git.checkout.folder)? {
             self.follow_changed_url(Path::new(""))?;
-            self.fetch_in_parallel()?;
-            let (mut there, mut ended) = self.update_until_there()?;
+            let listed = self.git.top_level()?;
+            // With several submodules the list is needed before, otherwise while git is at work.
+            let (mut there, mut ended) = if self.before.submodules.len() > 1 {
+                let top_level = listed.end(self.git)?;
+                self.fetch_in_parallel(&top_level)?;
+                self.update_until_there(|| Ok(top_level))?
+            } else {
+                self.update_until_there(|| listed.end(self.git))?
+            };
             if self.update == Update::Reset && self.reset_edited(&there, &mut brought.remarks)? {
                 ended = self.update(None)?;
                 there = self.git.submodules()?;
@@ -75,9 +82,12 @@ impl Bringer<'_> {
         }
     }
 
-    fn update_until_there(&self) -> Result<(Vec<Submodule>, Ended)> {
+    fn update_until_there(
+        &self,
+        top_level: impl FnOnce() -> Result<Vec<Gitlink>>,
+    ) -> Result<(Vec<Submodule>, Ended)> {
         let mut ended = self.update(None)?;
-        let mut there = self.git.submodules()?;
+        let mut there = self.git.submodules_of(&top_level()?)?;
         // New commits may bring new URLs for what is nested in them.
         let mut synced = false;
         for submodule in there
@@ -110,11 +120,8 @@ impl Bringer<'_> {
 
     /// Git fetches existing submodules one after the other. Where several have new commits, they are fetched at the same
     /// time before it looks; whether that works shows when it does.
-    fn fetch_in_parallel(&self) -> Result<()> {
-        if self.before.submodules.len() < 2 {
-            return Ok(());
-        }
-        let there = self.git.submodules()?;
+    fn fetch_in_parallel(&self, top_level: &[Gitlink]) -> Result<()> {
+        let there = self.git.submodules_of(top_level)?;
         let behind: Vec<PathBuf> = there
             .iter()
             .filter(|submodule| match &submodule.found {
