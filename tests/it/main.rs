@@ -11,6 +11,11 @@
     reason = "a test may start programs, read its own environment, and must stop at the first surprise"
 )]
 
+mod checkouts;
+mod checkouts_clone;
+mod checkouts_latest;
+mod checkouts_shapes;
+mod checkouts_submodules;
 mod commands;
 mod deploys;
 mod disks;
