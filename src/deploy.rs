@@ -326,12 +326,16 @@ impl<'d> Deploy<'d> {
         alive: &File,
     ) -> Result<(LastGood, Sorted), Stuck> {
         let git = Git::new(self.site, self.checkout, self.host)?.holding(alive);
+        let mut marked = self.marked()?;
         if clone::is_due(self.site) {
+            self.mark()?;
             self.clone(&git)?;
+            // What an earlier attempt left has been used or written over.
+            marked = None;
         }
         let config = git.config()?;
         self.hidden.extend(config.credentials());
-        if let Some(marked) = self.marked()? {
+        if let Some(marked) = marked {
             let put_back = self.heal(&git, &config, &marked)?;
             self.remarks
                 .extend(put_back.map(|what| format!("an earlier deploy was cut short; {what}")));
