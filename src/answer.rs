@@ -13,7 +13,7 @@ use crate::cgi::{BadBody, BadHead, Body, Environment, Request, Response, Status}
 use crate::clone;
 use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::doctor;
-use crate::git::{Checkout, Config, Followed, Git, Source, Unfollowing};
+use crate::git::{Checkout, Config, Followed, Git, Source, SourceBranch, Unfollowing};
 use crate::history::{History, Record};
 use crate::outcome::Verdict;
 use crate::queue::{NotLeft, Promise, Queue, now};
@@ -357,8 +357,9 @@ impl Proven<'_> {
             .or_else(|| known.as_ref().and_then(|known| known.repository.clone()));
         let is_ours = |ours: &String| ours.eq_ignore_ascii_case(&push.repository);
         if !repository.as_ref().is_some_and(is_ours) {
-            if let Some(source) = git.submodule_of(&push.repository, &config, known.as_ref())? {
-                return Ok(self.concern_of_submodule(push, branch, source));
+            let sources = git.submodules_from(&push.repository, &config, known.as_ref())?;
+            if !sources.is_empty() {
+                return self.concern_of_submodules(push, branch, &sources, &git, &config);
             }
             // Where the remote's URL names no repository, the secret alone has to say that the push is for us.
             if let Some(ours) = &repository {
@@ -386,26 +387,55 @@ impl Proven<'_> {
         Ok(Concern::Ours)
     }
 
-    /// A push to the repository of a submodule.
-    fn concern_of_submodule(&self, push: &Push, branch: &str, source: Source) -> Concern {
-        let path = brief(&source.path.to_string_lossy());
+    /// A push to the repository of submodules.
+    fn concern_of_submodules(
+        &self,
+        push: &Push,
+        branch: &str,
+        sources: &[Source],
+        git: &Git<'_>,
+        config: &Config,
+    ) -> Result<Concern> {
+        let paths: Vec<_> = sources
+            .iter()
+            .map(|source| brief(&source.path.to_string_lossy()))
+            .collect();
+        let submodules = format!("the submodule {}", paths.join(", "));
         match self.site.submodules {
-            Submodules::Recorded | Submodules::Skip => Concern::Not(format!(
-                "the push to {}, the submodule {path}: this site deploys the commit that its own repository records; set \
+            Submodules::Recorded | Submodules::Skip => Ok(Concern::Not(format!(
+                "the push to {}, {submodules}: this site deploys the commit that its own repository records; set \
                  submodules = \"latest\" to follow the submodule itself",
                 brief(&push.repository)
-            )),
-            Submodules::Latest if push.deletion => {
-                Concern::Not(format!("the deletion of a branch of the submodule {path}"))
-            }
-            Submodules::Latest => match source.branch {
-                Some(ours) if ours != branch => Concern::Not(format!(
-                    "the push to {} of the submodule {path}: it follows {}",
+            ))),
+            Submodules::Latest if push.deletion => Ok(Concern::Not(format!(
+                "the deletion of a branch of {submodules}"
+            ))),
+            Submodules::Latest => {
+                let mut followed = Vec::new();
+                for source in sources {
+                    let ours = match &source.branch {
+                        SourceBranch::Default(known) if known.as_deref() != Some(branch) => {
+                            // The default may be another one by now.
+                            git.ask_default_branch(&source.path, config)?
+                        }
+                        SourceBranch::Default(known) => known.clone(),
+                        SourceBranch::Named(name) => Some(name.clone()),
+                    };
+                    match ours {
+                        Some(ours) if ours != branch => followed.push(ours),
+                        Some(_) | None => {
+                            return Ok(Concern::Submodule(
+                                source.path.to_string_lossy().into_owned(),
+                            ));
+                        }
+                    }
+                }
+                Ok(Concern::Not(format!(
+                    "the push to {} of {submodules}: it follows {}",
                     brief(branch),
-                    brief(&ours)
-                )),
-                Some(_) | None => Concern::Submodule(source.path.to_string_lossy().into_owned()),
-            },
+                    brief(&followed.join(", "))
+                )))
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //! Must not know how a turn is come by, nor who hears the outcome. Success means that the site is what was pushed; an
 //! exit code of 0 is no evidence of that, so everything is looked at afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use crate::outcome::{Failure, News, Outcome, Step, Verdict, short};
 use crate::process::{self, End, Ended, Run};
 use crate::queue::{Queue, Ticket, Turn, now};
 use crate::redaction;
-use crate::save::save;
+use crate::save::{save, save_all};
 use crate::site::{Site, Submodules, Update};
 use crate::state::StateFolder;
 use crate::submodules::Bringer;
@@ -69,6 +69,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The longest pause before a fetch that failed is tried once more; a quarter of `wait` where that is less, so that the
 /// result is still heard.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many files are named in a failure.
+const MOST_FILES: usize = 10;
 
 /// The last lines of a failed command's output that a report has, and the most bytes of them.
 const SAID_LINES: usize = 40;
@@ -141,6 +144,7 @@ impl Sorted {
         config: &Config,
         followed: &Followed,
         now_there: &LastGood,
+        seen: &mut BTreeSet<String>,
     ) -> Result<Self> {
         let mut sorted = Self::default();
         for ticket in tickets.iter().cloned() {
@@ -160,21 +164,26 @@ impl Sorted {
             match containment {
                 Containment::Contained => sorted.confirmed.push(ticket),
                 Containment::Outside => {
-                    let why = if git::is_shallow(&folder)? {
-                        "it is older than this shallow clone reaches back, or a later push withdrew it"
-                    } else {
-                        "a later push withdrew it"
-                    };
+                    let why = "a later push withdrew it";
                     let commit = short(&commit);
                     sorted.remarks.push(format!(
                         "the pushed commit {commit} is not in the branch: {why}"
                     ));
                     sorted.confirmed.push(ticket);
                 }
+                Containment::Absent if seen.contains(&commit) => {
+                    let commit = short(&commit);
+                    sorted.remarks.push(format!(
+                        "the pushed commit {commit} is older than this shallow clone reaches back"
+                    ));
+                    sorted.confirmed.push(ticket);
+                }
                 Containment::Absent if is_young => {
-                    if git::is_shallow(&folder)? {
-                        // Should the remote have it, the next look can tell.
-                        git.fetch_alone(&folder, config, &followed.remote, &commit)?;
+                    // Should the remote of a shallow clone have it, it is in the next pull, or older than the clone.
+                    let is_there = git::is_shallow(&folder)?
+                        && git.remote_has(&folder, config, &followed.remote, &commit)?;
+                    if is_there {
+                        seen.insert(commit);
                     }
                     sorted.lagging.push(ticket);
                 }
@@ -489,8 +498,11 @@ impl<'d> Deploy<'d> {
         let mut pauses = PAUSES
             .iter()
             .chain(std::iter::repeat(&PAUSES[PAUSES.len() - 1]));
+        // Commits that a shallow clone lacks and its remote has.
+        let mut seen = BTreeSet::new();
         loop {
             self.pull(git, config, followed)?;
+            self.has_large_files(config)?;
             let (head, upstream) = git.heads(&followed.branch)?;
             self.is_the_remote_branch(git, followed, head.as_deref(), upstream.as_deref())?;
             let old = self.last_good.head.clone();
@@ -502,7 +514,7 @@ impl<'d> Deploy<'d> {
             // Subject lines are an ornament: without them the report is still right.
             self.commits = commits.map_or(Ok(None), Commits::end)?.unwrap_or_default();
             let now = LastGood::of(self.checkout, head, &submodules);
-            let sorted = Sorted::by_commit(tickets, git, config, followed, &now)?;
+            let sorted = Sorted::by_commit(tickets, git, config, followed, &now, &mut seen)?;
             if sorted.lagging.is_empty() || !sorted.confirmed.is_empty() {
                 self.remarks.extend(sorted.remarks.iter().cloned());
                 return Ok((now, sorted));
@@ -513,6 +525,28 @@ impl<'d> Deploy<'d> {
             // A newer ticket that came meanwhile is served with them.
             *tickets = turn.tickets()?;
         }
+    }
+
+    /// Without the filter of git-lfs, pointers are written in place of large files, and nothing fails.
+    fn has_large_files(&self, config: &Config) -> Result<(), Stuck> {
+        let attributes = std::fs::read_to_string(self.checkout.folder.join(".gitattributes"))
+            .unwrap_or_default();
+        let wants_lfs = attributes.lines().any(|line| {
+            !line.trim_start().starts_with('#')
+                && line.split_whitespace().any(|word| word == "filter=lfs")
+        });
+        if !wants_lfs || config.has_lfs() {
+            return Ok(());
+        }
+        let folder = quoted(&self.checkout.folder);
+        Err(Stuck(Failure {
+            step: "pull",
+            cause: "large files are kept in git-lfs, and git-lfs is not set up here: their places hold pointers".into(),
+            advice: Some(format!(
+                "install git-lfs, then `git -C {folder} lfs install --local && git -C {folder} lfs pull`, and press Redeliver"
+            )),
+            said: String::new(),
+        }))
     }
 
     /// Brings the branch to what the remote has.
@@ -531,9 +565,9 @@ impl<'d> Deploy<'d> {
     ) -> Result<(), Stuck> {
         self.listener.begins("pull");
         let started = Instant::now();
-        let mut ended = self.with_a_retry(git, || git.pull(config))?;
+        let mut ended = self.with_a_retry(git, || git.pull(config, &followed.branch))?;
         if ended.is_a_failure() && self.make_room_for_files(git, config, followed)? {
-            ended = git.pull(config)?;
+            ended = git.pull(config, &followed.branch)?;
         }
         self.step_ended("pull", started, &ended, followed)
     }
@@ -542,6 +576,7 @@ impl<'d> Deploy<'d> {
     fn reset(&mut self, git: &Git<'_>, config: &Config, followed: &Followed) -> Result<(), Stuck> {
         self.listener.begins("fetch");
         let started = Instant::now();
+        let (_, before) = git.heads(&followed.branch)?;
         let fetched = self.with_a_retry(git, || git.fetch(config, followed))?;
         self.step_ended("fetch", started, &fetched, followed)?;
         let (head, Some(target)) = git.heads(&followed.branch)? else {
@@ -557,9 +592,38 @@ impl<'d> Deploy<'d> {
         }
         self.listener.begins("reset");
         let started = Instant::now();
-        self.remarks.extend(save(git, config, folder, &target)?);
+        self.remarks
+            .extend(save(git, config, folder, &target, before.as_deref())?);
+        self.keep_submodules_that_become_files(git, config, &target)?;
         let ended = git.reset(folder, config, &target)?;
         self.step_ended("reset", started, &ended, followed)
+    }
+
+    /// Git would remove the folder of a submodule that becomes a file, or leave it where it becomes a folder, with all that
+    /// is a person's in it.
+    fn keep_submodules_that_become_files(
+        &mut self,
+        git: &Git<'_>,
+        config: &Config,
+        target: &str,
+    ) -> Result<()> {
+        let submodules: Vec<PathBuf> = self
+            .last_good
+            .submodules
+            .keys()
+            .map(PathBuf::from)
+            .collect();
+        for path in submodules {
+            let folder = self.checkout.folder.join(&path);
+            if folder.join(".git").exists() && git.has_files_at(target, &path)? {
+                let kept = save_all(git, config, &folder)?;
+                self.remarks
+                    .extend(kept.map(|kept| format!("in the submodule {} {kept}", path.display())));
+                std::fs::remove_dir_all(&folder)
+                    .with_context(|| format!("cannot remove {}", folder.display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs what fetches, and once more where the fetch itself failed.
@@ -677,12 +741,11 @@ impl<'d> Deploy<'d> {
         let started = Instant::now();
         let bringer = self.bringer(git, config);
         let brought = bringer.bring()?;
-        let missing: Vec<PathBuf> = bringer
-            .missing(&brought.there)
-            .into_iter()
-            .map(|submodule| submodule.path.clone())
-            .collect();
+        let missing = brought.missing;
         self.remarks.extend(brought.remarks);
+        if let Some((submodule, files)) = brought.in_the_way {
+            return Err(Stuck(files_in_a_submodule(&submodule, &files)));
+        }
         let Some(ended) = brought.ended else {
             return Ok(brought.there);
         };
@@ -890,8 +953,7 @@ impl<'d> Deploy<'d> {
             return Vec::new();
         };
         let old = &self.last_good.submodules;
-        let paths: std::collections::BTreeSet<&String> =
-            old.keys().chain(now.submodules.keys()).collect();
+        let paths: BTreeSet<&String> = old.keys().chain(now.submodules.keys()).collect();
         paths
             .into_iter()
             .map(|path| {
@@ -1069,6 +1131,27 @@ fn pause(longest: Duration, turn: &Turn<'_>, known: usize) -> Result<()> {
         std::thread::sleep(LOOK);
     }
     Ok(())
+}
+
+fn files_in_a_submodule(submodule: &Path, files: &[PathBuf]) -> Failure {
+    let mut named: Vec<_> = files
+        .iter()
+        .take(MOST_FILES)
+        .map(|path| redaction::brief(&path.to_string_lossy()))
+        .collect();
+    if files.len() > MOST_FILES {
+        named.push(format!("and {} more", files.len() - MOST_FILES));
+    }
+    Failure {
+        step: "submodules",
+        cause: format!(
+            "files that git does not know are in the way in the submodule {}: {}. The main tree is new already",
+            submodule.display(),
+            named.join(", ")
+        ),
+        advice: Some("move them somewhere else, then press Redeliver".into()),
+        said: String::new(),
+    }
 }
 
 /// The last lines of a command's output.

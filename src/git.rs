@@ -81,6 +81,9 @@ const SAVER: &[(&str, &str)] = &[
 /// The limit of a look-up that only reads.
 const QUERY_LIMIT: Duration = Duration::from_secs(60);
 
+/// The limit of a question to a remote while GitHub waits.
+const ASK_LIMIT: Duration = Duration::from_secs(4);
+
 /// How many commits a report names.
 const MOST_COMMITS: usize = 10;
 
@@ -215,6 +218,13 @@ impl Config {
         }
     }
 
+    /// Whether the filter of git-lfs is set up.
+    pub(crate) fn has_lfs(&self) -> bool {
+        self.last("filter.lfs.process")
+            .or(self.last("filter.lfs.smudge"))
+            .is_some()
+    }
+
     fn has_url_rewrites(&self) -> bool {
         self.0
             .iter()
@@ -282,8 +292,16 @@ impl Followed {
 pub(crate) struct Source {
     /// Below the checkout.
     pub(crate) path: PathBuf,
-    /// The branch it follows, where that is known.
-    pub(crate) branch: Option<String>,
+    pub(crate) branch: SourceBranch,
+}
+
+/// The branch that a submodule follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SourceBranch {
+    /// The one that .gitmodules or the configuration names.
+    Named(String),
+    /// The remote's default, by what it was when that was last asked.
+    Default(Option<String>),
 }
 
 /// Why a checkout follows nothing.
@@ -395,17 +413,6 @@ pub(crate) struct Module {
 
 /// A path that stands for a commit of another repository, and the commit.
 pub(crate) type Gitlink = (PathBuf, String);
-
-/// The submodules of the checkout itself, being listed.
-pub(crate) struct TopLevel<'g>(Running<'g>);
-
-impl TopLevel<'_> {
-    pub(crate) fn end(self, git: &Git<'_>) -> Result<Vec<Gitlink>> {
-        Ok(gitlinks_in(
-            &git.must("list the submodules", self.0.end()?)?,
-        ))
-    }
-}
 
 /// The newest commits of a range, being looked for.
 pub(crate) struct Commits<'g> {
@@ -655,17 +662,30 @@ impl<'s> Git<'s> {
         Ok(asked.end.is_good().then(|| line(&asked.output)))
     }
 
-    /// `git pull`, only ever a fast-forward.
-    pub(crate) fn pull(&self, config: &Config) -> Result<Ended> {
+    /// `git pull`, only ever a fast-forward, and not over files that git ignores: they are a person's, too. Pull hands
+    /// this on to the merge only by way of the branch's own options.
+    pub(crate) fn pull(&self, config: &Config, branch: &str) -> Result<Ended> {
+        let key = format!("branch.{branch}.mergeoptions");
+        let own = config
+            .last(&key)
+            .map_or_else(String::new, |own| format!("{own} "));
+        let careful = format!("{key}={own}--no-overwrite-ignore");
+        // A name with a `=` cannot be told from its value there.
+        let careful: &[&str] = if branch.contains('=') {
+            &[]
+        } else {
+            &["-c", &careful]
+        };
+        let pull = [
+            "pull",
+            "--ff-only",
+            "--no-rebase",
+            "--no-recurse-submodules",
+        ];
         self.write(
             &self.checkout.folder,
             config,
-            [
-                "pull",
-                "--ff-only",
-                "--no-rebase",
-                "--no-recurse-submodules",
-            ],
+            careful.iter().copied().chain(pull),
         )
     }
 
@@ -755,18 +775,47 @@ impl<'s> Git<'s> {
         Ok(!entry.is_empty() && !entry.starts_with(b"160000 "))
     }
 
-    /// Whether a work tree is just what its HEAD says: nothing changed, unknown or ignored.
+    /// Whether a work tree is just what its HEAD says: nothing changed, unknown or ignored, nor in what is nested in it.
+    /// Looked at where it is, whatever its repository says of where it should be.
     pub(crate) fn is_untouched(&self, folder: &Path) -> Result<bool> {
-        let args = [
+        let Some(git_dir) = git_dir_of(folder)? else {
+            return Ok(false);
+        };
+        let mut args = vec![
+            option("--git-dir=", &git_dir),
+            option("--work-tree=", folder),
+        ];
+        let status = [
             "status",
             "--porcelain",
             "-z",
             "--ignored",
             "--untracked-files=all",
-            "--ignore-submodules=none",
+            "--ignore-submodules=all",
         ];
+        args.extend(status.map(OsString::from));
         let status = self.query(folder, args)?;
-        Ok(status.end.is_good() && status.output.is_empty())
+        if !status.end.is_good() || !status.output.is_empty() {
+            return Ok(false);
+        }
+        let at = [option("--git-dir=", &git_dir)]
+            .into_iter()
+            .chain(LIST_INDEX.map(OsString::from));
+        let listed = self.query(folder, at)?;
+        for (path, recorded) in gitlinks_in(&self.must("list the submodules", listed)?) {
+            let nested = folder.join(path);
+            let is_as_recorded = match self.look_at(&nested)? {
+                Found::At(commit) => commit == recorded && self.is_untouched(&nested)?,
+                Found::WithoutIndex(_) => false,
+                Found::Nothing => {
+                    std::fs::read_dir(&nested).map_or(true, |mut inside| inside.next().is_none())
+                }
+            };
+            if !is_as_recorded {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// `git submodule sync` in a work tree: the URLs in .gitmodules become the ones in use.
@@ -785,14 +834,21 @@ impl<'s> Git<'s> {
         self.containment_in(folder, commit, "HEAD")
     }
 
-    /// Fetches a commit by its id and without its history, which a shallow clone may reach in no other way.
-    pub(crate) fn fetch_alone(
+    /// Whether the remote of a shallow clone has a commit that the clone lacks, because it is older than the clone reaches
+    /// back. Where the history begins stays as it was.
+    pub(crate) fn remote_has(
         &self,
         folder: &Path,
         config: &Config,
         remote: &str,
         commit: &str,
-    ) -> Result<Ended> {
+    ) -> Result<bool> {
+        let Some(git_dir) = git_dir_of(folder)? else {
+            return Ok(false);
+        };
+        let path = git_dir.join("shallow");
+        let what = || format!("cannot keep {}", path.display());
+        let beginning = std::fs::read(&path).with_context(what)?;
         let args = [
             "fetch",
             "--quiet",
@@ -802,7 +858,12 @@ impl<'s> Git<'s> {
             remote,
             commit,
         ];
-        self.write(folder, config, args)
+        let has = self.write(folder, config, args)?.end.is_good();
+        let restored = git_dir.join("shallow.deploy-cgi");
+        std::fs::write(&restored, beginning)
+            .and_then(|()| std::fs::rename(&restored, &path))
+            .with_context(what)?;
+        Ok(has)
     }
 
     /// How a commit stands to another one, of which it may be an ancestor.
@@ -861,13 +922,6 @@ impl<'s> Git<'s> {
             range,
             walk,
         })
-    }
-
-    /// Begins to list the submodules of the checkout itself. What the index says of them no update of theirs changes.
-    pub(crate) fn top_level(&self) -> Result<TopLevel<'_>> {
-        Ok(TopLevel(
-            self.reading(&self.checkout.folder, LIST_INDEX).begin()?,
-        ))
     }
 
     /// Every submodule, nested ones after the one they are in. Ones that are told to stay away (`update = none`,
@@ -1178,6 +1232,16 @@ impl<'s> Git<'s> {
             .is_good())
     }
 
+    /// The commits of a repository's remote-tracking branches.
+    pub(crate) fn remote_tips(&self, folder: &Path) -> Result<Vec<String>> {
+        let listed = self.query(
+            folder,
+            ["for-each-ref", "--format=%(objectname)", "refs/remotes"],
+        )?;
+        let tips: BTreeSet<String> = line(&listed.output).lines().map(str::to_owned).collect();
+        Ok(tips.into_iter().collect())
+    }
+
     /// Lets HEAD of a git directory be a commit.
     pub(crate) fn set_head(&self, git_dir: &Path, config: &Config, commit: &str) -> Result<()> {
         let args = [
@@ -1205,64 +1269,74 @@ impl<'s> Git<'s> {
         self.write(folder, config, options)
     }
 
-    /// The submodule, at any level, whose repository this is.
-    pub(crate) fn submodule_of(
+    /// The submodules, at any level, whose repository this is.
+    pub(crate) fn submodules_from(
         &self,
         repository: &str,
         config: &Config,
         followed: Option<&Followed>,
-    ) -> Result<Option<Source>> {
-        self.submodule_below(Path::new(""), repository, config, followed)
+    ) -> Result<Vec<Source>> {
+        let mut found = Vec::new();
+        self.collect_sources(Path::new(""), repository, config, followed, &mut found)?;
+        Ok(found)
     }
 
-    fn submodule_below(
+    fn collect_sources(
         &self,
         below: &Path,
         repository: &str,
         config: &Config,
         followed: Option<&Followed>,
-    ) -> Result<Option<Source>> {
+        found: &mut Vec<Source>,
+    ) -> Result<()> {
         let folder = self.checkout.folder.join(below);
         if !folder.join(".gitmodules").exists() {
-            return Ok(None);
+            return Ok(());
         }
-        let modules = self.gitmodules(&folder, None)?;
-        for (name, module) in &modules {
+        for (name, module) in &self.gitmodules(&folder, None)? {
             // Once initialised, the configuration has the URL that is used, and never a relative one.
             let url = config
                 .last(&format!("submodule.{name}.url"))
                 .unwrap_or(&module.url);
-            if owner_and_name(url).is_some_and(|theirs| theirs.eq_ignore_ascii_case(repository)) {
-                let path = below.join(&module.path);
-                let branch = config
-                    .last(&format!("submodule.{name}.branch"))
-                    .map(str::to_owned)
-                    .or(module.branch.clone());
-                let branch = match branch.as_deref() {
-                    Some(".") => followed.map(|followed| followed.branch.clone()),
-                    Some(_) => branch,
-                    None => self.default_branch(&self.checkout.folder.join(&path))?,
-                };
-                return Ok(Some(Source { path, branch }));
-            }
-        }
-        for module in modules.values() {
             let path = below.join(&module.path);
-            if self
-                .checkout
-                .folder
-                .join(&path)
-                .join(".gitmodules")
-                .exists()
-            {
-                let config = self.config_in(&self.checkout.folder.join(&path))?;
-                let found = self.submodule_below(&path, repository, &config, None)?;
-                if found.is_some() {
-                    return Ok(found);
-                }
+            let inside = self.checkout.folder.join(&path);
+            if owner_and_name(url).is_some_and(|theirs| theirs.eq_ignore_ascii_case(repository)) {
+                let key = format!("submodule.{name}.branch");
+                let branch = config.last(&key).or(module.branch.as_deref());
+                let branch = match branch {
+                    Some(".") => SourceBranch::Named(
+                        followed
+                            .map(|followed| followed.branch.clone())
+                            .unwrap_or_default(),
+                    ),
+                    Some(branch) => SourceBranch::Named(branch.to_owned()),
+                    None => SourceBranch::Default(self.default_branch(&inside)?),
+                };
+                found.push(Source {
+                    path: path.clone(),
+                    branch,
+                });
+            }
+            if inside.join(".gitmodules").exists() {
+                let config = self.config_in(&inside)?;
+                self.collect_sources(&path, repository, &config, None, found)?;
             }
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// Asks the remote of a submodule for its default branch, and has that remembered.
+    pub(crate) fn ask_default_branch(
+        &self,
+        submodule: &Path,
+        config: &Config,
+    ) -> Result<Option<String>> {
+        let folder = self.checkout.folder.join(submodule);
+        let ask = ["remote", "set-head", "origin", "--auto"];
+        self.writing(&folder, config, ask)
+            .limit(ASK_LIMIT)
+            .output_together()?;
+        self.default_branch(&folder)
     }
 
     /// The branch that a repository's remote calls its default, as it was told when it was cloned.
@@ -1297,8 +1371,13 @@ impl<'s> Git<'s> {
         )
     }
 
-    /// Whether HEAD has commits that neither a commit nor any branch of a remote has.
-    pub(crate) fn has_commits_of_its_own(&self, folder: &Path, but: &str) -> Result<bool> {
+    /// Whether HEAD has commits that neither another commit nor any branch of a remote has, nor what that was before.
+    pub(crate) fn has_commits_of_its_own(
+        &self,
+        folder: &Path,
+        but: &str,
+        before: Option<&str>,
+    ) -> Result<bool> {
         let args = [
             "rev-list",
             "--max-count=1",
@@ -1307,8 +1386,17 @@ impl<'s> Git<'s> {
             but,
             "--remotes",
         ];
-        let listed = self.query(folder, args)?;
+        let listed = self.query(folder, args.into_iter().chain(before))?;
         Ok(!self.must("compare commits", listed)?.is_empty())
+    }
+
+    /// Whether a local branch has the commit of HEAD.
+    pub(crate) fn a_branch_has_head(&self, folder: &Path) -> Result<bool> {
+        let listed = self.query(
+            folder,
+            ["for-each-ref", "--count=1", "--contains=HEAD", "refs/heads"],
+        )?;
+        Ok(!listed.output.is_empty())
     }
 
     /// Tracked files that are not as HEAD has them, staged or not.
@@ -1330,26 +1418,33 @@ impl<'s> Git<'s> {
             .collect())
     }
 
-    /// Paths that a commit has and the index does not.
-    pub(crate) fn missing_from_index(&self, folder: &Path, commit: &str) -> Result<Vec<PathBuf>> {
+    /// Paths that a commit has and the index does not, and whether each is a submodule's. `None` where there is no such
+    /// commit.
+    pub(crate) fn missing_from_index(
+        &self,
+        folder: &Path,
+        commit: &str,
+    ) -> Result<Option<Vec<(PathBuf, bool)>>> {
         let args = [
             "diff-index",
             "--cached",
             "-z",
             "--no-renames",
-            "--name-only",
             "--diff-filter=D",
-            "--ignore-submodules=all",
             commit,
             "--",
         ];
         let listed = self.query(folder, args)?;
-        let listed = self.must("compare the index", listed)?;
-        Ok(listed
-            .split(|&byte| byte == 0)
-            .filter(|path| !path.is_empty())
-            .map(path_of)
-            .collect())
+        if !listed.end.is_good() {
+            return Ok(None);
+        }
+        let mut fields = listed.output.split(|&byte| byte == 0);
+        let mut missing = Vec::new();
+        // :oldmode newmode oldid newid D NUL path NUL
+        while let (Some(head), Some(path)) = (fields.next(), fields.next()) {
+            missing.push((path_of(path), head.starts_with(b":160000 ")));
+        }
+        Ok(Some(missing))
     }
 
     /// Files that git does not know, ignored ones too, at a path and below it.
@@ -1663,6 +1758,29 @@ pub(crate) fn owner_and_name(url: &str) -> Option<String> {
     (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
 }
 
+/// A submodule's URL as git uses it: a relative one is meant from its superproject's (gitmodules(5)).
+pub(crate) fn resolved_url(superproject: Option<&str>, url: &str) -> Option<String> {
+    if !url.starts_with("./") && !url.starts_with("../") {
+        return Some(url.to_owned());
+    }
+    let mut base = superproject?.trim_end_matches('/').to_owned();
+    let mut rest = url;
+    loop {
+        if let Some(below) = rest.strip_prefix("./") {
+            rest = below;
+        } else if let Some(above) = rest.strip_prefix("../") {
+            rest = above;
+            base.truncate(base.rfind(['/', ':'])?);
+        } else {
+            break;
+        }
+    }
+    let is_scp_host = !base.contains('/')
+        && superproject.is_some_and(|from| from.starts_with(&format!("{base}:")));
+    let between = if is_scp_host { ':' } else { '/' };
+    Some(format!("{base}{between}{}", rest.trim_end_matches('/')))
+}
+
 /// Whether a work tree's history was cut off when it was cloned.
 pub(crate) fn is_shallow(folder: &Path) -> Result<bool> {
     Ok(git_dir_of(folder)?.is_some_and(|git_dir| git_dir.join("shallow").exists()))
@@ -1784,6 +1902,32 @@ mod tests {
         ] {
             check(url, None);
         }
+    }
+
+    #[test]
+    fn a_relative_url_is_meant_from_the_superprojects() {
+        #[track_caller]
+        fn check(superproject: &str, url: &str, expected: &str) {
+            assert_eq!(
+                resolved_url(Some(superproject), url).as_deref(),
+                Some(expected)
+            );
+        }
+        check(
+            "https://h/o/site.git",
+            "../posts.git",
+            "https://h/o/posts.git",
+        );
+        check(
+            "https://h/o/site.git/",
+            "../../p/posts",
+            "https://h/p/posts",
+        );
+        check("git@h:o/site.git", "../posts.git", "git@h:o/posts.git");
+        check("git@h:site.git", "../posts.git", "git@h:posts.git");
+        check("/srv/site.git", "./posts", "/srv/site.git/posts");
+        check("/srv/site.git", "https://h/x", "https://h/x");
+        assert_eq!(resolved_url(None, "../x"), None);
     }
 
     #[test]

@@ -76,12 +76,13 @@ impl<'h> Healer<'h> {
         }
         for submodule in self.git.submodules()? {
             if let Found::At(head) = &submodule.found {
-                self.put_back(
-                    &checkout.folder.join(&submodule.path),
-                    head,
-                    &submodule.recorded,
-                    &mut done,
-                )?;
+                // It may have been on its way to what is recorded, or to the tip of its own branch.
+                let folder = checkout.folder.join(&submodule.path);
+                for target in std::iter::once(submodule.recorded.clone())
+                    .chain(self.git.remote_tips(&folder)?)
+                {
+                    self.put_back(&folder, head, &target, &mut done)?;
+                }
             }
         }
         Ok(done.sentence())

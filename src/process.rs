@@ -174,6 +174,11 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Another limit.
+    pub(crate) fn limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
     /// The folder it starts in.
     pub(crate) fn folder(mut self, folder: &'a Path) -> Self {
         self.folder = Some(folder);

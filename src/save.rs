@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
 use crate::diagnosis::quoted;
-use crate::git::{Config, Git};
+use crate::git::{self, Config, Git};
 use crate::outcome::short;
 
 /// Where it is kept.
@@ -26,27 +27,83 @@ const KEPT: usize = 10;
 /// How many paths are named in a report.
 const MOST_PATHS: usize = 10;
 
-/// Saves what a work tree has that a reset to `target` would remove: commits that are not in it, edits of tracked
-/// files, and files that git does not know where it has some. Returns a sentence about it, if there was anything.
+/// Saves what a work tree has that a reset to `target` would remove: commits that are not in it (nor in `known`, which
+/// the remote had before), edits of tracked files, and files that git does not know where it has some. Returns a
+/// sentence about it, if there was anything.
 pub(crate) fn save(
     git: &Git<'_>,
     config: &Config,
     folder: &Path,
     target: &str,
+    known: Option<&str>,
+) -> Result<Option<String>> {
+    let Some(in_the_way) = in_the_way(git, folder, target)? else {
+        bail!("there is no commit {target} in {}", folder.display())
+    };
+    let has_commits = git.has_commits_of_its_own(folder, target, known)?;
+    let kept = save_these(
+        git,
+        config,
+        folder,
+        has_commits.then_some(target),
+        &in_the_way.files,
+    )?;
+    // Git does not look into the folder of a submodule that is new.
+    for path in &in_the_way.for_submodules {
+        git::remove_if_there(&folder.join(path))?;
+        git::remove_empty_parents(folder, &folder.join(path));
+    }
+    Ok(kept)
+}
+
+/// Saves all that a work tree has and its commit does not, before its folder goes.
+pub(crate) fn save_all(git: &Git<'_>, config: &Config, folder: &Path) -> Result<Option<String>> {
+    let unknown: BTreeSet<PathBuf> = git
+        .unknown_below(folder, Path::new("."))?
+        .into_iter()
+        .collect();
+    let head = git.head_of(folder)?;
+    let has_commits = git.has_commits_of_its_own(folder, "--remotes", None)?;
+    save_these(
+        git,
+        config,
+        folder,
+        head.as_deref().filter(|_| has_commits),
+        &unknown,
+    )
+}
+
+fn save_these(
+    git: &Git<'_>,
+    config: &Config,
+    folder: &Path,
+    commits_not_in: Option<&str>,
+    unknown: &BTreeSet<PathBuf>,
 ) -> Result<Option<String>> {
     let Some(head) = git.head_of(folder)? else {
         return Ok(None);
     };
-    let has_commits = git.has_commits_of_its_own(folder, target)?;
     let edited = git.edited(folder)?;
-    let in_the_way = in_the_way(git, folder, target)?;
-    if !has_commits && edited.is_empty() && in_the_way.is_empty() {
+    if commits_not_in.is_none() && edited.is_empty() && unknown.is_empty() {
         return Ok(None);
+    }
+    if let Some(repository) = unknown
+        .iter()
+        .find(|path| path.as_os_str().as_bytes().ends_with(b"/"))
+    {
+        bail!(
+            "a repository of its own is in the way: {}; move it somewhere else, then press Redeliver",
+            folder.join(repository).display()
+        );
     }
     let name = new_name(git, folder)?;
     let at = quoted(folder);
     let mut sentence = String::from("what the reset removed was kept.");
-    if !edited.is_empty() {
+    if edited.is_empty() {
+        if commits_not_in.is_some() {
+            keep(git, config, folder, &name, &head)?;
+        }
+    } else {
         keep(
             git,
             config,
@@ -54,32 +111,30 @@ pub(crate) fn save(
             &name,
             &git.stash(folder, config, &head)?,
         )?;
-        let _ = write!(
-            sentence,
-            " Edits in {}: `git -C {at} stash apply {name}` brings them back.",
-            list(&edited)
-        );
     }
-    if has_commits {
+    // In the order in which they can be brought back: edits were made on top of the commits.
+    if let Some(target) = commits_not_in {
         let last = if edited.is_empty() {
             name.clone()
         } else {
             format!("{name}^1")
         };
-        if edited.is_empty() {
-            keep(git, config, folder, &name, &head)?;
-        }
         let _ = write!(
             sentence,
             " Commits that are not in the branch: `git -C {at} cherry-pick {}..{last}` brings them back.",
             short(target)
         );
     }
-    if !in_the_way.is_empty() {
-        let (name, files) = (
-            format!("{name}{FILES}"),
-            in_the_way.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
+    if !edited.is_empty() {
+        let _ = write!(
+            sentence,
+            " Edits in {}: `git -C {at} stash apply {name}` brings them back.",
+            list(&edited)
         );
+    }
+    if !unknown.is_empty() {
+        let name = format!("{name}{FILES}");
+        let files: Vec<&Path> = unknown.iter().map(PathBuf::as_path).collect();
         keep(
             git,
             config,
@@ -90,11 +145,24 @@ pub(crate) fn save(
         let _ = write!(
             sentence,
             " Files that git did not know, {}: `git -C {at} checkout {name} -- .` brings them back.",
-            list(&in_the_way)
+            list(unknown)
         );
     }
     forget_old(git, config, folder)?;
     Ok(Some(sentence))
+}
+
+/// Keeps HEAD of a submodule that is about to be moved, where no branch has it. Returns a sentence about it.
+pub(crate) fn save_head(
+    git: &Git<'_>,
+    config: &Config,
+    folder: &Path,
+    target: &str,
+) -> Result<Option<String>> {
+    if !git.has_commits_of_its_own(folder, target, None)? || git.a_branch_has_head(folder)? {
+        return Ok(None);
+    }
+    save_these(git, config, folder, Some(target), &BTreeSet::new())
 }
 
 fn keep(git: &Git<'_>, config: &Config, folder: &Path, name: &str, commit: &str) -> Result<()> {
@@ -151,30 +219,55 @@ fn list<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> String {
     named.join(", ")
 }
 
-/// Files that git does not know, where the target has a file, a folder, or a file in a folder of that name.
-fn in_the_way(git: &Git<'_>, folder: &Path, target: &str) -> Result<BTreeSet<PathBuf>> {
-    let mut found = BTreeSet::new();
-    for path in git.missing_from_index(folder, target)? {
-        let full = folder.join(&path);
-        match full.symlink_metadata() {
-            Ok(there) if there.is_dir() => found.extend(git.unknown_below(folder, &path)?),
-            Ok(_) => drop(found.insert(path)),
-            Err(_) => {
-                let above = path
-                    .ancestors()
-                    .skip(1)
-                    .filter(|above| !above.as_os_str().is_empty());
-                let blocking = above.map(Path::to_owned).find(|above| {
-                    folder
-                        .join(above)
-                        .symlink_metadata()
-                        .is_ok_and(|there| !there.is_dir())
-                });
-                if let Some(blocking) = blocking {
-                    found.extend(git.unknown_below(folder, &blocking)?);
+/// Files that git does not know, where a commit has something else.
+pub(crate) struct InTheWay {
+    pub(crate) files: BTreeSet<PathBuf>,
+    /// Those of them that are in the folder of a submodule to come.
+    for_submodules: Vec<PathBuf>,
+}
+
+/// Looks for files that git does not know, where the target has a file, a folder, a file in a folder of that name, or a
+/// submodule. `None` where there is no such commit.
+pub(crate) fn in_the_way(git: &Git<'_>, folder: &Path, target: &str) -> Result<Option<InTheWay>> {
+    let mut found = InTheWay {
+        files: BTreeSet::new(),
+        for_submodules: Vec::new(),
+    };
+    let Some(missing) = git.missing_from_index(folder, target)? else {
+        return Ok(None);
+    };
+    for (path, is_submodule) in missing {
+        let above = path
+            .ancestors()
+            .skip(1)
+            .filter(|above| !above.as_os_str().is_empty());
+        let is_no_folder = |above: &&Path| {
+            folder
+                .join(above)
+                .symlink_metadata()
+                .is_ok_and(|there| !there.is_dir())
+        };
+        if let Some(blocking) = above
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .find(is_no_folder)
+        {
+            // A link or a file where a folder has to be, if git does not know it.
+            found.files.extend(git.unknown_below(folder, blocking)?);
+            continue;
+        }
+        match folder.join(&path).symlink_metadata() {
+            Ok(there) if there.is_dir() => {
+                let inside = git.unknown_below(folder, &path)?;
+                if is_submodule {
+                    found.for_submodules.extend(inside.iter().cloned());
                 }
+                found.files.extend(inside);
             }
+            Ok(_) => drop(found.files.insert(path)),
+            Err(_) => {}
         }
     }
-    Ok(found)
+    Ok(Some(found))
 }

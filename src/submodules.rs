@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::git::{self, Config, Found, Git, Gitlink, Submodule};
 use crate::last_good::LastGood;
 use crate::process::Ended;
-use crate::save::save;
+use crate::save::{in_the_way, save, save_head};
 use crate::site::{Submodules, Update};
 
 /// Brings the submodules of one checkout.
@@ -32,6 +32,10 @@ pub(crate) struct Brought {
     pub(crate) ended: Option<Ended>,
     /// What a person should know.
     pub(crate) remarks: Vec<String>,
+    /// The submodules that are not where they belong.
+    pub(crate) missing: Vec<PathBuf>,
+    /// Files of a person's in a submodule, that would have been written over; then nothing was moved.
+    pub(crate) in_the_way: Option<(PathBuf, Vec<PathBuf>)>,
 }
 
 impl Bringer<'_> {
@@ -41,25 +45,31 @@ impl Bringer<'_> {
             there: Vec::new(),
             ended: None,
             remarks: Vec::new(),
+            missing: Vec::new(),
+            in_the_way: None,
         };
         if self.mode == Submodules::Skip {
             return Ok(brought);
         }
         if git::may_have_submodules(&self.git.checkout.folder)? {
             self.follow_changed_url(Path::new(""))?;
-            let listed = self.git.top_level()?;
-            // With several submodules the list is needed before, otherwise while git is at work.
-            let (mut there, mut ended) = if self.before.submodules.len() > 1 {
-                let top_level = listed.end(self.git)?;
-                self.fetch_in_parallel(&top_level)?;
-                self.update_until_there(|| Ok(top_level))?
-            } else {
-                self.update_until_there(|| listed.end(self.git))?
-            };
-            if self.update == Update::Reset && self.reset_edited(&there, &mut brought.remarks)? {
-                ended = self.update(None)?;
-                there = self.git.submodules()?;
+            let top_level = self.git.gitlinks(&self.git.checkout.folder)?;
+            let there = self.git.submodules_of(&top_level)?;
+            self.fetch_in_parallel(&there)?;
+            brought.in_the_way = self.look_before(&there, &mut brought.remarks)?;
+            if brought.in_the_way.is_some() {
+                brought.there = there;
+                return Ok(brought);
             }
+            let (there, ended, failed) = self.update_until_there(&top_level)?;
+            let missing = there.iter().filter(|submodule| !self.is_there(submodule));
+            brought.missing = missing.map(|submodule| submodule.path.clone()).collect();
+            brought.missing.extend(
+                failed
+                    .into_iter()
+                    .filter(|_| self.mode == Submodules::Latest),
+            );
+            brought.missing.dedup();
             brought.there = there;
             brought.ended = Some(ended);
         }
@@ -67,12 +77,49 @@ impl Bringer<'_> {
         Ok(brought)
     }
 
-    /// The submodules that are not where they belong.
-    pub(crate) fn missing<'t>(&self, there: &'t [Submodule]) -> Vec<&'t Submodule> {
-        there
-            .iter()
-            .filter(|submodule| !self.is_there(submodule))
-            .collect()
+    /// Before git moves submodules: with `"reset"`, what is in them of a person's is kept and removed; else a commit that
+    /// no branch has is given a name, and files that git ignores, which it would write over, keep it from being moved.
+    fn look_before(
+        &self,
+        there: &[Submodule],
+        remarks: &mut Vec<String>,
+    ) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
+        for submodule in there {
+            let Found::At(commit) = &submodule.found else {
+                continue;
+            };
+            let folder = self.git.checkout.folder.join(&submodule.path);
+            let in_it =
+                |kept: String| format!("in the submodule {} {kept}", submodule.path.display());
+            let target = match self.mode {
+                Submodules::Recorded => &submodule.recorded,
+                Submodules::Latest | Submodules::Skip => commit,
+            };
+            if self.update == Update::Reset {
+                if (commit == target && self.git.edited(&folder)?.is_empty())
+                    || !self.git.has_commit(&folder, target)?
+                {
+                    continue;
+                }
+                remarks.extend(save(self.git, self.config, &folder, target, None)?.map(in_it));
+                self.git.reset(&folder, self.config, target)?;
+                continue;
+            }
+            // Where the last deploy left it, there is nothing of a person's.
+            if self.before.commit_of(&submodule.path) != Some(commit) {
+                remarks.extend(save_head(self.git, self.config, &folder, target)?.map(in_it));
+            }
+            if commit == target {
+                continue;
+            }
+            // Where it could not be fetched, git says so when it is to be moved.
+            let files = in_the_way(self.git, &folder, target)?
+                .map_or_else(Default::default, |found| found.files);
+            if !files.is_empty() {
+                return Ok(Some((submodule.path.clone(), files.into_iter().collect())));
+            }
+        }
+        Ok(None)
     }
 
     fn is_there(&self, submodule: &Submodule) -> bool {
@@ -84,10 +131,11 @@ impl Bringer<'_> {
 
     fn update_until_there(
         &self,
-        top_level: impl FnOnce() -> Result<Vec<Gitlink>>,
-    ) -> Result<(Vec<Submodule>, Ended)> {
+        top_level: &[Gitlink],
+    ) -> Result<(Vec<Submodule>, Ended, Vec<PathBuf>)> {
         let mut ended = self.update(None)?;
-        let mut there = self.git.submodules_of(&top_level()?)?;
+        let mut there = self.git.submodules_of(top_level)?;
+        let mut failed = Vec::new();
         // New commits may bring new URLs for what is nested in them.
         let mut synced = false;
         for submodule in there
@@ -104,24 +152,23 @@ impl Bringer<'_> {
             there = self.git.submodules()?;
         }
         if ended.is_a_failure() {
-            self.update_each(&there)?;
+            failed = self.update_each(&there)?;
             there = self.git.submodules()?;
         }
         if self.fill_empty(&there)? {
             ended = self.update(None)?;
             there = self.git.submodules()?;
         }
-        Ok((there, ended))
+        Ok((there, ended, failed))
     }
 
     fn update(&self, only: Option<&Path>) -> Result<Ended> {
         self.git.submodule_update(self.config, self.mode, only)
     }
 
-    /// Git fetches existing submodules one after the other. Where several have new commits, they are fetched at the same
-    /// time before it looks; whether that works shows when it does.
-    fn fetch_in_parallel(&self, top_level: &[Gitlink]) -> Result<()> {
-        let there = self.git.submodules_of(top_level)?;
+    /// Fetches what submodules lack that are to be moved, all at the same time: git itself does it one after the other,
+    /// and what they will be is to be looked at before. Whether it works shows when they are moved.
+    fn fetch_in_parallel(&self, there: &[Submodule]) -> Result<()> {
         let behind: Vec<PathBuf> = there
             .iter()
             .filter(|submodule| match &submodule.found {
@@ -132,61 +179,28 @@ impl Bringer<'_> {
             })
             .map(|submodule| self.git.checkout.folder.join(&submodule.path))
             .collect();
-        if behind.len() > 1 {
-            self.git.fetch_all(&behind, self.config)
-        } else {
-            Ok(())
-        }
+        self.git.fetch_all(&behind, self.config)
     }
 
-    /// Git stops at the first submodule that fails; the rest is brought one by one.
-    fn update_each(&self, there: &[Submodule]) -> Result<()> {
+    /// Git stops at the first submodule that fails; the rest is brought one by one. Returns those that failed.
+    fn update_each(&self, there: &[Submodule]) -> Result<Vec<PathBuf>> {
         let is_missing_in = |top: &Submodule| {
-            there
-                .iter()
-                .any(|submodule| submodule.path.starts_with(&top.path) && !self.is_there(submodule))
+            // With "latest" it does not show where one should be.
+            self.mode == Submodules::Latest
+                || there.iter().any(|submodule| {
+                    submodule.path.starts_with(&top.path) && !self.is_there(submodule)
+                })
         };
         let top_level = there
             .iter()
             .filter(|submodule| !there.iter().any(|other| is_below(submodule, other)));
-        let missing: Vec<_> = top_level.filter(|top| is_missing_in(top)).collect();
-        if missing.len() > 1 {
-            for submodule in missing {
-                self.update(Some(&submodule.path))?;
+        let mut failed = Vec::new();
+        for submodule in top_level.filter(|top| is_missing_in(top)) {
+            if !self.update(Some(&submodule.path))?.end.is_good() {
+                failed.push(submodule.path.clone());
             }
         }
-        Ok(())
-    }
-
-    /// Makes the tracked files of submodules those of their commit, and keeps what that removes. Returns whether any was
-    /// touched.
-    fn reset_edited(&self, there: &[Submodule], remarks: &mut Vec<String>) -> Result<bool> {
-        let mut any = false;
-        for submodule in there {
-            let Found::At(commit) = &submodule.found else {
-                continue;
-            };
-            let folder = self.git.checkout.folder.join(&submodule.path);
-            let is_there = self.is_there(submodule);
-            if is_there && self.git.edited(&folder)?.is_empty() {
-                continue;
-            }
-            let target = if is_there {
-                commit
-            } else {
-                &submodule.recorded
-            };
-            if !self.git.has_commit(&folder, target)? {
-                continue;
-            }
-            let kept = save(self.git, self.config, &folder, target)?;
-            remarks.extend(
-                kept.map(|kept| format!("in the submodule {} {kept}", submodule.path.display())),
-            );
-            self.git.reset(&folder, self.config, target)?;
-            any = true;
-        }
-        Ok(any)
+        Ok(failed)
     }
 
     /// Fills submodules that were cloned but never checked out, which git takes for done. Returns whether there were any.
@@ -219,15 +233,20 @@ impl Bringer<'_> {
             self.git.gitmodules(&folder, None)?,
         );
         let in_use = self.git.config_in(&folder)?;
-        let is_relative = |url: &str| url.starts_with("./") || url.starts_with("../");
+        let superproject = in_use.last("remote.origin.url");
         let changed: Vec<PathBuf> = new
             .iter()
             .filter(|(name, module)| {
-                old.get(*name).is_some_and(|old| {
-                    let used = in_use.last(&format!("submodule.{name}.url"));
-                    old.url != module.url
-                        && used.is_some_and(|used| used == old.url || is_relative(&old.url))
-                })
+                let Some(used) = in_use.last(&format!("submodule.{name}.url")) else {
+                    return false;
+                };
+                let is =
+                    |url: &str| git::resolved_url(superproject, url).is_some_and(|url| url == used);
+                match old.get(*name) {
+                    Some(old) => old.url != module.url && is(&old.url),
+                    // It was here once, went, and comes back.
+                    None => !is(&module.url),
+                }
             })
             .map(|(_, module)| module.path.clone())
             .collect();

@@ -385,7 +385,6 @@ fn a_reset_keeps_an_edit_of_a_file_that_was_pushed_too() {
 }
 
 #[test]
-#[ignore = "fault: edits are brought back before the commits that they are based on"]
 fn a_reset_keeps_commits_edits_and_unknown_files_at_once() {
     let world = reset_world();
     let checkout = world.checkout();
@@ -496,7 +495,6 @@ fn a_reset_that_removes_nothing_keeps_nothing() {
 }
 
 #[test]
-#[ignore = "fault: what the remote had before is taken for the person's"]
 fn commits_that_a_force_push_took_back_are_not_the_persons() {
     let world = reset_world();
     let withdrawn = world.push("two");
@@ -616,7 +614,6 @@ fn a_fast_forward_never_touches_what_git_does_not_know() {
 }
 
 #[test]
-#[ignore = "fault: git overwrites ignored files"]
 fn a_fast_forward_never_touches_what_git_ignores() {
     let cases = IN_THE_WAY.iter().filter(|case| is_ignored(case));
     assert_eq!(lost_by_a_fast_forward(cases), [""; 0]);
@@ -690,13 +687,11 @@ fn a_fast_forward_never_touches_a_repository_of_the_persons() {
 }
 
 #[test]
-#[ignore = "fault: a repository is kept as the id of its commit only"]
 fn a_reset_never_removes_a_repository_of_the_persons() {
     keeps_a_repository("reset");
 }
 
 #[test]
-#[ignore = "fault: a link in the way stops every reset"]
 fn a_link_of_the_persons_in_the_way_is_kept_and_not_followed() {
     let world = reset_world();
     let elsewhere = world.path("elsewhere");
@@ -819,7 +814,6 @@ fn a_reset_keeps_what_is_in_the_way_inside_a_submodule() {
 }
 
 #[test]
-#[ignore = "fault: git overwrites ignored files"]
 fn a_reset_keeps_what_is_ignored_and_in_the_way_inside_a_submodule() {
     is_kept_inside_a_submodule("my.log");
 }
@@ -845,7 +839,6 @@ fn a_fast_forward_never_touches_a_persons_work_inside_a_submodule() {
 }
 
 #[test]
-#[ignore = "fault: git overwrites ignored files"]
 fn a_fast_forward_never_touches_what_is_ignored_inside_a_submodule() {
     is_left_alone_inside_a_submodule("my.log");
 }
@@ -882,13 +875,11 @@ fn keeps_a_commit_inside_a_submodule(update: &str) {
 }
 
 #[test]
-#[ignore = "fault: a submodule is moved before its commits are kept"]
 fn a_reset_keeps_a_commit_made_inside_a_submodule() {
     keeps_a_commit_inside_a_submodule("reset");
 }
 
 #[test]
-#[ignore = "fault: a commit on a detached HEAD of a submodule is left to the reflog"]
 fn a_fast_forward_never_loses_a_commit_made_inside_a_submodule() {
     keeps_a_commit_inside_a_submodule("fast-forward");
 }

@@ -105,7 +105,6 @@ fn a_submodule_follows_the_default_branch_of_its_remote() {
 }
 
 #[test]
-#[ignore = "fault: the default branch is the one of the day of the clone"]
 fn a_default_branch_that_the_remote_changed_later_is_followed() {
     let world = latest_world();
     let (seed, bare) = (
@@ -185,7 +184,6 @@ fn a_force_push_of_a_submodule_is_followed() {
 }
 
 #[test]
-#[ignore = "fault: a latest submodule counts as there at any commit"]
 fn one_latest_submodule_that_cannot_be_fetched_is_named_and_the_rest_is_published() {
     let mut world = world_of_three();
     world.key("submodules", "\"latest\"");
@@ -217,7 +215,6 @@ fn one_latest_submodule_that_cannot_be_fetched_is_named_and_the_rest_is_publishe
 }
 
 #[test]
-#[ignore = "fault: files on their way to a latest commit are not put back"]
 fn a_latest_update_that_was_killed_is_healed() {
     let mut world = latest_world();
     let files = [
@@ -295,7 +292,6 @@ fn an_edit_in_a_submodule_that_follows_its_branch_is_kept() {
 }
 
 #[test]
-#[ignore = "fault: only the first of two submodules is asked"]
 fn two_submodules_of_one_repository_follow_their_own_branches() {
     let world = latest_world();
     let seed = world.path("seed/posts");

@@ -81,7 +81,6 @@ fn an_old_push_that_a_shallow_clone_does_not_reach_is_no_failure() {
 }
 
 #[test]
-#[ignore = "fault: a commit that is fetched alone cuts off the history before it"]
 fn a_shallow_clone_whose_remote_lags_waits_for_the_push() {
     let mut world = World::new();
     clone_anew(&world, &["--recursive", "--depth", "1"]);
@@ -552,7 +551,6 @@ fn large_files_without_the_program_git_lfs_fail_and_say_so() {
 }
 
 #[test]
-#[ignore = "fault: pointers are deployed"]
 fn large_files_without_a_filter_for_them_fail_and_say_so() {
     assert_eq!(without_git_lfs(""), [""; 0]);
 }

@@ -166,7 +166,6 @@ fn a_url_that_the_person_changed_stays() {
 }
 
 #[test]
-#[ignore = "fault: a relative URL is always synced"]
 fn a_relative_url_that_the_person_changed_stays() {
     keeps_a_url_of_the_persons("../posts.git");
 }
@@ -185,7 +184,6 @@ fn a_submodule_that_was_moved_leaves_nothing_behind() {
 }
 
 #[test]
-#[ignore = "fault: the folder is judged by where the submodule is now"]
 fn a_submodule_that_was_moved_leaves_what_is_the_persons() {
     for path in ["posts/draft", "posts/first.md"] {
         leaves(path);
@@ -264,7 +262,6 @@ fn the_folder_of_a_removed_submodule_stays_where_something_is_the_persons() {
 }
 
 #[test]
-#[ignore = "fault: ignored files of nested submodules are not seen"]
 fn the_folder_of_a_removed_submodule_stays_where_one_in_it_has_ignored_files() {
     let paths = ["posts/notes/my.log"];
     assert_eq!(lost_with_a_removed_submodule(&paths), [""; 0]);
@@ -297,7 +294,6 @@ fn a_submodule_can_become_plain_files() {
 }
 
 #[test]
-#[ignore = "fault: a submodule's .git stays"]
 fn a_submodule_can_become_plain_files_by_a_reset() {
     becomes_plain("reset", AS_FILES);
 }
@@ -354,7 +350,6 @@ fn a_submodule_that_becomes_plain_files_takes_nothing_of_the_persons_with_it() {
 }
 
 #[test]
-#[ignore = "fault: git removes the whole folder"]
 fn a_submodule_that_becomes_a_plain_file_takes_nothing_of_the_persons_with_it() {
     let lost = ["fast-forward", "reset"].map(|update| {
         let lost = lost_with_a_submodule_that_became(update, AS_ONE_FILE);
@@ -403,7 +398,6 @@ fn a_fast_forward_never_touches_files_in_the_way_of_a_new_submodule() {
 }
 
 #[test]
-#[ignore = "fault: submodules are not looked at"]
 fn a_reset_keeps_files_in_the_way_of_a_new_submodule() {
     let (world, commit) = with_files_in_the_way("reset");
     let reply = deployed(&world, &commit);
@@ -504,7 +498,6 @@ fn one_submodule_that_cannot_be_fetched_again_is_named_and_the_rest_is_new() {
 }
 
 #[test]
-#[ignore = "fault: a URL that was not there before is not synced"]
 fn a_submodule_that_comes_back_with_another_url_is_fetched_from_there() {
     let world = World::new();
     remove(&world, "site", "posts");
