@@ -42,6 +42,9 @@ const ALIVE: &str = "git";
 const ON_UPDATE_LOG: &str = "on_update.log";
 const ON_FAILURE_LOG: &str = "on_failure.log";
 
+/// Large files have been written as pointers, because git-lfs was not set up.
+const POINTERS: &str = "pointers";
+
 /// The day's maintenance was done when this file was written.
 const MAINTENANCE: &str = "maintenance";
 
@@ -398,7 +401,9 @@ impl<'d> Deploy<'d> {
         if LastGood::read(self.state)?.is_none() {
             LastGood::default().write(self.state)?;
         }
-        match clone::finish(self.site, git, self.state)? {
+        let finished = clone::finish(self.site, git, self.state);
+        self.whole = finished.is_err();
+        match finished? {
             Cloned::Whole => {
                 self.steps.push(Step {
                     name: "clone",
@@ -409,6 +414,8 @@ impl<'d> Deploy<'d> {
             }
             Cloned::Not(ended) => {
                 self.step("clone", started.elapsed(), &ended);
+                // The next attempt goes on from whatever this one left.
+                self.whole = true;
                 let followed = Followed::to_be_cloned(&url, self.site.branch.as_deref());
                 Err(Stuck(self.git_failed("clone", &ended, &followed)))
             }
@@ -477,13 +484,10 @@ impl<'d> Deploy<'d> {
             Submodules::Recorded | Submodules::Latest => git.submodules()?,
             Submodules::Skip => Vec::new(),
         };
-        let found = LastGood::of(
-            self.checkout,
-            git.head_of(&self.checkout.folder)?,
-            &submodules,
-        );
+        let head = git.head_of(&self.checkout.folder)?;
+        let found = LastGood::of(self.checkout, head, &submodules);
         found.write(self.state)?;
-        Ok(found)
+        Ok(found.left_by_a_person())
     }
 
     /// Pulls and brings the submodules, and does so again while the remote does not have what was pushed.
@@ -502,7 +506,7 @@ impl<'d> Deploy<'d> {
         let mut seen = BTreeSet::new();
         loop {
             self.pull(git, config, followed)?;
-            self.has_large_files(config)?;
+            self.has_large_files(git, config)?;
             let (head, upstream) = git.heads(&followed.branch)?;
             self.is_the_remote_branch(git, followed, head.as_deref(), upstream.as_deref())?;
             let old = self.last_good.head.clone();
@@ -528,22 +532,31 @@ impl<'d> Deploy<'d> {
     }
 
     /// Without the filter of git-lfs, pointers are written in place of large files, and nothing fails.
-    fn has_large_files(&self, config: &Config) -> Result<(), Stuck> {
+    fn has_large_files(&self, git: &Git<'_>, config: &Config) -> Result<(), Stuck> {
         let attributes = std::fs::read_to_string(self.checkout.folder.join(".gitattributes"))
             .unwrap_or_default();
         let wants_lfs = attributes.lines().any(|line| {
             !line.trim_start().starts_with('#')
                 && line.split_whitespace().any(|word| word == "filter=lfs")
         });
-        if !wants_lfs || config.has_lfs() {
+        if !wants_lfs {
             return Ok(());
         }
+        if config.has_lfs() {
+            // What was written before it was set up are pointers still.
+            if self.state.read(POINTERS)?.is_some() {
+                git.write_large_files(config)?;
+                self.state.remove(POINTERS)?;
+            }
+            return Ok(());
+        }
+        self.state.write(POINTERS, b"")?;
         let folder = quoted(&self.checkout.folder);
         Err(Stuck(Failure {
             step: "pull",
             cause: "large files are kept in git-lfs, and git-lfs is not set up here: their places hold pointers".into(),
             advice: Some(format!(
-                "install git-lfs, then `git -C {folder} lfs install --local && git -C {folder} lfs pull`, and press Redeliver"
+                "install git-lfs, then `git -C {folder} lfs install --local`, and press Redeliver"
             )),
             said: String::new(),
         }))
@@ -592,9 +605,9 @@ impl<'d> Deploy<'d> {
         }
         self.listener.begins("reset");
         let started = Instant::now();
+        self.keep_submodules_that_become_files(git, config, &target)?;
         self.remarks
             .extend(save(git, config, folder, &target, before.as_deref())?);
-        self.keep_submodules_that_become_files(git, config, &target)?;
         let ended = git.reset(folder, config, &target)?;
         self.step_ended("reset", started, &ended, followed)
     }

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -80,6 +81,9 @@ const SAVER: &[(&str, &str)] = &[
 
 /// The limit of a look-up that only reads.
 const QUERY_LIMIT: Duration = Duration::from_secs(60);
+
+/// How a pointer begins that git-lfs keeps in place of a large file (its specification).
+const LFS_POINTER: &[u8; 42] = b"version https://git-lfs.github.com/spec/v1";
 
 /// The limit of a question to a remote while GitHub waits.
 const ASK_LIMIT: Duration = Duration::from_secs(4);
@@ -216,6 +220,17 @@ impl Config {
             Some("sha256") => Format::Sha256,
             Some(_) | None => Format::Sha1,
         }
+    }
+
+    /// The URL of the remote: of `origin`, or else of another.
+    pub(crate) fn a_remote_url(&self) -> Option<&str> {
+        let is_url = |key: &str| key.starts_with("remote.") && key.as_bytes().ends_with(b".url");
+        self.first("remote.origin.url").or_else(|| {
+            self.0
+                .iter()
+                .find(|(key, _)| is_url(key))
+                .map(|(_, url)| url.as_str())
+        })
     }
 
     /// Whether the filter of git-lfs is set up.
@@ -525,10 +540,7 @@ impl<'s> Git<'s> {
             }));
         }
         let text = line(&asked.output);
-        let branch = text.lines().find_map(|line| {
-            line.strip_prefix("ref: refs/heads/")?
-                .strip_suffix("\tHEAD")
-        });
+        let branch = head_branch_in(&text);
         let id = text
             .lines()
             .find_map(|line| line.strip_suffix("\tHEAD").filter(|id| is_id(id)));
@@ -537,7 +549,7 @@ impl<'s> Git<'s> {
         } else {
             Format::Sha1
         };
-        Ok(Ok((branch.map(str::to_owned), format)))
+        Ok(Ok((branch, format)))
     }
 
     /// `git init`; harmless where there is a repository already.
@@ -1170,11 +1182,7 @@ impl<'s> Git<'s> {
             .flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat())
             .collect();
         let written = self
-            .writing(
-                folder,
-                config,
-                ["checkout-index", "-f", "-u", "-z", "--stdin"],
-            )
+            .writing(folder, config, ["checkout-index", "-f", "-z", "--stdin"])
             .input(&list)
             .output_together()?;
         if !written.end.is_good() {
@@ -1186,6 +1194,39 @@ impl<'s> Git<'s> {
             );
         }
         Ok(())
+    }
+
+    /// Writes the files anew that git-lfs has to bring.
+    pub(crate) fn write_large_files(&self, config: &Config) -> Result<()> {
+        let folder = &self.checkout.folder;
+        let listed = self.query(folder, ["ls-files", "-z", "--", ":(top,attr:filter=lfs)"])?;
+        let listed = self.must("list the large files", listed)?;
+        let is_pointer = |path: &PathBuf| {
+            let mut start = [0; LFS_POINTER.len()];
+            match File::open(folder.join(path)) {
+                Ok(mut file) => file.read_exact(&mut start).is_ok() && start == *LFS_POINTER,
+                // Removed below, by a run that died.
+                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+            }
+        };
+        let paths: Vec<PathBuf> = listed
+            .split(|&byte| byte == 0)
+            .filter(|path| !path.is_empty())
+            .map(path_of)
+            .filter(is_pointer)
+            .collect();
+        if paths.is_empty() {
+            return Ok(());
+        }
+        for path in &paths {
+            // What is there git would compare first, by way of the filter.
+            remove_if_there(&folder.join(path))?;
+        }
+        self.write_out(
+            folder,
+            config,
+            &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
+        )
     }
 
     /// Whether a git directory has a commit at HEAD, and whether it has any branch of its own.
@@ -1332,11 +1373,21 @@ impl<'s> Git<'s> {
         config: &Config,
     ) -> Result<Option<String>> {
         let folder = self.checkout.folder.join(submodule);
-        let ask = ["remote", "set-head", "origin", "--auto"];
-        self.writing(&folder, config, ask)
+        let ask = ["ls-remote", "--symref", "origin", "HEAD"];
+        let asked = self
+            .writing(&folder, config, ask)
             .limit(ASK_LIMIT)
-            .output_together()?;
-        self.default_branch(&folder)
+            .output_apart()?;
+        let Some(branch) = head_branch_in(&line(&asked.output)) else {
+            return self.default_branch(&folder);
+        };
+        let target = format!("refs/remotes/origin/{branch}");
+        self.write(
+            &folder,
+            config,
+            ["symbolic-ref", "refs/remotes/origin/HEAD", &target],
+        )?;
+        Ok(Some(branch))
     }
 
     /// The branch that a repository's remote calls its default, as it was told when it was cloned.
@@ -1454,7 +1505,15 @@ impl<'s> Git<'s> {
             "--others".into(),
             "-z".into(),
             "--".into(),
-            option(":(top,literal)", path),
+            // All of it has no name of its own.
+            option(
+                if path.as_os_str().is_empty() {
+                    ":/"
+                } else {
+                    ":(top,literal)"
+                },
+                path,
+            ),
         ];
         let listed = self.query(folder, args)?;
         let listed = self.must("list the files", listed)?;
@@ -1823,6 +1882,18 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
 
 fn is_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The branch of HEAD in what `git ls-remote --symref` prints.
+fn head_branch_in(listed: &str) -> Option<String> {
+    let branch = |line: &str| {
+        Some(
+            line.strip_prefix("ref: refs/heads/")?
+                .strip_suffix("\tHEAD")?
+                .to_owned(),
+        )
+    };
+    listed.lines().find_map(branch)
 }
 
 /// What `git config -z --list` prints: key, newline, value, NUL; a key alone is true.

@@ -24,6 +24,9 @@ pub(crate) struct LastGood {
     /// Digests of the .gitmodules files by the folder they are in, to see that a URL may have changed.
     #[serde(default)]
     gitmodules: BTreeMap<String, String>,
+    /// Whether this is what a person left, and not a deploy.
+    #[serde(skip)]
+    by_a_person: bool,
 }
 
 impl LastGood {
@@ -53,11 +56,25 @@ impl LastGood {
                     Found::WithoutIndex(_) | Found::Nothing => None,
                 })
                 .collect(),
+            by_a_person: false,
             gitmodules: std::iter::once(top)
                 .chain(folders)
                 .filter_map(|below| Some((key(below), gitmodules_digest(checkout, below)?)))
                 .collect(),
         }
+    }
+
+    /// The same, before there was any deploy.
+    pub(crate) fn left_by_a_person(self) -> Self {
+        Self {
+            by_a_person: true,
+            ..self
+        }
+    }
+
+    /// Whether a deploy left a work tree below the checkout at a commit.
+    pub(crate) fn left(&self, below: &Path, commit: &str) -> bool {
+        !self.by_a_person && self.commit_of(below) == Some(commit)
     }
 
     /// Whether a person would see another site.

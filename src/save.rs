@@ -59,7 +59,7 @@ pub(crate) fn save(
 /// Saves all that a work tree has and its commit does not, before its folder goes.
 pub(crate) fn save_all(git: &Git<'_>, config: &Config, folder: &Path) -> Result<Option<String>> {
     let unknown: BTreeSet<PathBuf> = git
-        .unknown_below(folder, Path::new("."))?
+        .unknown_below(folder, Path::new(""))?
         .into_iter()
         .collect();
     let head = git.head_of(folder)?;

@@ -52,7 +52,7 @@ impl Bringer<'_> {
             return Ok(brought);
         }
         if git::may_have_submodules(&self.git.checkout.folder)? {
-            self.follow_changed_url(Path::new(""))?;
+            let synced = self.follow_changed_url(Path::new(""))?;
             let top_level = self.git.gitlinks(&self.git.checkout.folder)?;
             let there = self.git.submodules_of(&top_level)?;
             self.fetch_in_parallel(&there)?;
@@ -61,7 +61,7 @@ impl Bringer<'_> {
                 brought.there = there;
                 return Ok(brought);
             }
-            let (there, ended, failed) = self.update_until_there(&top_level)?;
+            let (there, ended, failed) = self.update_until_there(&top_level, &synced)?;
             let missing = there.iter().filter(|submodule| !self.is_there(submodule));
             brought.missing = missing.map(|submodule| submodule.path.clone()).collect();
             brought.missing.extend(
@@ -106,7 +106,7 @@ impl Bringer<'_> {
                 continue;
             }
             // Where the last deploy left it, there is nothing of a person's.
-            if self.before.commit_of(&submodule.path) != Some(commit) {
+            if !self.before.left(&submodule.path, commit) {
                 remarks.extend(save_head(self.git, self.config, &folder, target)?.map(in_it));
             }
             if commit == target {
@@ -132,21 +132,27 @@ impl Bringer<'_> {
     fn update_until_there(
         &self,
         top_level: &[Gitlink],
+        synced: &[PathBuf],
     ) -> Result<(Vec<Submodule>, Ended, Vec<PathBuf>)> {
         let mut ended = self.update(None)?;
         let mut there = self.git.submodules_of(top_level)?;
         let mut failed = Vec::new();
         // New commits may bring new URLs for what is nested in them.
-        let mut synced = false;
+        let mut nested_synced = false;
         for submodule in there
             .iter()
             .filter(|submodule| submodule.found != Found::Nothing)
         {
-            synced |= self.follow_changed_url(&submodule.path)?;
+            nested_synced |= !self.follow_changed_url(&submodule.path)?.is_empty();
         }
-        if synced || ended.is_a_failure() {
-            if !synced {
+        if nested_synced || ended.is_a_failure() {
+            if !nested_synced {
                 std::thread::sleep(self.retry_pause);
+            }
+            // One that came back has its old repository, which only now is where git looks for its URL.
+            if !synced.is_empty() {
+                self.git
+                    .submodule_sync(&self.git.checkout.folder, self.config, synced)?;
             }
             ended = self.update(None)?;
             there = self.git.submodules()?;
@@ -219,21 +225,21 @@ impl Bringer<'_> {
     }
 
     /// Where .gitmodules differs from the last good deploy: lets submodules follow their new URL. A URL that a person
-    /// changed here (a token, an ssh alias) is neither the old nor the new one, and stays.
-    fn follow_changed_url(&self, below: &Path) -> Result<bool> {
+    /// changed here (a token, an ssh alias) is neither the old nor the new one, and stays. Returns what was changed.
+    fn follow_changed_url(&self, below: &Path) -> Result<Vec<PathBuf>> {
         let folder = self.git.checkout.folder.join(below);
         if !self.before.had_other_gitmodules(self.git.checkout, below) {
-            return Ok(false);
+            return Ok(Vec::new());
         }
         let Some(before) = self.before.commit_of(below) else {
-            return Ok(false);
+            return Ok(Vec::new());
         };
         let (old, new) = (
             self.git.gitmodules(&folder, Some(before))?,
             self.git.gitmodules(&folder, None)?,
         );
         let in_use = self.git.config_in(&folder)?;
-        let superproject = in_use.last("remote.origin.url");
+        let superproject = in_use.a_remote_url();
         let changed: Vec<PathBuf> = new
             .iter()
             .filter(|(name, module)| {
@@ -250,14 +256,10 @@ impl Bringer<'_> {
             })
             .map(|(_, module)| module.path.clone())
             .collect();
-        if changed.is_empty() {
-            return Ok(false);
+        if !changed.is_empty() {
+            self.git.submodule_sync(&folder, self.config, &changed)?;
         }
-        Ok(self
-            .git
-            .submodule_sync(&folder, self.config, &changed)?
-            .end
-            .is_good())
+        Ok(changed)
     }
 
     /// Git leaves the folder of a submodule that was removed or moved. It goes where it holds nothing of a person's.
