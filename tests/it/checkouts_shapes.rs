@@ -530,7 +530,7 @@ fn without_git_lfs(config: &str) -> Vec<String> {
         let program = world.path("fake/lfs");
         write_executable(&program, "#!/bin/sh\ncat >/dev/null\necho large\n");
         let smudge = format!("smudge = \"'{}'\"", text(&program));
-        let filter = format!("[filter \"lfs\"]\n\t{smudge}\n\trequired = true\n");
+        let filter = format!("[filter \"lfs\"]\n\t{smudge}\n\tclean = cat\n\trequired = true\n");
         fs::write(world.path("home/site.gitconfig"), filter).unwrap();
         world.push_delivery(&commit).send();
         world.settle();
