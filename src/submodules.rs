@@ -106,7 +106,8 @@ impl Bringer<'_> {
                 continue;
             }
             // Where the last deploy left it, there is nothing of a person's.
-            if !self.before.left(&submodule.path, commit) {
+            // And what cannot be fetched is not moved to.
+            if !self.before.left(&submodule.path, commit) && self.git.has_commit(&folder, target)? {
                 remarks.extend(save_head(self.git, self.config, &folder, target)?.map(in_it));
             }
             if commit == target {
