@@ -225,7 +225,7 @@ impl Proven<'_> {
                 return Ok(Answer::NoTicket(why));
             }
         }
-        let findings = doctor::examine(self.site, self.env);
+        let findings = doctor::examine(self.site, self.env, self.started + self.site.wait);
         let of_ping = doctor::of_ping(ping, self.delivery.form, &findings);
         let mut report = doctor::report(findings.iter().chain(&of_ping));
         if let Ok((_, state)) = self.open() {

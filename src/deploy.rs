@@ -14,17 +14,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgi::Environment;
 use crate::clone::{self, Cloned};
-use crate::diagnosis::{self, Situation, quoted};
+use crate::diagnosis::{self, Diagnosis, Situation, quoted};
 use crate::git::{
     self, Checkout, Commit, Commits, Config, Containment, Followed, Found, Git, Submodule,
-    Unfollowing,
 };
 use crate::heal::Healer;
 use crate::history::{History, Record, Served};
 use crate::home::User;
 use crate::last_good::LastGood;
 use crate::outcome::{Failure, News, Outcome, Step, Verdict, short};
-use crate::process::{self, End, Ended, Run};
+use crate::process::{self, End, Ended, Progress, Run};
 use crate::queue::{Queue, Ticket, Turn, now};
 use crate::redaction;
 use crate::save::{save, save_all};
@@ -33,7 +32,7 @@ use crate::state::StateFolder;
 use crate::submodules::Bringer;
 
 /// The marker of a run that has not ended: found at the start of the next one, it means that its predecessor died.
-const MARKER: &str = "running";
+pub(crate) const MARKER: &str = "running";
 
 /// The lock that git commands and their children hold while any of them lives.
 const ALIVE: &str = "git";
@@ -111,6 +110,7 @@ pub(crate) struct Deploy<'d> {
     checkout: &'d Checkout,
     state: &'d StateFolder,
     listener: &'d mut dyn Listener,
+    progress: Option<Progress<'d>>,
     started: Instant,
     last_good: LastGood,
     followed: Option<Followed>,
@@ -234,6 +234,7 @@ impl<'d> Deploy<'d> {
             checkout,
             state,
             listener,
+            progress: None,
             started: Instant::now(),
             last_good: LastGood::default(),
             followed: None,
@@ -245,6 +246,11 @@ impl<'d> Deploy<'d> {
             remarks: Vec::new(),
             hidden,
         }
+    }
+
+    /// The same deploy, whose git is watched while it works.
+    pub(crate) fn watched(self, progress: Option<Progress<'d>>) -> Self {
+        Self { progress, ..self }
     }
 
     /// Serves what waits, and deploys even when nothing does. An error means that the outcome could not be recorded:
@@ -337,7 +343,9 @@ impl<'d> Deploy<'d> {
         tickets: &mut Vec<Ticket>,
         alive: &File,
     ) -> Result<(LastGood, Sorted), Stuck> {
-        let git = Git::new(self.site, self.checkout, self.host)?.holding(alive);
+        let git = Git::new(self.site, self.checkout, self.host)?
+            .holding(alive)
+            .watched(self.progress);
         let mut marked = self.marked()?;
         if clone::is_due(self.site) {
             self.mark()?;
@@ -356,7 +364,12 @@ impl<'d> Deploy<'d> {
         self.last_good = self.last_good_of(&git)?;
         let followed = match git.followed(self.site.branch.as_deref(), &config)? {
             Ok(followed) => followed,
-            Err(unfollowing) => return Err(Stuck(self.not_following(&unfollowing))),
+            Err(unfollowing) => {
+                let user = User::running(self.host);
+                let folder = &self.checkout.folder;
+                let found = diagnosis::not_following(&unfollowing, folder, &config, &user);
+                return Err(Stuck(failure("start", found)));
+            }
         };
         self.followed = Some(followed.clone());
         let began = self.mark()?;
@@ -711,37 +724,11 @@ impl<'d> Deploy<'d> {
         if head.is_some() && head == upstream {
             return Ok(());
         }
-        let upstream_name = followed.upstream_name();
-        let folder = quoted(&self.checkout.folder);
-        let (cause, advice) = match git.ahead_and_behind(&followed.branch)? {
-            Some((ahead, 0)) => (
-                format!(
-                    "{} here is {ahead} commit{} ahead of {upstream_name}: commits were made here, or a push took some back",
-                    followed.branch,
-                    if ahead == 1 { "" } else { "s" }
-                ),
-                format!(
-                    "push them from here (`git -C {folder} push`), or drop them: `git -C {folder} reset --hard {upstream_name}`"
-                ),
-            ),
-            Some((ahead, behind)) => (
-                format!(
-                    "after the pull {} is still {behind} commits behind {upstream_name}, and {ahead} ahead",
-                    followed.branch
-                ),
-                format!("look at it with `git -C {folder} status`"),
-            ),
-            None => (
-                format!("after the pull there is no {upstream_name} to compare with"),
-                format!("`git -C {folder} fetch {}` has to make it", followed.remote),
-            ),
-        };
-        Err(Stuck(Failure {
-            step: "pull",
-            cause,
-            advice: Some(advice),
-            said: String::new(),
-        }))
+        let situation = Situation::of(self.site, git, self.host, followed);
+        Err(Stuck(failure(
+            "pull",
+            diagnosis::not_the_remote_branch(&situation),
+        )))
     }
 
     /// Brings every submodule to where it belongs, and makes sure that it is there.
@@ -993,32 +980,15 @@ impl<'d> Deploy<'d> {
 
     fn git_failed(&self, step: &'static str, ended: &Ended, followed: &Followed) -> Failure {
         let said = String::from_utf8_lossy(&ended.output);
-        let user = User::running(self.host);
-        let name = user.shown();
-        let home = user.home.map_or_else(
-            || "~".to_owned(),
-            |home| home.to_string_lossy().into_owned(),
-        );
-        let situation = Situation {
-            folder: &self.checkout.folder,
-            git_dir: &self.checkout.git_dir,
-            branch: &followed.branch,
-            upstream: &followed.upstream_name(),
-            url: &self.shown(&followed.url),
-            user: &name,
-            home: &home,
+        let found = match diagnosis::cut_short(ended.end, &self.site.file) {
+            Some(cut_short) => Some(cut_short),
+            None => self
+                .situation(followed)
+                .and_then(|at| diagnosis::diagnose(&said, &at)),
         };
-        let found = diagnosis::diagnose(&said, &situation);
-        let (cause, advice) = match (found, ended.end) {
-            (_, End::Limit(_)) => (
-                format!("git {}", ended.end),
-                Some(
-                    "if it needs longer, raise `timeout` in the site file; then press Redeliver"
-                        .to_owned(),
-                ),
-            ),
-            (Some(found), _) => (found.cause, found.advice),
-            (None, end) => (format!("git ended with {end}"), None),
+        let (cause, advice) = match found {
+            Some(found) => (found.cause, Some(found.advice.to_string())),
+            None => (format!("git ended with {}", ended.end), None),
         };
         Failure {
             step,
@@ -1026,6 +996,12 @@ impl<'d> Deploy<'d> {
             advice,
             said: tail_of(&ended.output),
         }
+    }
+
+    /// What a diagnosis has to know. Without git there is none.
+    fn situation(&self, followed: &Followed) -> Option<Situation> {
+        let git = Git::new(self.site, self.checkout, self.host).ok()?;
+        Some(Situation::of(self.site, &git, self.host, followed))
     }
 
     fn submodules_failed(&self, ended: &Ended, missing: &[PathBuf]) -> Failure {
@@ -1052,39 +1028,6 @@ impl<'d> Deploy<'d> {
             );
         }
         failure
-    }
-
-    fn not_following(&self, unfollowing: &Unfollowing) -> Failure {
-        let folder = quoted(&self.checkout.folder);
-        let (cause, advice) = match unfollowing {
-            Unfollowing::Detached => (
-                "no branch is checked out (HEAD is detached)".to_owned(),
-                format!("check out the branch to deploy: `git -C {folder} switch main`"),
-            ),
-            Unfollowing::OtherBranch { wanted, found } => (
-                match found {
-                    Some(found) => {
-                        format!("{found} is checked out, but the site's `branch` is {wanted}")
-                    }
-                    None => format!(
-                        "no branch is checked out (HEAD is detached), but the site's `branch` is {wanted}"
-                    ),
-                },
-                format!("check it out: `git -C {folder} switch {wanted}`"),
-            ),
-            Unfollowing::NoUpstream { branch } => (
-                format!("{branch} has no upstream to pull from"),
-                format!(
-                    "give it one: `git -C {folder} branch --set-upstream-to=origin/{branch} {branch}`"
-                ),
-            ),
-        };
-        Failure {
-            step: "start",
-            cause,
-            advice: Some(advice),
-            said: String::new(),
-        }
     }
 
     /// Text from outside as it may be shown.
@@ -1163,6 +1106,16 @@ fn files_in_a_submodule(submodule: &Path, files: &[PathBuf]) -> Failure {
             named.join(", ")
         ),
         advice: Some("move them somewhere else, then press Redeliver".into()),
+        said: String::new(),
+    }
+}
+
+/// A failure that was found without git's words.
+fn failure(step: &'static str, found: Diagnosis) -> Failure {
+    Failure {
+        step,
+        cause: found.cause,
+        advice: Some(found.advice.to_string()),
         said: String::new(),
     }
 }

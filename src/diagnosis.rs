@@ -1,291 +1,1560 @@
 //! What git, ssh and the system said, and what it means here: one table. It chooses words, never an action.
 //!
-//! The phrases are English because git is made to speak English. What is not in the table is shown as it was said.
+//! The phrases are English because git is made to speak English. What is not in the table is shown as it was said. The
+//! commands are whole: whoever reads them can run them as they stand.
 
-use std::fmt::Write;
-use std::path::Path;
+use std::fmt::{Display, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::redaction::escape_line;
+use crate::cgi::Environment;
+use crate::git::{self, Config, Followed, Git, Unfollowing, ssh_host};
+use crate::home::User;
+use crate::process::{self, End};
+use crate::redaction::{escape_line, redact};
+use crate::site::{Site, read_small};
 
-/// How many files are named in advice.
+/// How many files are named in a cause.
 const MOST_FILES: usize = 10;
 
+/// More files than this do not fit on a command line that a person reads.
+const MOST_ARGUMENTS: usize = 50;
+
+/// Where GitHub publishes the fingerprints of its host keys.
+pub(crate) const FINGERPRINTS: &str = "https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints";
+
 /// Where and as whom it went wrong.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Situation<'a> {
-    pub(crate) folder: &'a Path,
-    pub(crate) git_dir: &'a Path,
-    pub(crate) branch: &'a str,
+#[derive(Clone, Debug)]
+pub(crate) struct Situation {
+    pub(crate) folder: PathBuf,
+    pub(crate) git_dir: PathBuf,
+    pub(crate) site_file: PathBuf,
+    pub(crate) branch: String,
+    pub(crate) remote: String,
     /// The upstream as a person writes it, such as `origin/main`.
-    pub(crate) upstream: &'a str,
+    pub(crate) upstream: String,
     /// The remote's URL, without credentials.
-    pub(crate) url: &'a str,
-    pub(crate) user: &'a str,
-    pub(crate) home: &'a str,
+    pub(crate) url: String,
+    pub(crate) user: User,
+    /// The site's own key for the remote.
+    pub(crate) ssh_key: Option<PathBuf>,
+    /// The keys that ssh has to offer, where the remote is reached by ssh.
+    pub(crate) offered: Vec<PathBuf>,
+    /// How many commits the branch is ahead of and behind its upstream.
+    pub(crate) counts: Option<(u64, u64)>,
+}
+
+/// What to do: in words, and the commands, one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Advice {
+    pub(crate) words: String,
+    pub(crate) commands: Vec<String>,
 }
 
 /// What it means, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Diagnosis {
     pub(crate) cause: String,
-    pub(crate) advice: Option<String>,
+    pub(crate) advice: Advice,
 }
+
+impl Advice {
+    pub(crate) fn words(words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            commands: Vec::new(),
+        }
+    }
+
+    pub(crate) fn run<S: Into<String>>(
+        words: impl Into<String>,
+        commands: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self {
+            words: words.into(),
+            commands: commands.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl Display for Advice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.words)?;
+        if !self.commands.is_empty() {
+            f.write_char(':')?;
+        }
+        self.commands
+            .iter()
+            .try_for_each(|command| write!(f, "\n    {command}"))
+    }
+}
+
+impl Situation {
+    /// How it stands with a checkout. What cannot be found out is left out.
+    pub(crate) fn of(site: &Site, git: &Git<'_>, host: &Environment, followed: &Followed) -> Self {
+        let config = git.config().unwrap_or_default();
+        Self {
+            folder: git.checkout.folder.clone(),
+            git_dir: git.checkout.git_dir.clone(),
+            site_file: site.file.clone(),
+            branch: followed.branch.clone(),
+            remote: followed.remote.clone(),
+            upstream: followed.upstream_name(),
+            url: redact(&followed.url, []),
+            user: User::running(host),
+            ssh_key: site.ssh_key.clone(),
+            offered: git.keys_offered(&followed.url, &config),
+            counts: git.ahead_and_behind(&followed.branch).ok().flatten(),
+        }
+    }
+
+    fn user(&self) -> String {
+        self.user.shown()
+    }
+
+    /// `git -C FOLDER …`, as whoever has to run it.
+    fn git(&self, rest: impl Display) -> String {
+        as_user(
+            &self.user,
+            &format!("git -C {} {rest}", quoted(&self.folder)),
+        )
+    }
+
+    fn fix_owner(&self) -> Advice {
+        Advice::run(
+            format!("give the checkout to {}, then press Redeliver", self.user()),
+            [give_to(&self.user, &self.folder)],
+        )
+    }
+
+    /// Gives up what the branch here has of its own, but keeps it under another name.
+    fn follow_the_remote(&self, first: &str) -> Advice {
+        Advice::run(
+            format!(
+                "{first}make this checkout what was pushed; its own commits stay in a branch called kept-… (or set \
+                 update = \"reset\" in {}, which does the like at each deploy)",
+                self.site_file.display()
+            ),
+            [
+                as_user(
+                    &self.user,
+                    &format!(
+                        "git -C {0} branch -f kept-$(git -C {0} rev-parse --short HEAD)",
+                        quoted(&self.folder)
+                    ),
+                ),
+                self.git(format_args!("reset --keep {}", word(&self.upstream))),
+            ],
+        )
+    }
+
+    /// The `known_hosts` file of the user.
+    fn known_hosts(&self) -> PathBuf {
+        self.home().join(".ssh/known_hosts")
+    }
+
+    fn home(&self) -> PathBuf {
+        self.user.home.clone().unwrap_or_else(|| "/".into())
+    }
+
+    /// Where a new key would lie.
+    fn new_key(&self) -> PathBuf {
+        self.ssh_key
+            .clone()
+            .unwrap_or_else(|| self.home().join(".ssh/id_ed25519"))
+    }
+
+    fn is_github(&self) -> bool {
+        ssh_host(&self.url).is_some_and(|(host, _)| host.ends_with("github.com"))
+            || self.url.contains("//github.com/")
+    }
+
+    /// Where a deploy key is entered.
+    fn deploy_keys_page(&self) -> String {
+        match git::owner_and_name(&self.url) {
+            Some(repository) if self.is_github() => {
+                format!("https://github.com/{repository}/settings/keys/new")
+            }
+            Some(_) | None => format!("the host of {}", self.url),
+        }
+    }
+}
+
+/// What was said, and what stood in the place of the stars of the phrase that was found in it.
+struct Said<'s> {
+    all: &'s str,
+    caught: Vec<&'s str>,
+}
+
+impl Said<'_> {
+    fn also(&self, phrase: &str) -> Option<Vec<&str>> {
+        self.all.lines().find_map(|line| catch(line, phrase))
+    }
+
+    /// The URL that could not be used: the one git names, which may be a submodule's; else the checkout's own.
+    fn url(&self, at: &Situation) -> String {
+        let named = [
+            "clone of '*' into submodule path",
+            "unable to access '*'",
+            "repository '*' not found",
+            "Authentication failed for '*'",
+        ]
+        .iter()
+        .find_map(|phrase| self.also(phrase)?.first().map(|url| redact(url, [])));
+        named.map_or_else(
+            || at.url.clone(),
+            |named| named.trim_end_matches('/').to_owned(),
+        )
+    }
+
+    /// The submodule that it is about.
+    fn submodule(&self) -> Option<String> {
+        ["in submodule path '*'", "into submodule path '*' failed"]
+            .iter()
+            .find_map(|phrase| self.also(phrase)?.first().map(|path| escape_line(path)))
+    }
+
+    /// The paths that git lists, each behind a tab.
+    fn paths(&self) -> Vec<&str> {
+        let mut paths: Vec<&str> = self
+            .all
+            .lines()
+            .filter_map(|line| line.strip_prefix('\t'))
+            .map(|path| path.trim_end_matches('/'))
+            .collect();
+        paths.dedup();
+        paths
+    }
+}
+
+/// A row of the table: one of the phrases was said → what it means here. A `*` stands for anything on the same line.
+struct Row {
+    phrases: &'static [&'static str],
+    means: fn(&Said<'_>, &Situation) -> Diagnosis,
+}
+
+fn found(cause: impl Into<String>, advice: Advice) -> Diagnosis {
+    Diagnosis {
+        cause: cause.into(),
+        advice,
+    }
+}
+
+/// From the particular to the general: the first row that fits answers.
+const TABLE: &[Row] = &[
+    // ---- the host's limits
+    Row {
+        phrases: &["No space left on device"],
+        means: |_, at| {
+            found(
+                "the disk is full",
+                Advice::run(
+                    "free some space, then press Redeliver; what was half written is put right then. How much is used",
+                    [format!("df -h {}", quoted(&at.folder))],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["Disk quota exceeded"],
+        means: |_, at| {
+            found(
+                format!("the disk quota of {} is used up", at.user()),
+                Advice::run(
+                    "free some space or ask the host for more, then press Redeliver. What takes the most",
+                    [format!(
+                        "du -h -d 2 {} | sort -h | tail",
+                        quoted(&at.home())
+                    )],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["Too many open files"],
+        means: |_, _| {
+            found(
+                "the host's limit of open files was reached",
+                Advice::words(
+                    "press Redeliver when the host is less busy; ask the host for a higher limit (nofile) if it comes back",
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "cannot fork()",
+            "fork: *Resource temporarily unavailable",
+            "unable to create thread",
+            "cannot create async thread",
+        ],
+        means: |_, at| {
+            found(
+                format!("the host's limit of processes of {} was reached", at.user()),
+                Advice::words(
+                    "press Redeliver when the host is less busy; ask the host for a higher limit (NPROC) if it comes back",
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "Cannot allocate memory",
+            "Out of memory",
+            "out of memory",
+            "died of signal 9",
+        ],
+        means: |_, at| {
+            found(
+                "the host's limit of memory was reached",
+                Advice::run(
+                    "let git use less, then press Redeliver; ask the host for a higher limit if it comes back",
+                    [
+                        at.git("config pack.threads 1"),
+                        at.git("config core.packedGitLimit 64m"),
+                        at.git("config core.bigFileThreshold 16m"),
+                    ],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["Read-only file system"],
+        means: |_, at| {
+            found(
+                format!("the file system of {} is read-only", at.folder.display()),
+                Advice::words(
+                    "the host has to mount it for writing (after an error of the disk it is often read-only until a check); then press Redeliver",
+                ),
+            )
+        },
+    },
+    // ---- ssh
+    Row {
+        phrases: &["REMOTE HOST IDENTIFICATION HAS CHANGED"],
+        means: host_key_changed,
+    },
+    Row {
+        phrases: &["Host key verification failed"],
+        means: host_key_unknown,
+    },
+    Row {
+        phrases: &["Permissions * for '*' are too open"],
+        means: |said, at| {
+            let key = said.caught.get(1).copied().unwrap_or_default();
+            found(
+                format!(
+                    "ssh ignores the key {}: others can read it",
+                    escape_line(key)
+                ),
+                Advice::run(
+                    "close it, then press Redeliver",
+                    [as_user(&at.user, &format!("chmod 600 {}", word(key)))],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["Load key \"*\": Permission denied"],
+        means: |said, at| {
+            let key = said.caught.first().copied().unwrap_or_default();
+            found(
+                format!("{} may not read the key {}", at.user(), escape_line(key)),
+                Advice::run(
+                    format!("give it to {}, then press Redeliver", at.user()),
+                    [
+                        give_to(&at.user, Path::new(key)),
+                        as_user(&at.user, &format!("chmod 600 {}", word(key))),
+                    ],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "Permission denied (publickey",
+            "Too many authentication failures",
+        ],
+        means: key_refused,
+    },
+    Row {
+        phrases: &["No user exists for uid *"],
+        means: |said, _| {
+            found(
+                format!(
+                    "ssh refuses to work for a user without a name: uid {} is not in /etc/passwd",
+                    escape_line(said.caught.first().copied().unwrap_or_default())
+                ),
+                Advice::words(
+                    "the host has to name that user; or use an https address for the remote",
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "cannot run ssh: No such file",
+            "ssh: not found",
+            "ssh: command not found",
+        ],
+        means: |_, at| {
+            found(
+                format!("{} is reached by ssh, and there is no ssh here", at.url),
+                Advice::run(
+                    format!(
+                        "install it, or name its folder with the key `path` in {}; then press Redeliver",
+                        at.site_file.display()
+                    ),
+                    [as_root(&at.user, "apt-get install openssh-client")],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["Permission to * denied to"],
+        means: |said, at| {
+            found(
+                format!(
+                    "GitHub knows the key, but as the key of something else: it may not read {}",
+                    escape_line(said.caught.first().copied().unwrap_or_default())
+                ),
+                new_key(
+                    at,
+                    "a deploy key belongs to one repository; make one of its own",
+                ),
+            )
+        },
+    },
+    // ---- the remote
+    Row {
+        phrases: &[
+            "could not read Username",
+            "could not read Password",
+            "terminal prompts disabled",
+        ],
+        means: |said, at| {
+            let url = said.url(at);
+            let ssh = ssh_address(&url);
+            found(
+                format!(
+                    "{url} is private or not there: it wants a login, and {} has none stored",
+                    at.user()
+                ),
+                match ssh {
+                    Some(ssh) => {
+                        let mut advice = new_key(at, "let the checkout use a deploy key");
+                        advice.commands.push(if said.submodule().is_some() {
+                            as_user(
+                                &at.user,
+                                &format!(
+                                    "git config --global url.{}.insteadOf {}",
+                                    word(&ssh),
+                                    word(&url)
+                                ),
+                            )
+                        } else {
+                            at.git(format_args!(
+                                "remote set-url {} {}",
+                                word(&at.remote),
+                                word(&ssh)
+                            ))
+                        });
+                        advice
+                    }
+                    None => Advice::run(
+                        format!(
+                            "store the login for {} (git asks for it once), then press Redeliver",
+                            at.user()
+                        ),
+                        [
+                            as_user(&at.user, "git config --global credential.helper store"),
+                            at.git(format_args!("fetch {}", word(&at.remote))),
+                        ],
+                    ),
+                },
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "Authentication failed",
+            "Invalid username or",
+            "The requested URL returned error: 403",
+        ],
+        means: |said, at| {
+            let url = said.url(at);
+            found(
+                format!(
+                    "{url} refuses the login that {} has stored: it is wrong, or has expired",
+                    at.user()
+                ),
+                Advice::run(
+                    "forget it and log in anew (git asks), or use a deploy key; then press Redeliver",
+                    [
+                        as_user(
+                            &at.user,
+                            &format!("printf 'url={url}\\n\\n' | git credential reject"),
+                        ),
+                        at.git(format_args!("fetch {}", word(&at.remote))),
+                    ],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "Repository not found",
+            "repository '*' not found",
+            "The requested URL returned error: 404",
+            "does not appear to be a git repository",
+        ],
+        means: |said, at| {
+            let url = said.url(at);
+            match said.submodule() {
+                Some(path) => found(
+                    format!(
+                        "{url}, the remote of the submodule {path}, is not there, or {} may not see it",
+                        at.user()
+                    ),
+                    Advice::run(
+                        "if .gitmodules has another URL by now, use that; else mend it there and push. GitHub says \"not found\" \
+                         also for a private repository without access; then a deploy key helps",
+                        [
+                            at.git("submodule sync --recursive"),
+                            at.git("submodule update --init --recursive"),
+                        ],
+                    ),
+                ),
+                None => found(
+                    format!("{url} is not there, or {} may not see it", at.user()),
+                    Advice::run(
+                        "correct the URL (git remote set-url). GitHub says \"not found\" also for a private repository without \
+                         access; then use a deploy key. What is used now",
+                        [at.git("remote -v")],
+                    ),
+                ),
+            }
+        },
+    },
+    Row {
+        phrases: &[
+            "Could not resolve host*: *",
+            "Could not resolve host",
+            "Temporary failure in name resolution",
+            "Name or service not known",
+        ],
+        means: |said, at| {
+            let url = said.url(at);
+            found(
+                format!("the name of the host of {url} cannot be resolved"),
+                Advice::run(
+                    "check the spelling, and the host's DNS; then press Redeliver",
+                    [format!("getent hosts {}", word(&host_of(&url)))],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "SSL certificate problem: *",
+            "server certificate verification failed*",
+            "unable to get local issuer certificate",
+            "self-signed certificate",
+            "SSL: no alternative certificate subject name matches",
+        ],
+        means: |said, at| {
+            let why = said.caught.first().copied().unwrap_or_default().trim();
+            found(
+                format!(
+                    "the certificate of {} is not trusted here{}",
+                    said.url(at),
+                    if why.is_empty() {
+                        String::new()
+                    } else {
+                        format!(" ({})", escape_line(why))
+                    }
+                ),
+                Advice::run(
+                    "bring the host's certificates up to date; for a certificate of your own, name it with git's setting \
+                     http.sslCAInfo. Then press Redeliver",
+                    [as_root(
+                        &at.user,
+                        "apt-get install --only-upgrade ca-certificates",
+                    )],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "Connection refused",
+            "Connection timed out",
+            "Operation timed out",
+            "Failed to connect",
+            "Could not connect",
+            "Couldn't connect",
+            "Network is unreachable",
+            "No route to host",
+            "Operation too slow",
+            "Connection reset",
+            "Connection closed by",
+            "kex_exchange_identification",
+        ],
+        means: |said, at| {
+            let url = said.url(at);
+            found(
+                format!("{url} cannot be reached from here"),
+                Advice::words(format!(
+                    "press Redeliver once it is up. Some hosts let nothing out: ask for outgoing port {}",
+                    match ssh_host(&url) {
+                        Some((_, Some(port))) => port,
+                        Some((_, None)) => "22, or use ssh.github.com on port 443".to_owned(),
+                        None if url.starts_with("http://") => "80".to_owned(),
+                        None => "443".to_owned(),
+                    }
+                )),
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "The requested URL returned error: 429",
+            "The requested URL returned error: 5*",
+        ],
+        means: |said, at| {
+            found(
+                format!("{} has trouble of its own", said.url(at)),
+                Advice::words(
+                    "press Redeliver later; GitHub's state is at https://www.githubstatus.com",
+                ),
+            )
+        },
+    },
+    // ---- ownership
+    Row {
+        phrases: &[
+            "dubious ownership in repository at '*'",
+            "unsafe repository ('*' is owned",
+        ],
+        means: |said, at| {
+            let path = PathBuf::from(said.caught.first().copied().unwrap_or_default());
+            if path.starts_with(&at.folder) {
+                found(
+                    format!(
+                        "{} belongs to {}, so git does not trust it when {} works there",
+                        path.display(),
+                        owner_of(&path),
+                        at.user()
+                    ),
+                    at.fix_owner(),
+                )
+            } else {
+                found(
+                    format!(
+                        "the remote {} belongs to {}, so git does not trust it when {} reads it",
+                        path.display(),
+                        owner_of(&path),
+                        at.user()
+                    ),
+                    Advice::run(
+                        format!("let {} trust it, then press Redeliver", at.user()),
+                        [as_user(
+                            &at.user,
+                            &format!("git config --global --add safe.directory {}", quoted(&path)),
+                        )],
+                    ),
+                )
+            }
+        },
+    },
+    // ---- the state of the checkout
+    Row {
+        phrases: &[
+            "would be overwritten by",
+            "would lose untracked files in them",
+        ],
+        means: in_the_way,
+    },
+    Row {
+        phrases: &[
+            "Not possible to fast-forward",
+            "Need to specify how to reconcile",
+            "refusing to merge unrelated histories",
+        ],
+        means: |_, at| separate_ways(at),
+    },
+    Row {
+        phrases: &[
+            "no such ref was fetched",
+            "couldn't find remote ref *",
+            "such ref was fetched",
+        ],
+        means: |_, at| gone(at),
+    },
+    Row {
+        phrases: &[
+            "because you have unmerged files",
+            "You have not concluded your merge",
+            "MERGE_HEAD exists",
+        ],
+        means: |_, at| {
+            found(
+                "a merge that somebody began here is not finished",
+                Advice::run(
+                    "finish it, or give it up; then press Redeliver. To give it up",
+                    [at.git("merge --abort")],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["nable to create '*.lock': File exists"],
+        means: |said, at| {
+            let path = format!("{}.lock", said.caught.first().copied().unwrap_or_default());
+            locked(at, &at.folder.join(path))
+        },
+    },
+    Row {
+        phrases: &["could not lock config file *: File exists"],
+        means: |said, at| {
+            let path = format!("{}.lock", said.caught.first().copied().unwrap_or_default());
+            locked(at, &at.folder.join(path))
+        },
+    },
+    Row {
+        phrases: &["cannot lock ref '*': '*' exists; cannot create"],
+        means: |said, at| {
+            found(
+                format!(
+                    "the branch {} was removed at the remote, and one that is named like a folder of it came",
+                    escape_line(said.caught.get(1).copied().unwrap_or_default())
+                ),
+                Advice::run(
+                    "forget branches that are gone, then press Redeliver",
+                    [at.git(format_args!("remote prune {}", word(&at.remote)))],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "cannot lock ref '*': is at * but expected",
+            "Cannot fast-forward to multiple branches",
+            "shallow file has changed since we read it",
+        ],
+        means: |_, _| {
+            found(
+                "another git was at work in this checkout at the same moment",
+                Advice::words(
+                    "press Redeliver; let nothing but deploy-cgi pull here (cron, a panel)",
+                ),
+            )
+        },
+    },
+    // ---- submodules
+    Row {
+        phrases: &[
+            "not our ref *",
+            "did not contain *. Direct fetching",
+            "Unable to find current revision in submodule path",
+            "unadvertised object *",
+        ],
+        means: |said, at| {
+            let id = said.caught.first().copied().unwrap_or_default();
+            let which = said
+                .submodule()
+                .map_or_else(String::new, |path| format!(" {path}"));
+            found(
+                format!(
+                    "the commit{} that the checkout records for the submodule{which} is not at the submodule's remote",
+                    id.get(..7)
+                        .map_or_else(String::new, |id| format!(" {}", escape_line(id))),
+                ),
+                Advice::run(
+                    "push it where it was made (git push --recurse-submodules=on-demand), then press Redeliver. If the \
+                     submodule moved to another URL by now, use that",
+                    [at.git("submodule sync --recursive")],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["destination path '*' already exists and is not an empty directory"],
+        means: |said, at| {
+            let path = at
+                .folder
+                .join(said.caught.first().copied().unwrap_or_default());
+            found(
+                format!("files are in the way of the submodule {}", path.display()),
+                Advice::run(
+                    "move them away, then press Redeliver",
+                    [move_away(at, &path)],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["No url found for submodule path '*' in .gitmodules"],
+        means: |said, _| {
+            let path = said.caught.first().copied().unwrap_or_default();
+            found(
+                format!(
+                    "{} was committed as a repository inside the repository, without being a submodule",
+                    escape_line(path)
+                ),
+                Advice::run(
+                    "where the site is written, take it out and push, or add it as a submodule with git submodule add; \
+                     or set submodules = \"skip\". To take it out",
+                    [format!("git rm --cached {}", word(path))],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["could not get a repository handle for submodule '*'"],
+        means: |said, at| {
+            let path = at
+                .folder
+                .join(said.caught.first().copied().unwrap_or_default());
+            found(
+                format!("the submodule {} has lost its repository", path.display()),
+                Advice::run(
+                    "move it away, then press Redeliver: it is cloned anew",
+                    [move_away(at, &path)],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["transport 'file' not allowed"],
+        means: |_, at| {
+            found(
+                "git does not clone a submodule from a path on this machine",
+                Advice::run(
+                    "give the submodule a URL in .gitmodules; or allow paths, then press Redeliver",
+                    [as_user(
+                        &at.user,
+                        "git config --global protocol.file.allow always",
+                    )],
+                ),
+            )
+        },
+    },
+    // ---- what git needs
+    Row {
+        phrases: &[
+            "external filter 'git-lfs",
+            "git-lfs: not found",
+            "git-lfs: command not found",
+            "'lfs' is not a git command",
+            "git-lfs filter-process*not found",
+        ],
+        means: |_, at| lfs_missing(&at.user),
+    },
+    Row {
+        phrases: &["smudge filter lfs failed", "Error downloading object"],
+        means: |_, at| {
+            found(
+                "git-lfs could not fetch a file",
+                Advice::run(
+                    "try it by hand to see why (a login, a quota of LFS at GitHub), then press Redeliver",
+                    [at.git("lfs fetch")],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["unknown option", "unknown switch", "is not a git command"],
+        means: |_, at| {
+            found(
+                "this git is too old, or its installation is not whole",
+                Advice::run(
+                    format!(
+                        "install git 2.17 or newer, or name the folder of a newer one with the key `path` in {}. What is there",
+                        at.site_file.display()
+                    ),
+                    ["git --version".to_owned(), "git --exec-path".to_owned()],
+                ),
+            )
+        },
+    },
+    // ---- damage
+    Row {
+        phrases: &[
+            "index file corrupt",
+            "index file smaller than expected",
+            "bad index file sha1 signature",
+            "bad signature 0x",
+            "unknown index entry format",
+            "index uses * extension, which we do not understand",
+        ],
+        means: |_, at| {
+            let index = at.git_dir.join("index");
+            found(
+                "git's index of the checkout is damaged, or a newer git wrote it",
+                Advice::run(
+                    "have it made anew (files stay as they are), then press Redeliver",
+                    [
+                        as_user(
+                            &at.user,
+                            &format!(
+                                "mv {} {}",
+                                quoted(&index),
+                                quoted(&index.with_extension("broken"))
+                            ),
+                        ),
+                        at.git("reset --quiet"),
+                    ],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "object file * is empty",
+            "loose object * is corrupt",
+            "bad object",
+            "unable to read tree",
+            "unable to read sha1 file",
+            "did not send all necessary objects",
+            "inflate: data stream error",
+            "invalid sha1 pointer",
+            "packfile * cannot be accessed",
+            "your current branch appears to be broken",
+        ],
+        means: |_, at| {
+            let broken = at.folder.with_extension("broken");
+            found(
+                "the repository here is damaged",
+                Advice::run(
+                    format!(
+                        "put a fresh clone in its place, then press Redeliver; what was here stays in {}",
+                        broken.display()
+                    ),
+                    [
+                        as_user(
+                            &at.user,
+                            &format!("mv {} {}", quoted(&at.folder), quoted(&broken)),
+                        ),
+                        as_user(
+                            &at.user,
+                            &format!(
+                                "git clone --recurse-submodules --branch {} {} {}",
+                                word(
+                                    at.upstream
+                                        .strip_prefix(&format!("{}/", at.remote))
+                                        .unwrap_or(&at.branch)
+                                ),
+                                word(&at.url),
+                                quoted(&at.folder)
+                            ),
+                        ),
+                    ],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &["not a git repository"],
+        means: |_, at| {
+            found(
+                format!("git finds no repository in {}", at.folder.display()),
+                Advice::run(
+                    "look at what is there; a fresh clone in its place is the quickest cure",
+                    [format!("ls -la {}", quoted(&at.git_dir))],
+                ),
+            )
+        },
+    },
+    Row {
+        phrases: &[
+            "The remote end hung up unexpectedly",
+            "early EOF",
+            "RPC failed",
+            "unexpected disconnect while reading sideband packet",
+        ],
+        means: |said, at| {
+            found(
+                format!("the connection to {} broke", said.url(at)),
+                Advice::words("press Redeliver"),
+            )
+        },
+    },
+    // ---- whatever else may not be written
+    Row {
+        phrases: &[
+            "Permission denied",
+            "insufficient permission",
+            "Operation not permitted",
+        ],
+        means: |_, at| {
+            found(
+                format!(
+                    "{} may not write in the checkout, which belongs to {}",
+                    at.user(),
+                    owner_of(&at.folder)
+                ),
+                at.fix_owner(),
+            )
+        },
+    },
+];
 
 /// Finds what a failed command's output means.
-#[expect(clippy::too_many_lines, reason = "one table")]
-pub(crate) fn diagnose(said: &str, at: &Situation<'_>) -> Option<Diagnosis> {
-    let has = |phrase: &str| said.contains(phrase);
-    let Situation {
-        branch,
-        upstream,
-        url,
-        user,
-        home,
-        ..
-    } = at;
-    let (folder, git_dir) = (quoted(at.folder), quoted(at.git_dir));
-    let found = |cause: String, advice: String| {
-        Some(Diagnosis {
-            cause,
-            advice: Some(advice),
-        })
-    };
-
-    if has("No space left on device") || has("Disk quota exceeded") {
-        return found(
-            "the disk is full, or your quota is used up".into(),
-            "free some space (`df -h`, `quota -s`), then press Redeliver; what was half written is put right then".into(),
-        );
-    }
-    if has("Host key verification failed") || has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
-        let changed = has("REMOTE HOST IDENTIFICATION HAS CHANGED");
-        let cause = if changed {
-            format!("the host key of {url} is not the one that {user} knows")
-        } else {
-            format!("ssh does not know the host key of {url}: {user} has never accepted it")
-        };
-        return found(
-            cause,
-            format!(
-                "compare the key with the fingerprints the host publishes (GitHub: \
-                 https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints), \
-                 then put it into {home}/.ssh/known_hosts of {user}"
-            ),
-        );
-    }
-    if has("Permission denied (publickey") {
-        return found(
-            format!("{url} does not accept a key of {user}"),
-            format!(
-                "make a key as {user} (`ssh-keygen -t ed25519 -N '' -f {home}/.ssh/id_ed25519`) and add its .pub file as a \
-                 deploy key of the repository"
-            ),
-        );
-    }
-    if has("could not read Username")
-        || has("could not read Password")
-        || has("terminal prompts disabled")
-    {
-        return found(
-            format!("{url} wants a login, and {user} has none stored"),
-            format!(
-                "for a private repository use a deploy key: `git -C {folder} remote set-url origin git@github.com:OWNER/NAME.git`"
-            ),
-        );
-    }
-    if has("Authentication failed") || has("Invalid username or") {
-        return found(
-            format!("{url} refuses the stored login"),
-            "put a login that works into the credential store, or use a deploy key".into(),
-        );
-    }
-    if has("Repository not found")
-        || has("repository '") && has("' not found")
-        || has("does not appear to be a git repository")
-    {
-        return found(
-            format!("{url} is not there, or {user} may not see it"),
-            "check the URL (`git remote -v`); GitHub says \"not found\" for a private repository without access, too".into(),
-        );
-    }
-    if has("Could not resolve host")
-        || has("Temporary failure in name resolution")
-        || has("Name or service not known")
-    {
-        return found(
-            format!("the name of {url} cannot be resolved"),
-            "check the host's DNS, then press Redeliver".into(),
-        );
-    }
-    if has("Connection refused")
-        || has("Connection timed out")
-        || has("Failed to connect")
-        || has("Could not connect")
-        || has("Network is unreachable")
-        || has("Operation too slow")
-        || has("Connection reset")
-    {
-        return found(
-            format!("{url} cannot be reached"),
-            "check that this host may connect out (port 443 for https, 22 for ssh), then press Redeliver".into(),
-        );
-    }
-    if has("SSL certificate problem") || has("server certificate verification failed") {
-        return found(
-            format!("the certificate of {url} is not trusted here"),
-            "update the host's CA certificates (ca-certificates), or name yours with http.sslCAInfo".into(),
-        );
-    }
-    if has("dubious ownership") || has("unsafe repository") {
-        return found(
-            format!(
-                "the checkout belongs to another user than {user}, and this git does not trust it"
-            ),
-            format!("give it to {user} (`sudo chown -R {user} {folder}`)"),
-        );
-    }
-    if has("would be overwritten by") {
-        let files = tab_indented(said);
-        return found(
-            format!("files that were changed here are in the way: {files}"),
-            format!(
-                "keep them (`git -C {folder} stash --include-untracked`) or throw them away (`git -C {folder} checkout -- FILE`, \
-                 or remove the file where git does not know it), then press Redeliver"
-            ),
-        );
-    }
-    if has("would lose untracked files in them") {
-        return found(
-            format!(
-                "folders with files that git does not know are in the way: {}",
-                tab_indented(said)
-            ),
-            "move those files away, then press Redeliver".into(),
-        );
-    }
-    if has("Not possible to fast-forward")
-        || has("Need to specify how to reconcile")
-        || has("refusing to merge unrelated histories")
-    {
-        return found(
-            format!(
-                "{branch} here and {upstream} have gone separate ways: commits were made here, or {upstream} was rewritten"
-            ),
-            format!(
-                "to make this checkout what was pushed, dropping its own commits: \
-                 `git -C {folder} fetch && git -C {folder} reset --hard {upstream}`"
-            ),
-        );
-    }
-    if has("such ref was fetched") || has("couldn't find remote ref") {
-        return found(
-            format!("{upstream} no longer exists at {url}"),
-            format!(
-                "follow another branch: `git -C {folder} branch --set-upstream-to=origin/BRANCH {branch}`"
-            ),
-        );
-    }
-    if has("Pulling is not possible because you have unmerged files")
-        || has("You have not concluded your merge")
-    {
-        return found(
-            "a merge that somebody began here is not finished".into(),
-            format!("finish it, or give it up with `git -C {folder} merge --abort`"),
-        );
-    }
-    if has(".lock': File exists") {
-        return found(
-            "a lock file is in the way: another git is at work in this checkout, or one was killed"
-                .into(),
-            format!(
-                "when no git runs there any more, remove it (`find {git_dir} -name '*.lock'` shows it), then press Redeliver"
-            ),
-        );
-    }
-    if has("not our ref")
-        || has("did not contain")
-        || has("Unable to find current revision")
-        || has("unadvertised object")
-    {
-        return found(
-            "a commit that the checkout records for a submodule is not at the submodule's remote".into(),
-            "push the submodule too (`git push --recurse-submodules=on-demand`), then press Redeliver".into(),
-        );
-    }
-    if has("already exists and is not an empty directory") {
-        return found(
-            "files are in the way of a new submodule".into(),
-            "move them away, then press Redeliver".into(),
-        );
-    }
-    if has("No url found for submodule path") {
-        return found(
-            "a repository was committed inside the repository without being a submodule".into(),
-            "remove it from the repository (`git rm --cached PATH`) or add it with `git submodule add`, then push".into(),
-        );
-    }
-    if has("transport 'file' not allowed") {
-        return found(
-            "git does not clone submodules from a path on this machine".into(),
-            "use a URL for the submodule, or allow it: `git config --global protocol.file.allow always`".into(),
-        );
-    }
-    if has("cannot fork")
-        || has("Resource temporarily unavailable")
-        || has("unable to create thread")
-        || has("Cannot allocate memory")
-    {
-        return found(
-            "the host's limit of processes or memory was reached".into(),
-            "press Redeliver when the host is less busy; ask the host for a higher limit (NPROC, memory) if it comes back".into(),
-        );
-    }
-    if has("object file") && has("is empty")
-        || has("bad object")
-        || has("loose object") && has("is corrupt")
-        || has("index file corrupt")
-    {
-        return found(
-            "the repository here is damaged".into(),
-            format!(
-                "look at it with `git -C {folder} fsck`; a fresh clone in its place is the quickest cure"
-            ),
-        );
-    }
-    if has("Permission denied") || has("insufficient permission") || has("Read-only file system") {
-        return found(
-            format!("{user} may not write in the checkout"),
-            format!("give the checkout to {user}: `sudo chown -R {user} {folder}`"),
-        );
-    }
-    None
+pub(crate) fn diagnose(said: &str, at: &Situation) -> Option<Diagnosis> {
+    TABLE.iter().find_map(|row| {
+        let caught = said
+            .lines()
+            .find_map(|line| row.phrases.iter().find_map(|phrase| catch(line, phrase)))?;
+        Some((row.means)(&Said { all: said, caught }, at))
+    })
 }
 
-/// The paths that git lists, each behind a tab.
-fn tab_indented(said: &str) -> String {
-    let all: Vec<_> = said
-        .lines()
-        .filter_map(|line| line.strip_prefix('\t'))
-        .map(escape_line)
-        .collect();
-    let mut files = all
+/// What it means that a command was ended before it could say anything.
+pub(crate) fn cut_short(end: End, site: &Path) -> Option<Diagnosis> {
+    match end {
+        End::Limit(limit) => Some(found(
+            format!("git {end}"),
+            Advice::words(format!(
+                "if it needs longer than {}, raise `timeout` in {}; then press Redeliver",
+                humantime::format_duration(limit),
+                site.display()
+            )),
+        )),
+        End::Signal(signal) => Some(found(
+            format!("git was killed by signal {signal}"),
+            Advice::words(
+                "that is what a host's limit of memory or time does: press Redeliver when it is less busy, and ask the host \
+                 for a higher limit if it comes back",
+            ),
+        )),
+        End::Exit(_) | End::Stopped => None,
+    }
+}
+
+/// What it means that a checkout follows nothing.
+pub(crate) fn not_following(
+    unfollowing: &Unfollowing,
+    folder: &Path,
+    config: &Config,
+    user: &User,
+) -> Diagnosis {
+    let git = |rest: String| as_user(user, &format!("git -C {} {rest}", quoted(folder)));
+    let switch_to = |branch: &str| {
+        Advice::run(
+            "check it out, then press Redeliver",
+            [git(format!("switch {}", word(branch)))],
+        )
+    };
+    match unfollowing {
+        Unfollowing::Detached => found(
+            "no branch is checked out (HEAD is detached)",
+            match config.branches().first() {
+                Some(branch) => Advice {
+                    words: "check out the branch to deploy, then press Redeliver".into(),
+                    ..switch_to(branch)
+                },
+                None => Advice::run(
+                    "check out the branch to deploy (git switch), then press Redeliver. Which there are",
+                    [git("branch --all".into())],
+                ),
+            },
+        ),
+        Unfollowing::OtherBranch {
+            wanted,
+            found: here,
+        } => found(
+            match here {
+                Some(here) => format!(
+                    "{} is checked out, but the site's `branch` is {}",
+                    escape_line(here),
+                    escape_line(wanted)
+                ),
+                None => format!(
+                    "no branch is checked out (HEAD is detached), but the site's `branch` is {}",
+                    escape_line(wanted)
+                ),
+            },
+            switch_to(wanted),
+        ),
+        Unfollowing::NoUpstream { branch } => {
+            let cause = format!("{} has no upstream to pull from", escape_line(branch));
+            match config.remotes().first() {
+                Some(remote) => found(
+                    cause,
+                    Advice::run(
+                        "give it one, then press Redeliver",
+                        [git(format!(
+                            "branch --set-upstream-to={} {}",
+                            word(&format!("{remote}/{branch}")),
+                            word(branch)
+                        ))],
+                    ),
+                ),
+                None => found(
+                    format!("{cause}, and the checkout knows no remote"),
+                    Advice::words(format!(
+                        "add the remote (git -C {} remote add origin, and its URL), fetch, and set the upstream",
+                        quoted(folder)
+                    )),
+                ),
+            }
+        }
+    }
+}
+
+/// What it means that HEAD is not the remote branch although a pull has ended well.
+pub(crate) fn not_the_remote_branch(at: &Situation) -> Diagnosis {
+    match at.counts {
+        Some((ahead, 0)) => ahead_by(at, ahead),
+        Some((ahead, behind)) => found(
+            format!(
+                "after the pull {} is still {behind} commits behind {}, and {ahead} ahead",
+                at.branch, at.upstream
+            ),
+            Advice::run("look at it", [at.git("status")]),
+        ),
+        None => found(
+            format!("after the pull there is no {} to compare with", at.upstream),
+            Advice::run(
+                "have it fetched, then press Redeliver",
+                [
+                    at.git(format_args!(
+                        "remote set-branches --add {} {}",
+                        word(&at.remote),
+                        word(at.upstream.trim_start_matches(&format!("{}/", at.remote)))
+                    )),
+                    at.git(format_args!("fetch {}", word(&at.remote))),
+                ],
+            ),
+        ),
+    }
+}
+
+/// Commits here that the remote does not have.
+pub(crate) fn ahead_by(at: &Situation, ahead: u64) -> Diagnosis {
+    found(
+        format!(
+            "{} here is {} ahead of {}: commits were made here, or a push took some back",
+            at.branch,
+            commits(ahead),
+            at.upstream
+        ),
+        at.follow_the_remote("push them from here (git push), or "),
+    )
+}
+
+/// Both sides have commits that the other has not.
+pub(crate) fn separate_ways(at: &Situation) -> Diagnosis {
+    let counts = at.counts.map_or_else(String::new, |(ahead, behind)| {
+        format!(" ({} of its own here, {behind} there)", commits(ahead))
+    });
+    found(
+        format!(
+            "{} here and {} have gone separate ways{counts}: commits were made here, or {1} was rewritten",
+            at.branch, at.upstream
+        ),
+        at.follow_the_remote(""),
+    )
+}
+
+/// The branch is no longer at the remote.
+pub(crate) fn gone(at: &Situation) -> Diagnosis {
+    found(
+        format!("{} is no longer at {}", at.upstream, at.url),
+        Advice::run(
+            "push it again, or follow another branch with git switch. Which there are",
+            [at.git(format_args!("ls-remote --heads {}", word(&at.remote)))],
+        ),
+    )
+}
+
+/// A lock file of git's is there. Its removal is printed only where no git lives.
+pub(crate) fn locked(at: &Situation, path: &Path) -> Diagnosis {
+    let what = format!("the lock file {} is in the way", path.display());
+    let file = path.symlink_metadata().ok();
+    let age = file
+        .as_ref()
+        .and_then(|file| file.modified().ok()?.elapsed().ok())
+        .map(|age| humantime::format_duration(Duration::from_secs(age.as_secs())).to_string());
+    let aged = age.map_or_else(String::new, |age| format!(", {age} old"));
+    let is_ours = file.is_none_or(|file| file.uid() == at.user.uid) || at.user.uid == 0;
+    if !is_ours || process::may_be_at_work("git", &at.folder) {
+        return found(
+            format!("{what}{aged}: a git may be at work in this checkout"),
+            Advice::words("press Redeliver when it has ended"),
+        );
+    }
+    found(
+        format!("{what}{aged}: a git was killed here, none is at work any more"),
+        Advice::run(
+            "remove it, then press Redeliver",
+            [as_user(&at.user, &format!("rm -f {}", quoted(path)))],
+        ),
+    )
+}
+
+/// Files that git-lfs should have brought, and there is no git-lfs.
+pub(crate) fn lfs_missing(user: &User) -> Diagnosis {
+    found(
+        "the repository keeps files with git-lfs, which is not installed here",
+        Advice::run(
+            "install it and switch it on, then press Redeliver",
+            [
+                as_root(user, "apt-get install git-lfs"),
+                as_user(user, "git lfs install"),
+            ],
+        ),
+    )
+}
+
+/// A key that has a passphrase: nobody is there to type it.
+pub(crate) fn passphrase(key: &Path, user: &User) -> Diagnosis {
+    found(
+        format!(
+            "the key {} has a passphrase, and nobody is there to type it",
+            key.display()
+        ),
+        Advice::run(
+            "take the passphrase away (the file stays readable by its owner only)",
+            [as_user(
+                user,
+                &format!("ssh-keygen -p -N '' -f {}", quoted(key)),
+            )],
+        ),
+    )
+}
+
+/// Whether a private key is encrypted, by its beginning: the OpenSSH format names the cipher first, PEM says it.
+pub(crate) fn has_passphrase(key: &str) -> bool {
+    // "openssh-key-v1", NUL, and the cipher's name "none", in base64 (OpenSSH, PROTOCOL.key).
+    const UNENCRYPTED: &str = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU";
+    let mut lines = key.lines();
+    match lines.next().map(str::trim) {
+        Some("-----BEGIN OPENSSH PRIVATE KEY-----") => {
+            !lines.next().unwrap_or_default().starts_with(UNENCRYPTED)
+        }
+        Some(_) => key.contains("ENCRYPTED"),
+        None => false,
+    }
+}
+
+fn host_key_unknown(_: &Said<'_>, at: &Situation) -> Diagnosis {
+    let user = at.user();
+    found(
+        format!(
+            "ssh does not know the host key of {}: it is not in {} of {user}",
+            at.url,
+            at.known_hosts().display()
+        ),
+        Advice::run(
+            format!(
+                "get the key, compare its fingerprint with the one that the host publishes{}, and only then accept it with \
+                 the last line; then press Redeliver",
+                published(at)
+            ),
+            accept_host_key(at),
+        ),
+    )
+}
+
+fn host_key_changed(said: &Said<'_>, at: &Situation) -> Diagnosis {
+    let offending = said.also("Offending * key in *:*");
+    let file = offending
+        .as_ref()
+        .and_then(|caught| caught.get(1))
+        .map_or_else(|| at.known_hosts(), PathBuf::from);
+    let cause = format!(
+        "{} shows another host key than the one that is in {}: it has a new one, or somebody stands between",
+        at.url,
+        file.display()
+    );
+    if file.starts_with(&at.git_dir) {
+        return found(
+            cause,
+            Advice::words(format!(
+                "do not go on before you have compared: the keys of GitHub that are built into deploy-cgi are in that file, \
+                 and GitHub publishes its fingerprints at {FINGERPRINTS}. If GitHub has a new key, a newer deploy-cgi has it too"
+            )),
+        );
+    }
+    let mut commands = accept_host_key(at);
+    if let Some((host, port)) = ssh_host(&at.url) {
+        let name = port.map_or_else(|| host.clone(), |port| format!("[{host}]:{port}"));
+        let forget = format!("ssh-keygen -R {} -f {}", word(&name), quoted(&file));
+        let last = commands.len().saturating_sub(1);
+        commands.insert(last, as_user(&at.user, &forget));
+    }
+    found(
+        cause,
+        Advice::run(
+            format!(
+                "compare the fingerprint of the new key with the one that the host publishes{}. Only if they are the same, \
+                 forget the old key and accept the new one with the last two lines; then press Redeliver",
+                published(at)
+            ),
+            commands,
+        ),
+    )
+}
+
+fn published(at: &Situation) -> String {
+    if at.is_github() {
+        format!(" ({FINGERPRINTS})")
+    } else {
+        String::new()
+    }
+}
+
+/// Fetches a host's keys into a file of their own and shows their fingerprints; the last command accepts them.
+fn accept_host_key(at: &Situation) -> Vec<String> {
+    let Some((host, port)) = ssh_host(&at.url) else {
+        return vec![];
+    };
+    let port = port.map_or_else(String::new, |port| format!("-p {} ", word(&port)));
+    let known = at.known_hosts();
+    let new = known.with_extension("new");
+    let folder = known.parent().unwrap_or(&known).to_owned();
+    [
+        format!("mkdir -p -m 700 {}", quoted(&folder)),
+        format!("ssh-keyscan {port}{} >{}", word(&host), quoted(&new)),
+        format!("ssh-keygen -l -f {}", quoted(&new)),
+        format!("cat {} >>{}", quoted(&new), quoted(&known)),
+    ]
+    .iter()
+    .map(|command| as_user(&at.user, command))
+    .collect()
+}
+
+fn key_refused(_: &Said<'_>, at: &Situation) -> Diagnosis {
+    let user = at.user();
+    let there: Vec<&PathBuf> = at.offered.iter().filter(|key| key.exists()).collect();
+    if let Some(locked) = there.iter().find(|key| {
+        read_small(key).is_ok_and(|text| has_passphrase(&String::from_utf8_lossy(&text)))
+    }) {
+        return passphrase(locked, &at.user);
+    }
+    let Some(key) = there.first() else {
+        return found(
+            format!(
+                "{} wants a key, and {user} has none{}",
+                at.url,
+                at.ssh_key.as_ref().map_or_else(String::new, |key| format!(
+                    ": there is no {}",
+                    key.display()
+                ))
+            ),
+            new_key(at, "make one"),
+        );
+    };
+    let offered: Vec<String> = there.iter().map(|key| key.display().to_string()).collect();
+    found(
+        format!(
+            "{} does not accept the key that {user} offers: {}",
+            at.url,
+            offered.join(", ")
+        ),
+        Advice::run(
+            format!(
+                "enter its public half as a deploy key at {}, then press Redeliver. The public half",
+                at.deploy_keys_page()
+            ),
+            [as_user(
+                &at.user,
+                &format!("ssh-keygen -y -f {}", quoted(key)),
+            )],
+        ),
+    )
+}
+
+/// Makes a key and shows what to enter.
+fn new_key(at: &Situation, first: &str) -> Advice {
+    let key = at.new_key();
+    let key = if at.ssh_key.is_none() && key.exists() {
+        key.with_file_name("deploy")
+    } else {
+        key
+    };
+    let public = PathBuf::from(format!("{}.pub", key.display()));
+    let mut commands = Vec::new();
+    if !key.exists() {
+        if let Some(folder) = key.parent() {
+            commands.push(format!("mkdir -p -m 700 {}", quoted(folder)));
+        }
+        commands.push(format!(
+            "ssh-keygen -q -t ed25519 -N '' -f {}",
+            quoted(&key)
+        ));
+    }
+    commands.push(format!("cat {}", quoted(&public)));
+    let named = if at.ssh_key.is_none() {
+        format!(
+            ", name it in {} (ssh_key = \"{}\")",
+            at.site_file.display(),
+            key.display()
+        )
+    } else {
+        String::new()
+    };
+    Advice::run(
+        format!(
+            "{first}, enter what the `cat` line shows as a deploy key at {}{named}, then press Redeliver",
+            at.deploy_keys_page()
+        ),
+        commands.iter().map(|command| as_user(&at.user, command)),
+    )
+}
+
+/// Files of a person's that git would not overwrite.
+fn in_the_way(said: &Said<'_>, at: &Situation) -> Diagnosis {
+    let below = said.submodule();
+    let folder = below
+        .as_ref()
+        .map_or_else(|| at.folder.clone(), |path| at.folder.join(path));
+    let unknown = said.also("untracked").is_some();
+    let known = said.also("Your local changes").is_some();
+    let paths = said.paths();
+    let cause = format!(
+        "{} in the way{}: {}",
+        match (known, unknown) {
+            (false, true) => "files that git does not know are",
+            (true, true) => "files that were changed here, and files that git does not know, are",
+            (_, false) => "files that were changed here are",
+        },
+        below.map_or_else(String::new, |path| format!(" in the submodule {path}")),
+        named(&paths)
+    );
+    let all = if unknown { " --include-untracked" } else { "" };
+    // What git prints in quotes is not the name itself.
+    let odd = |path: &&str| path.starts_with('"') || path.contains(char::is_control);
+    let exact = paths.len() <= MOST_ARGUMENTS && !paths.iter().any(odd);
+    let which = if exact {
+        paths.iter().fold(" --".to_owned(), |list, path| {
+            format!("{list} {}", word(path))
+        })
+    } else {
+        String::new()
+    };
+    found(
+        cause,
+        Advice::run(
+            "put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver",
+            [as_user(
+                &at.user,
+                &format!("git -C {} stash push{all}{which}", quoted(&folder)),
+            )],
+        ),
+    )
+}
+
+fn named(paths: &[&str]) -> String {
+    let mut files = paths
         .iter()
         .take(MOST_FILES)
-        .map(String::as_str)
+        .map(|path| escape_line(path))
         .collect::<Vec<_>>()
         .join(", ");
-    if all.len() > MOST_FILES {
-        let _ = write!(files, " and {} more", all.len() - MOST_FILES);
+    if paths.len() > MOST_FILES {
+        let _ = write!(files, " and {} more", paths.len() - MOST_FILES);
     }
     files
 }
 
+fn commits(count: u64) -> String {
+    format!("{count} commit{}", if count == 1 { "" } else { "s" })
+}
+
+fn move_away(at: &Situation, path: &Path) -> String {
+    let to = PathBuf::from(format!("{}.kept", path.display()));
+    as_user(&at.user, &format!("mv -T {} {}", quoted(path), quoted(&to)))
+}
+
+fn owner_of(path: &Path) -> String {
+    path.metadata().map_or_else(
+        |_| "another user".to_owned(),
+        |file| crate::home::name_of(file.uid()),
+    )
+}
+
+/// Makes everything in a folder a user's own.
+pub(crate) fn give_to(user: &User, path: &Path) -> String {
+    let name = user.name.clone().unwrap_or_else(|| user.uid.to_string());
+    as_root(user, &format!("chown -R {} {}", word(&name), quoted(path)))
+}
+
+/// A command as a person has to type it for `user`: as itself, or through sudo where nobody can log in as that user.
+pub(crate) fn as_user(user: &User, command: &str) -> String {
+    let Some(name) = user.name.as_ref().filter(|_| !user.logs_in) else {
+        return command.to_owned();
+    };
+    if command.contains(['|', '>', '<', ';', '$', '&']) {
+        format!("sudo -u {name} sh -c {}", word(command))
+    } else {
+        format!("sudo -u {name} {command}")
+    }
+}
+
+/// A command that only root may run.
+pub(crate) fn as_root(user: &User, command: &str) -> String {
+    if user.uid == 0 {
+        command.to_owned()
+    } else {
+        format!("sudo {command}")
+    }
+}
+
+/// The host of a URL of any kind.
+fn host_of(url: &str) -> String {
+    if let Some((host, _)) = ssh_host(url) {
+        return host;
+    }
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    host.split(':').next().unwrap_or(host).to_owned()
+}
+
+/// The address for ssh of a repository that has one for https, at the forges that use the same names for both.
+fn ssh_address(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("https://")?;
+    let (authority, path) = rest.split_once('/')?;
+    let host = authority.rsplit('@').next()?;
+    (!host.contains(':') && git::owner_and_name(url).is_some()).then(|| {
+        let path = path.trim_end_matches('/').trim_end_matches(".git");
+        format!("git@{host}:{path}.git")
+    })
+}
+
+/// What stands in a line in the place of the stars of a phrase, if the line has the phrase.
+fn catch<'l>(line: &'l str, phrase: &str) -> Option<Vec<&'l str>> {
+    let mut parts = phrase.split('*');
+    let first = parts.next()?;
+    let mut rest = line.split_once(first).map(|(_, rest)| rest)?;
+    let mut caught = Vec::new();
+    for part in parts {
+        if part.is_empty() {
+            caught.push(rest);
+            rest = "";
+        } else {
+            let (between, after) = rest.split_once(part)?;
+            caught.push(between);
+            rest = after;
+        }
+    }
+    Some(caught)
+}
+
 /// A path as a shell takes it.
 pub(crate) fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
+    word(&path.to_string_lossy())
+}
+
+/// A word as a shell takes it.
+pub(crate) fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
-        text.into_owned()
+        text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
     }
@@ -295,31 +1564,118 @@ pub(crate) fn quoted(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn at() -> Situation<'static> {
-        Situation {
-            folder: Path::new("/w/my site"),
-            git_dir: Path::new("/w/my site/.git"),
-            branch: "main",
-            upstream: "origin/main",
-            url: "https://h/o/n.git",
-            user: "me",
-            home: "/home/me",
+    fn me() -> User {
+        User {
+            uid: 1000,
+            name: Some("me".into()),
+            home: Some("/home/me".into()),
+            logs_in: true,
         }
+    }
+
+    fn at() -> Situation {
+        Situation {
+            folder: "/w/my site".into(),
+            git_dir: "/w/my site/.git".into(),
+            site_file: "/w/deploy.cgi".into(),
+            branch: "main".into(),
+            remote: "origin".into(),
+            upstream: "origin/main".into(),
+            url: "https://h/o/n.git".into(),
+            user: me(),
+            ssh_key: None,
+            offered: Vec::new(),
+            counts: Some((1, 2)),
+        }
+    }
+
+    #[track_caller]
+    fn check(said: &str, cause: &str, commands: &[&str]) {
+        check_at(&at(), said, cause, commands);
+    }
+
+    #[track_caller]
+    fn check_at(at: &Situation, said: &str, cause: &str, commands: &[&str]) {
+        let diagnosis = diagnose(said, at).unwrap();
+        assert_eq!(diagnosis.cause, cause);
+        assert_eq!(diagnosis.advice.commands, commands);
     }
 
     #[test]
     fn files_in_the_way_are_named() {
-        let said = "error: Your local changes to the following files would be overwritten by merge:\n\ta.html\n\tb\u{1b}.css\nPlease commit";
-        let diagnosis = diagnose(said, &at()).unwrap();
-        assert_eq!(
-            diagnosis.cause,
-            "files that were changed here are in the way: a.html, b\\u{1b}.css"
+        check(
+            "error: Your local changes to the following files would be overwritten by merge:\n\ta b.html\n\tc\u{1b}.css\nPlease commit",
+            "files that were changed here are in the way: a b.html, c\\u{1b}.css",
+            &["git -C '/w/my site' stash push"],
         );
-        assert!(
-            diagnosis
-                .advice
-                .unwrap()
-                .contains("git -C '/w/my site' stash")
+        check(
+            "error: Your local changes to the following files would be overwritten by merge:\n\ta b.html\n\tc\nPlease commit",
+            "files that were changed here are in the way: a b.html, c",
+            &["git -C '/w/my site' stash push -- 'a b.html' c"],
+        );
+        check(
+            "error: The following untracked working tree files would be overwritten by merge:\n\tx\n",
+            "files that git does not know are in the way: x",
+            &["git -C '/w/my site' stash push --include-untracked -- x"],
+        );
+        check(
+            "error: The following untracked working tree files would be overwritten by checkout:\n\tx\nfatal: Unable to checkout 'abc' in submodule path 'lib/a'",
+            "files that git does not know are in the way in the submodule lib/a: x",
+            &["git -C '/w/my site/lib/a' stash push --include-untracked -- x"],
+        );
+    }
+
+    #[test]
+    fn at_most_ten_files_are_named() {
+        let list = (0..12).fold(String::new(), |list, n| format!("{list}\tf{n}\n"));
+        let said = format!(
+            "Your local changes to the following files would be overwritten by merge:\n{list}"
+        );
+        let cause = diagnose(&said, &at()).unwrap().cause;
+        assert!(cause.ends_with("f8, f9 and 2 more"), "{cause}");
+    }
+
+    #[test]
+    fn counts_and_names_are_those_of_the_checkout() {
+        check(
+            "fatal: Not possible to fast-forward, aborting.",
+            "main here and origin/main have gone separate ways (1 commit of its own here, 2 there): commits were made here, or origin/main was rewritten",
+            &[
+                "git -C '/w/my site' branch -f kept-$(git -C '/w/my site' rev-parse --short HEAD)",
+                "git -C '/w/my site' reset --keep origin/main",
+            ],
+        );
+        check(
+            "fatal: clone of 'https://u:p@h/o/sub.git' into submodule path '/w/my site/sub' failed\nfatal: repository 'https://h/o/sub.git/' not found",
+            "https://***@h/o/sub.git, the remote of the submodule /w/my site/sub, is not there, or me may not see it",
+            &[
+                "git -C '/w/my site' submodule sync --recursive",
+                "git -C '/w/my site' submodule update --init --recursive",
+            ],
+        );
+    }
+
+    #[test]
+    fn nobody_who_cannot_log_in_is_told_to() {
+        let daemon = User {
+            uid: 33,
+            name: Some("www-data".into()),
+            home: None,
+            logs_in: false,
+        };
+        let at = Situation {
+            user: daemon,
+            counts: None,
+            ..at()
+        };
+        check_at(
+            &at,
+            "fatal: refusing to merge unrelated histories",
+            "main here and origin/main have gone separate ways: commits were made here, or origin/main was rewritten",
+            &[
+                "sudo -u www-data sh -c 'git -C '\\''/w/my site'\\'' branch -f kept-$(git -C '\\''/w/my site'\\'' rev-parse --short HEAD)'",
+                "sudo -u www-data git -C '/w/my site' reset --keep origin/main",
+            ],
         );
     }
 
@@ -329,7 +1685,61 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_quoted_for_a_shell() {
+    fn every_row_can_be_reached() {
+        for (n, row) in TABLE.iter().enumerate() {
+            let reached = row.phrases.iter().any(|phrase| {
+                let said = phrase.replace('*', "x");
+                let first = TABLE.iter().position(|other| {
+                    other
+                        .phrases
+                        .iter()
+                        .any(|phrase| catch(&said, phrase).is_some())
+                });
+                first == Some(n)
+            });
+            assert!(reached, "{:?}", row.phrases);
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_anything_on_the_line() {
+        #[track_caller]
+        fn check(line: &str, phrase: &str, expected: Option<&[&str]>) {
+            assert_eq!(catch(line, phrase).as_deref(), expected);
+        }
+        check("fatal: x", "fatal", Some(&[]));
+        check("a 'b' c", "'*'", Some(&["b"]));
+        check("a 'b' c 'd'", "'*' c '*'", Some(&["b", "d"]));
+        check("a: b c", "a: *", Some(&["b c"]));
+        check("a 'b c", "'*'", None);
+    }
+
+    #[test]
+    fn an_address_for_https_has_one_for_ssh() {
+        assert_eq!(
+            ssh_address("https://t@github.com/o/n"),
+            Some("git@github.com:o/n.git".into())
+        );
+        assert_eq!(ssh_address("https://h:8443/o/n"), None);
+    }
+
+    #[test]
+    fn an_encrypted_key_is_known_by_its_beginning() {
+        let key = |second: &str| format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{second}\n");
+        assert!(!has_passphrase(&key(
+            "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ"
+        )));
+        assert!(has_passphrase(&key(
+            "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAA"
+        )));
+        assert!(has_passphrase(
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"
+        ));
+        assert!(!has_passphrase("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n"));
+    }
+
+    #[test]
+    fn a_word_is_quoted_for_a_shell() {
         assert_eq!(quoted(Path::new("/a/b-c.d")), "/a/b-c.d");
         assert_eq!(quoted(Path::new("/a b/c'd")), "'/a b/c'\\''d'");
     }

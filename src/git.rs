@@ -11,13 +11,13 @@ use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::cgi::Environment;
 use crate::home::User;
-use crate::process::{self, End, Ended, Run, Running};
+use crate::process::{self, End, Ended, Progress, Run, Running};
 use crate::redaction;
 use crate::site::{Site, Submodules};
 
@@ -67,9 +67,28 @@ const GIVEN: &[(&str, &str)] = &[
     ("GIT_HTTP_LOW_SPEED_TIME", "30"),
 ];
 
-/// How ssh is started, unless the host, the site or git's configuration say how: it never asks, and it notices a dead
-/// connection.
-const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10";
+/// How ssh is started, unless the host, the site or git's configuration say how: it never asks, it notices a dead
+/// connection, and it takes no host key on trust.
+const SSH: &str =
+    "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10 -oStrictHostKeyChecking=yes";
+
+/// GitHub's host keys, as published at
+/// <https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints>. They are
+/// known beside the ones that the host and the person know.
+const GITHUBS_HOST_KEYS: &str = "\
+github.com,[ssh.github.com]:443 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl
+github.com,[ssh.github.com]:443 ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=
+github.com,[ssh.github.com]:443 ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQCj7ndNxQowgcQnjshcLrqPEiiphnt+VTTvDP6mHBL9j1aNUkY4Ue1gvwnGLVlOhGeYrnZaMgRK6+PKCUXaDbC7qtbW8gIkhL7aGCsOr/C56SJMy/BCZfxd1nWzAOxSDPgVsmerOBYfNqltV9/hWCqBywINIR+5dIg6JTJ72pcEpEjcYgXkE2YEFXV1JHnsKgbLWNlhScqb2UmyRkQyytRLtL+38TGxkxCflmO+5Z8CSSNY7GidjMIZ7Q4zMjA2n1nGrlTDkzwDCsw+wqFPGQA179cnfGWOWRVruj16z6XyvxvjJwbz0wQZ75XK5tKSb7FNyeIEs4TT4jk+S4dhPeAUC5y+bDYirYgM4GC7uEnztnZyaVWQ7B381AK4Qdrwt51ZqExKbQpTUNn+EjqoTwvqNj4kqx5QUCI0ThS/YkOxJCXmPUWZbhjpCg56i+2aB6CmK2JGhn57K5mj0MNdBXA4/WnwH6XoPWJzK5Nyu2zB3nAZp+S5hpQs+p1vN1/wsjk=
+";
+
+/// The file with them, in our folder below the git directory.
+const HOST_KEYS_FILE: &str = "deploy-cgi/known_hosts";
+
+/// Where ssh looks for the host keys that the whole host knows (`ssh_config(5)`, `GlobalKnownHostsFile`).
+const HOST_KEYS_OF_THE_HOST: &str = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2";
+
+/// How long ssh may take to say which keys it would offer.
+const SSH_QUERY_LIMIT: Duration = Duration::from_secs(2);
 
 /// Who makes the commits that keep what a reset removes: git wants somebody, and the host's user may have no name.
 const SAVER: &[(&str, &str)] = &[
@@ -238,6 +257,24 @@ impl Config {
         self.last("filter.lfs.process")
             .or(self.last("filter.lfs.smudge"))
             .is_some()
+    }
+
+    /// The local branches that have an upstream.
+    pub(crate) fn branches(&self) -> Vec<&str> {
+        self.between("branch.", ".merge")
+    }
+
+    /// The names of the remotes, `origin` first.
+    pub(crate) fn remotes(&self) -> Vec<&str> {
+        let mut remotes = self.between("remote.", ".url");
+        remotes.sort_by_key(|name| *name != "origin");
+        remotes
+    }
+
+    fn between(&self, start: &str, end: &str) -> Vec<&str> {
+        let keys = self.0.iter().map(|(key, _)| key.as_str());
+        keys.filter_map(|key| key.strip_prefix(start)?.strip_suffix(end))
+            .collect()
     }
 
     fn has_url_rewrites(&self) -> bool {
@@ -486,6 +523,41 @@ pub(crate) struct Git<'s> {
     alive: Option<&'s File>,
     /// Whether a command that writes has ended badly.
     has_failed: Cell<bool>,
+    ssh: Ssh,
+    /// Where GitHub's host keys are when they are not in our folder.
+    host_keys: Option<(File, PathBuf)>,
+    until: Option<Instant>,
+    progress: Option<Progress<'s>>,
+}
+
+/// Who says how ssh is started.
+enum Ssh {
+    /// The site or the host, in the environment.
+    Theirs,
+    /// Git's configuration, if it does; else we.
+    UnlessConfigured,
+    /// We, with the site's own key.
+    WithKey(PathBuf),
+}
+
+impl Ssh {
+    fn of(site: &Site, env: &[(OsString, OsString)]) -> Self {
+        let names = ["GIT_SSH_COMMAND", "GIT_SSH"];
+        let by_the_site = site
+            .env
+            .iter()
+            .any(|(name, _)| names.contains(&name.as_str()));
+        match &site.ssh_key {
+            Some(key) if !by_the_site => Self::WithKey(key.clone()),
+            _ if env
+                .iter()
+                .any(|(name, _)| names.iter().any(|known| name == known)) =>
+            {
+                Self::Theirs
+            }
+            _ => Self::UnlessConfigured,
+        }
+    }
 }
 
 impl<'s> Git<'s> {
@@ -497,19 +569,38 @@ impl<'s> Git<'s> {
                 site.programs.as_path().display()
             );
         };
+        let env = environment(site, host);
         Ok(Self {
             checkout,
             program,
-            env: environment(site, host),
+            ssh: Ssh::of(site, &env),
+            env,
             limit: site.timeout,
             alive: None,
             has_failed: Cell::new(false),
+            host_keys: None,
+            until: None,
+            progress: None,
         })
     }
 
     /// Whether any command that writes has ended badly: then it may have left locks, even where a later one did the work.
     pub(crate) fn has_failed(&self) -> bool {
         self.has_failed.get()
+    }
+
+    /// The same git, for somebody who only looks: no command goes on past `until`, and no file is written for ssh.
+    pub(crate) fn only_looking(self, until: Instant) -> Result<Self> {
+        Ok(Self {
+            until: Some(until),
+            host_keys: Some(process::file_in_memory(GITHUBS_HOST_KEYS.as_bytes())?),
+            ..self
+        })
+    }
+
+    /// The same git, whose progress somebody watches.
+    pub(crate) fn watched(self, progress: Option<Progress<'s>>) -> Self {
+        Self { progress, ..self }
     }
 
     /// The same git, whose writing commands and their children hold `alive` open while any of them lives.
@@ -563,11 +654,10 @@ impl<'s> Git<'s> {
 
     /// The first `git fetch`.
     pub(crate) fn fetch_origin(&self, config: &Config) -> Result<Ended> {
-        self.write(
-            &self.checkout.folder,
-            config,
-            ["fetch", "--no-recurse-submodules", "origin"],
-        )
+        let mut args = vec!["fetch", "--no-recurse-submodules"];
+        args.extend(self.progress_option());
+        args.push("origin");
+        self.write(&self.checkout.folder, config, args)
     }
 
     /// The first checkout of a branch, over whatever an earlier attempt left.
@@ -688,17 +778,23 @@ impl<'s> Git<'s> {
         } else {
             &["-c", &careful]
         };
-        let pull = [
+        let mut pull = vec![
             "pull",
             "--ff-only",
             "--no-rebase",
             "--no-recurse-submodules",
         ];
+        pull.extend(self.progress_option());
         self.write(
             &self.checkout.folder,
             config,
             careful.iter().copied().chain(pull),
         )
+    }
+
+    /// Git shows its progress to terminals only, unless it is told to.
+    fn progress_option(&self) -> Option<&'static str> {
+        self.progress.map(|_| "--progress")
     }
 
     /// Whether the last fetch brought nothing: it begins by emptying this file.
@@ -737,6 +833,7 @@ impl<'s> Git<'s> {
     ) -> Result<Ended> {
         let mut args = vec!["submodule", "update", "--init", "--recursive"];
         args.extend(["--jobs", CLONES_AT_A_TIME]);
+        args.extend(self.progress_option());
         match mode {
             Submodules::Latest => args.push("--remote"),
             Submodules::Recorded | Submodules::Skip => {}
@@ -1674,7 +1771,7 @@ impl<'s> Git<'s> {
         folder: &Path,
         args: impl IntoIterator<Item = S>,
     ) -> Run<'_> {
-        Run::new(&self.program, QUERY_LIMIT)
+        Run::new(&self.program, self.at_most(QUERY_LIMIT))
             .arg("--no-optional-locks")
             .args(self.place(folder))
             .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
@@ -1701,24 +1798,124 @@ impl<'s> Git<'s> {
         config: &Config,
         args: impl IntoIterator<Item = S>,
     ) -> Run<'_> {
-        Run::new(&self.program, self.limit)
+        Run::new(&self.program, self.at_most(self.limit))
             .args(self.place(folder))
             .args(STEADY.iter().flat_map(|setting| ["-c", setting]))
             .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
             .env(self.writing_env(config))
             .inherits(self.alive)
+            .watched(self.progress)
+    }
+
+    fn at_most(&self, limit: Duration) -> Duration {
+        self.until.map_or(limit, |until| {
+            limit.min(until.saturating_duration_since(Instant::now()))
+        })
     }
 
     /// Git's environment, with ssh as we want it where nobody said how.
     fn writing_env(&self, config: &Config) -> Vec<(OsString, OsString)> {
+        let key = match &self.ssh {
+            Ssh::Theirs => return self.env.clone(),
+            Ssh::UnlessConfigured if config.last("core.sshcommand").is_some() => {
+                return self.env.clone();
+            }
+            Ssh::UnlessConfigured => None,
+            Ssh::WithKey(key) => Some(key.as_path()),
+        };
         let mut env = self.env.clone();
-        let said = env
-            .iter()
-            .any(|(name, _)| name == "GIT_SSH_COMMAND" || name == "GIT_SSH");
-        if !said && config.last("core.sshcommand").is_none() {
-            env.push(("GIT_SSH_COMMAND".into(), SSH.into()));
-        }
+        env.retain(|(name, _)| name != "GIT_SSH_COMMAND" && name != "GIT_SSH");
+        env.push((
+            "GIT_SSH_COMMAND".into(),
+            ssh_command(key, self.host_keys_file().as_deref()),
+        ));
         env
+    }
+
+    /// A file with GitHub's host keys: in our folder, where there is one and it may be written.
+    fn host_keys_file(&self) -> Option<PathBuf> {
+        if let Some((_, path)) = &self.host_keys {
+            return Some(path.clone());
+        }
+        let file = self.checkout.git_dir.join(HOST_KEYS_FILE);
+        let is_there =
+            || std::fs::read(&file).is_ok_and(|text| text == GITHUBS_HOST_KEYS.as_bytes());
+        if is_there() {
+            return Some(file);
+        }
+        let new = file.with_extension(format!("new-{}", std::process::id()));
+        let written = std::fs::write(&new, GITHUBS_HOST_KEYS)
+            .and_then(|()| std::fs::rename(&new, &file))
+            .is_ok();
+        if !written {
+            // Without it ssh knows fewer hosts, and says so if it needs one of them.
+            match std::fs::remove_file(&new) {
+                Ok(()) | Err(_) => return None,
+            }
+        }
+        Some(file)
+    }
+
+    /// The keys that ssh would offer for a URL, whether or not the files are there. None for other URLs, or where ssh
+    /// cannot be asked.
+    pub(crate) fn keys_offered(&self, url: &str, config: &Config) -> Vec<PathBuf> {
+        let Some((host, port)) = ssh_host(url) else {
+            return Vec::new();
+        };
+        if let Ssh::WithKey(key) = &self.ssh {
+            return vec![key.clone()];
+        }
+        let env = self.writing_env(config);
+        let of_env = |wanted: &str| {
+            env.iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.to_string_lossy().into_owned())
+        };
+        let command = of_env("GIT_SSH_COMMAND")
+            .or_else(|| config.last("core.sshcommand").map(str::to_owned))
+            .unwrap_or_else(|| SSH.to_owned());
+        let home = of_env("HOME").unwrap_or_default();
+        // As git itself starts it, which asks an unknown ssh with -G too.
+        let asked = Run::new(Path::new("/bin/sh"), self.at_most(SSH_QUERY_LIMIT))
+            .args(["-c", &format!("{command} -G \"$@\""), "ssh"])
+            .args(port.iter().flat_map(|port| ["-p", port]))
+            .args(["--", &host])
+            .env(env.clone())
+            .output_apart();
+        let Ok(asked) = asked else {
+            return Vec::new();
+        };
+        line(&asked.output)
+            .lines()
+            .filter_map(|line| line.strip_prefix("identityfile "))
+            .map(|file| match file.strip_prefix("~/") {
+                Some(below) => Path::new(&home).join(below),
+                None => PathBuf::from(file),
+            })
+            .collect()
+    }
+
+    /// Asks the remote whether the followed branch is there: exit code 2 when it is not.
+    pub(crate) fn ask_remote(&self, config: &Config, followed: &Followed) -> Result<Ended> {
+        let args = [
+            "ls-remote",
+            "--exit-code",
+            "--quiet",
+            "--",
+            &followed.remote,
+            &followed.remote_ref,
+        ];
+        self.write(&self.checkout.folder, config, args)
+    }
+
+    /// What `git --version` says.
+    pub(crate) fn version(&self) -> Result<String> {
+        let asked = Run::new(&self.program, self.at_most(QUERY_LIMIT))
+            .arg("--version")
+            .env(self.env.clone())
+            .output_apart()?;
+        let version = self.must("ask for the version of git, in the name", asked)?;
+        Ok(line(&version).trim_start_matches("git version ").to_owned())
     }
 
     /// Where a command works. A checkout of another user's is trusted when it is the one the site names.
@@ -1880,6 +2077,32 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
+/// Host and port of a URL that is reached by ssh.
+pub(crate) fn ssh_host(url: &str) -> Option<(String, Option<String>)> {
+    let (authority, port) = match url.split_once("://") {
+        Some(("ssh" | "git+ssh" | "ssh+git", rest)) => {
+            let authority = rest.split('/').next()?;
+            match authority.rsplit_once(':') {
+                Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    (host, Some(port.to_owned()))
+                }
+                _ => (authority, None),
+            }
+        }
+        Some(_) => return None,
+        // [user@]host:path, the colon before any slash.
+        None => {
+            let (host, _) = url
+                .split_once(':')
+                .filter(|(host, _)| !host.contains('/'))?;
+            (host, None)
+        }
+    };
+    let host = authority.rsplit('@').next()?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (!host.is_empty()).then(|| (host.to_owned(), port))
+}
+
 fn is_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -1921,6 +2144,32 @@ fn said(errors: &[u8]) -> String {
         String::from_utf8_lossy(errors).trim(),
         [],
     ))
+}
+
+/// How ssh is started by us, for a shell. Both paths may hold blanks: the shell takes one kind of quotes away, ssh the
+/// other (`ssh_config(5)`).
+fn ssh_command(key: Option<&Path>, host_keys: Option<&Path>) -> OsString {
+    let mut command = SSH.to_owned();
+    let fits = |path: &Path| {
+        path.to_str()
+            .is_some_and(|path| !path.contains(['"', '\\', '\n']))
+    };
+    if let Some(key) = key.filter(|key| fits(key)) {
+        let key = key.to_string_lossy().replace('%', "%%");
+        command.push_str(" -oIdentitiesOnly=yes");
+        command.push_str(&shell_option(&format!("-oIdentityFile=\"{key}\"")));
+    }
+    if let Some(file) = host_keys.filter(|file| fits(file)) {
+        command.push_str(&shell_option(&format!(
+            "-oGlobalKnownHostsFile={HOST_KEYS_OF_THE_HOST} \"{}\"",
+            file.display()
+        )));
+    }
+    command.into()
+}
+
+fn shell_option(option: &str) -> String {
+    format!(" '{}'", option.replace('\'', "'\\''"))
 }
 
 fn option(name: &str, path: &Path) -> OsString {
@@ -1999,6 +2248,40 @@ mod tests {
         check("/srv/site.git", "./posts", "/srv/site.git/posts");
         check("/srv/site.git", "https://h/x", "https://h/x");
         assert_eq!(resolved_url(None, "../x"), None);
+    }
+
+    #[test]
+    fn a_url_is_read_as_ssh_does() {
+        #[track_caller]
+        fn check(url: &str, expected: Option<(&str, Option<&str>)>) {
+            let found = ssh_host(url);
+            let found = found
+                .as_ref()
+                .map(|(host, port)| (host.as_str(), port.as_deref()));
+            assert_eq!(found, expected, "{url}");
+        }
+        check("git@github.com:o/n.git", Some(("github.com", None)));
+        check("ssh://git@h:2222/o/n", Some(("h", Some("2222"))));
+        check("ssh://h/o/n", Some(("h", None)));
+        check("ssh://u@[::1]:22/o", Some(("::1", Some("22"))));
+        check("alias:o/n", Some(("alias", None)));
+        check("https://h/o/n", None);
+        check("/srv/a:b", None);
+    }
+
+    #[test]
+    fn blanks_in_a_path_survive_the_shell_and_ssh() {
+        assert_eq!(
+            ssh_command(
+                Some(Path::new("/h/my 50% key's")),
+                Some(Path::new("/w/my site/k"))
+            ),
+            OsString::from(format!(
+                "{SSH} -oIdentitiesOnly=yes '-oIdentityFile=\"/h/my 50%% key'\\''s\"' \
+                 '-oGlobalKnownHostsFile=/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2 \"/w/my site/k\"'"
+            ))
+        );
+        assert_eq!(ssh_command(None, None), SSH);
     }
 
     #[test]

@@ -15,12 +15,17 @@ use crate::process::{Programs, Run};
 /// How long a directory service may take to name a user.
 const GETENT_LIMIT: Duration = Duration::from_secs(2);
 
+/// Shells that let nobody in (nologin(8), false(1)).
+const SHELLS_OF_NOBODY: &[&str] = &["/nologin", "/false", "/sync"];
+
 /// The user this process runs as.
 #[derive(Clone, Debug)]
 pub(crate) struct User {
     pub(crate) uid: u32,
     pub(crate) name: Option<String>,
     pub(crate) home: Option<PathBuf>,
+    /// Whether a person can log in as this user, as far as its shell says.
+    pub(crate) logs_in: bool,
 }
 
 impl User {
@@ -43,12 +48,14 @@ impl User {
                 uid,
                 name: None,
                 home,
+                logs_in: true,
             };
         }
         getent(env, uid).unwrap_or(Self {
             uid,
             name: None,
             home: None,
+            logs_in: true,
         })
     }
 
@@ -88,10 +95,14 @@ fn entry(passwd: &[u8], uid: u32) -> Option<User> {
             return None;
         }
         let home = Path::new(OsStr::from_bytes(fields.nth(2)?));
+        let shell = fields.next().unwrap_or_default();
         Some(User {
             uid,
             name: Some(String::from_utf8_lossy(name).into_owned()),
             home: home.is_absolute().then(|| home.to_owned()),
+            logs_in: !SHELLS_OF_NOBODY
+                .iter()
+                .any(|nobody| shell.ends_with(nobody.as_bytes())),
         })
     })
 }
@@ -110,5 +121,8 @@ mod tests {
         );
         assert!(entry(passwd, 1001).is_none());
         assert_eq!(entry(passwd, 7).unwrap().home, None);
+        assert!(me.logs_in);
+        let daemon = b"www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n";
+        assert!(!entry(daemon, 33).unwrap().logs_in);
     }
 }

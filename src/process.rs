@@ -6,7 +6,8 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -78,6 +79,9 @@ impl Programs {
     }
 }
 
+/// Who is shown what a command prints, piece by piece, while it runs.
+pub(crate) type Progress<'p> = &'p dyn Fn(&[u8]);
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -146,6 +150,7 @@ pub(crate) struct Run<'a> {
     inherited: Option<&'a File>,
     log: Option<&'a Path>,
     unwanted: Option<&'a dyn Fn() -> bool>,
+    progress: Option<Progress<'a>>,
 }
 
 impl<'a> Run<'a> {
@@ -161,6 +166,7 @@ impl<'a> Run<'a> {
             inherited: None,
             log: None,
             unwanted: None,
+            progress: None,
         }
     }
 
@@ -213,6 +219,12 @@ impl<'a> Run<'a> {
     /// Asked now and then: whether the command is no longer wanted and shall be ended.
     pub(crate) fn unless(mut self, unwanted: &'a dyn Fn() -> bool) -> Self {
         self.unwanted = Some(unwanted);
+        self
+    }
+
+    /// Who is shown what it prints while it runs. Only for both outputs in one.
+    pub(crate) fn watched(mut self, progress: Option<Progress<'a>>) -> Self {
+        self.progress = progress;
         self
     }
 
@@ -334,8 +346,13 @@ impl<'a> Run<'a> {
             Err(Errno::INTR) => Ok(false),
             Err(error) => Err(error),
         };
+        let mut shown = 0;
         loop {
-            if ended().context("cannot wait for a command")? {
+            let has_ended = ended().context("cannot wait for a command")?;
+            if let (Some(progress), [output]) = (self.progress, bounded) {
+                shown = show_from(output, shown, progress)?;
+            }
+            if has_ended {
                 return Ok(Some(()));
             }
             let left = self.limit.saturating_sub(started.elapsed());
@@ -521,6 +538,19 @@ pub(crate) fn is_at_work(name: &str, folder: &Path) -> bool {
     })
 }
 
+/// Whether a process whose name begins with `name` may be at work below a folder: one that is, or one of another user's
+/// that cannot be looked into.
+pub(crate) fn may_be_at_work(name: &str, folder: &Path) -> bool {
+    processes().any(|process| {
+        std::fs::read_to_string(process.join("comm")).is_ok_and(|comm| comm.starts_with(name))
+            && match std::fs::read_link(process.join("cwd")) {
+                Ok(cwd) => cwd.starts_with(folder),
+                // Gone, or a zombie, which works nowhere.
+                Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+            }
+    })
+}
+
 fn processes() -> impl Iterator<Item = PathBuf> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
@@ -539,6 +569,15 @@ fn how(status: ExitStatus) -> End {
         (Some(code), _) => End::Exit(code),
         (None, signal) => End::Signal(signal.unwrap_or(0)),
     }
+}
+
+/// A file that is nowhere on disk, and the path by which children of ours can read it for as long as it is open.
+pub(crate) fn file_in_memory(content: &[u8]) -> Result<(File, PathBuf)> {
+    let mut file = memory()?;
+    file.write_all(content)
+        .context("cannot keep a file in memory")?;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    Ok((file, path.into()))
 }
 
 /// A file without a name, for output: in memory, so that a full disk does not silence the command that reports it.
@@ -598,6 +637,19 @@ fn cut_to_tail(mut file: &File) -> Result<()> {
             .context("cannot cut the output of a command")?;
     }
     Ok(())
+}
+
+/// Shows what was written since `from`; returns where that ends.
+fn show_from(file: &File, from: u64, show: &dyn Fn(&[u8])) -> Result<u64> {
+    let what = "cannot read the output of a command";
+    let size = file.metadata().context(what)?.len();
+    if size > from {
+        let mut new = vec![0; usize::try_from((size - from).min(OUTPUT_LIMIT)).unwrap_or(0)];
+        let read = file.read_at(&mut new, from).context(what)?;
+        show(&new[..read]);
+    }
+    // Less than before: it was cut to its tail, which has been shown.
+    Ok(size)
 }
 
 /// The last `most` bytes.

@@ -53,6 +53,7 @@ const KEYS: &[&str] = &[
     "on_update",
     "on_failure",
     "clone",
+    "ssh_key",
     "wait",
     "timeout",
     "max_body",
@@ -95,6 +96,8 @@ pub(crate) struct Site {
     pub(crate) on_failure: Option<String>,
     /// Where the checkout is cloned from when there is none.
     pub(crate) clone: Option<String>,
+    /// The private key for the remote.
+    pub(crate) ssh_key: Option<PathBuf>,
     pub(crate) wait: Duration,
     pub(crate) timeout: Duration,
     /// In bytes.
@@ -259,6 +262,9 @@ impl Site {
                 let is_url =
                     !text.is_empty() && !text.starts_with('-') && !text.contains(char::is_control);
                 is_url.then(|| text.to_owned())
+            })?,
+            ssh_key: keys.optional("ssh_key", "the absolute path of a private key", |text| {
+                keys.path(text)
             })?,
             wait: keys
                 .optional(
@@ -466,12 +472,14 @@ fn place(file: &Path, text: &str, at: usize) -> String {
     format!("{}:{line}", file.display())
 }
 
-fn read_small(path: &Path) -> Result<Vec<u8>> {
-    let file = std::fs::File::open(path)?;
-    let found = file.metadata()?;
+/// Reads a file that nobody makes large, such as a setting, a secret or a key.
+pub(crate) fn read_small(path: &Path) -> Result<Vec<u8>> {
+    // Looked at before it is opened: to open a named pipe would take for ever.
+    let found = path.metadata()?;
     if !found.is_file() {
         bail!("not a file");
     }
+    let file = std::fs::File::open(path)?;
     // Room for all of it and the end, so that two calls read it.
     let size = usize::try_from(found.len().min(LARGEST_FILE) + 1)?;
     let mut text = Vec::with_capacity(size);

@@ -1,6 +1,7 @@
 //! `check`: the doctor, for a person at a terminal.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::json;
@@ -10,11 +11,14 @@ use crate::cgi::Environment;
 use crate::doctor::{self, Finding, Health};
 use crate::site::Site;
 
+/// How long the remote may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Examines a site and prints what was found.
 pub(crate) fn check(file: &Path, env: &Environment, json: bool) -> Result<Done> {
     let findings = match Site::read(file, env) {
-        Ok(site) => doctor::examine(&site, env),
-        Err(error) => vec![doctor::unreadable(&error)],
+        Ok(site) => doctor::examine(&site, env, Instant::now() + PATIENCE),
+        Err(error) => doctor::unreadable(file, &error, env),
     };
     let healthy = !findings.iter().any(Finding::is_problem);
     if json {
@@ -40,5 +44,16 @@ fn as_json(finding: &Finding) -> serde_json::Value {
         Health::Warning => "warning",
         Health::Problem => "problem",
     };
-    json!({ "what": finding.what, "state": state, "found": finding.found, "advice": finding.advice })
+    let words = finding.advice.as_ref().map(|advice| advice.words.as_str());
+    let commands = finding
+        .advice
+        .as_ref()
+        .map_or(&[][..], |advice| advice.commands.as_slice());
+    json!({
+        "what": finding.what,
+        "state": state,
+        "found": finding.found,
+        "advice": words,
+        "commands": commands,
+    })
 }

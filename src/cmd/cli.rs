@@ -1,6 +1,8 @@
 //! The command line as clap sees it. Knows nothing else of the program, so that the man page and the completions can be
 //! made from it when packaging.
 
+use std::path::PathBuf;
+
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// Deploys a git checkout when GitHub delivers a push.
@@ -12,7 +14,7 @@ use clap::{CommandFactory, Parser, Subcommand};
     name = "deploy-cgi",
     version,
     disable_help_subcommand = true,
-    override_usage = "./deploy.cgi [VERB]\n       deploy-cgi [SITE] [VERB]"
+    override_usage = "./deploy.cgi [VERB]\n       deploy-cgi [SITE] [VERB]\n       deploy-cgi init [OPTIONS] [SITE]"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -22,6 +24,24 @@ pub(crate) struct Cli {
 /// What a person can ask for.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Write a secret and a site file, and print what to enter at GitHub
+    Init {
+        /// The checkout to deploy; without it the one you are in, or the only one in your home
+        #[arg(long, value_name = "DIR")]
+        repo: Option<PathBuf>,
+        /// Where the secret is kept, or is already; outside every web root
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+        /// The address of the site file on the web
+        #[arg(long)]
+        url: Option<String>,
+        /// Print what would be written, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// The site file to write; without it deploy.cgi in the cgi-bin that you have
+        #[arg(value_name = "SITE")]
+        site: Option<PathBuf>,
+    },
     /// Look at every thing a deploy needs, and say what to do (what a site does without a verb)
     Check {
         /// Print JSON, for machines
@@ -38,6 +58,9 @@ pub(crate) enum Verb {
         /// How many deploys
         #[arg(short = 'n', value_name = "N", default_value_t = 10)]
         last: usize,
+        /// Go on telling, every second
+        #[arg(long, conflicts_with_all = ["json", "delivery"])]
+        watch: bool,
         /// A delivery's id, as GitHub shows it
         #[arg(value_name = "DELIVERY")]
         delivery: Option<String>,

@@ -4,6 +4,7 @@
 mod check;
 pub(crate) mod cli;
 mod demo;
+mod init;
 mod run;
 mod sign;
 mod status;
@@ -22,6 +23,7 @@ use crate::redaction;
 use crate::site::{self, Site};
 use crate::worker;
 use cli::{Cli, Verb};
+use init::{Mode, Wishes};
 
 /// Runs the verb that the arguments name.
 pub(crate) fn run(env: &Environment, args: &[OsString]) -> ExitCode {
@@ -50,35 +52,59 @@ pub(crate) fn run(env: &Environment, args: &[OsString]) -> ExitCode {
 pub(crate) enum Done {
     Yes,
     No,
+    /// It was called wrongly, and has said how.
+    Misused,
 }
 
 fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
-    let site_file = || match site {
-        Some(site) => Ok(site),
-        None => {
-            bail!("which site? Give its file first, as in `deploy-cgi /path/to/deploy.cgi check`")
+    let site_file = match (&cli.verb, site) {
+        (Some(Verb::Demo), _) => return demo::demo(env),
+        (
+            Some(Verb::Init {
+                repo,
+                secret_file,
+                url,
+                dry_run,
+                site: named,
+            }),
+            _,
+        ) => {
+            return init::init(
+                &Wishes {
+                    repo: repo.as_deref(),
+                    secret_file: secret_file.as_deref(),
+                    url: url.as_deref(),
+                    site: named.as_deref().or(site),
+                },
+                if *dry_run { Mode::Dry } else { Mode::Write },
+                env,
+            );
+        }
+        (None, None) => {
+            print(&cli::help())?;
+            return Ok(Done::Yes);
+        }
+        (_, Some(site)) => site,
+        (Some(_), None) => {
+            complain(
+                "which site? Give its file first, as in `deploy-cgi /path/to/deploy.cgi check`",
+            );
+            return Ok(Done::Misused);
         }
     };
+    let read = || Site::read(site_file, env);
     match &cli.verb {
-        Some(Verb::Demo) => demo::demo(env),
-        Some(Verb::Sign { sha1 }) => sign::sign(&Site::read(site_file()?, env)?, *sha1),
-        Some(Verb::Run) => run::run(&Site::read(site_file()?, env)?, env),
+        Some(Verb::Sign { sha1 }) => sign::sign(&read()?, *sha1),
+        Some(Verb::Run) => run::run(&read()?, env),
         Some(Verb::Status {
             json,
             last,
+            watch: false,
             delivery,
-        }) => status::status(
-            &Site::read(site_file()?, env)?,
-            *json,
-            *last,
-            delivery.as_deref(),
-        ),
-        Some(Verb::Check { json }) => check::check(site_file()?, env, *json),
-        None if site.is_some() => check::check(site_file()?, env, false),
-        None => {
-            print(&cli::help())?;
-            Ok(Done::Yes)
-        }
+        }) => status::status(&read()?, *json, *last, delivery.as_deref()),
+        Some(Verb::Status { last, .. }) => status::watch(&read()?, *last),
+        Some(Verb::Check { json }) => check::check(site_file, env, *json),
+        None | Some(Verb::Demo | Verb::Init { .. }) => check::check(site_file, env, false),
     }
 }
 
@@ -110,11 +136,16 @@ fn exit(done: Result<Done>) -> ExitCode {
     match done {
         Ok(Done::Yes) => ExitCode::SUCCESS,
         Ok(Done::No) => ExitCode::FAILURE,
+        Ok(Done::Misused) => ExitCode::from(2),
         Err(error) => {
-            drop(writeln!(std::io::stderr(), "deploy-cgi: {}", shown(&error)));
+            complain(&shown(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+fn complain(what: &str) {
+    drop(writeln!(std::io::stderr(), "deploy-cgi: {what}"));
 }
 
 /// The whole chain of an error, fit to be shown.

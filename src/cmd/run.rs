@@ -1,6 +1,8 @@
 //! `run`: deploy now, in the foreground. Takes its turn like everybody else, and serves what waits: also the cron job
 //! that catches up.
 
+use std::cell::RefCell;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -14,7 +16,9 @@ use crate::diagnosis::quoted;
 use crate::history::Record;
 use crate::home::{User, name_of};
 use crate::outcome::Verdict;
+use crate::process::Progress;
 use crate::queue::Queue;
+use crate::redaction::{escape, redact};
 use crate::site::Site;
 use crate::state::StateFolder;
 
@@ -32,8 +36,13 @@ pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
         return Ok(Done::Yes);
     };
     let mut printer = Printer { failed: false };
+    let terminal = Terminal::default();
+    let show = |new: &[u8]| terminal.show(new);
+    let progress = std::io::stderr().is_terminal().then_some(&show);
     let turn = place.take_turn(&queue)?;
-    Deploy::new(site, env, &checkout, &state, &mut printer).serve(&turn)?;
+    Deploy::new(site, env, &checkout, &state, &mut printer)
+        .watched(progress.map(|show| show as Progress<'_>))
+        .serve(&turn)?;
     deploy::tidy(site, env, &checkout, &turn)?;
     turn.end()?;
     Ok(if printer.failed { Done::No } else { Done::Yes })
@@ -68,5 +77,35 @@ impl Listener for Printer {
         self.failed |= record.verdict == Verdict::Failed;
         // A terminal that is gone does not stop the deploy.
         drop(print(&record.report));
+    }
+}
+
+/// Git's progress, as it comes. Whole lines only, so that no credential is cut in two and missed.
+#[derive(Default)]
+struct Terminal {
+    unfinished: RefCell<Vec<u8>>,
+}
+
+impl Terminal {
+    fn show(&self, new: &[u8]) {
+        let mut text = self.unfinished.borrow_mut();
+        text.extend_from_slice(new);
+        let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let Some(last) = text.iter().rposition(is_end) else {
+            return;
+        };
+        let mut shown = String::new();
+        for line in text
+            .drain(..=last)
+            .collect::<Vec<u8>>()
+            .split_inclusive(is_end)
+        {
+            let (line, end) = line.split_at(line.len() - 1);
+            let line = redact(&String::from_utf8_lossy(line), []);
+            shown.push_str(&escape(&line));
+            shown.push_str(if end == b"\r" { "\r" } else { "\n" });
+        }
+        // A terminal that is gone does not stop the deploy.
+        drop(std::io::stderr().write_all(shown.as_bytes()));
     }
 }

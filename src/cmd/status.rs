@@ -1,17 +1,26 @@
 //! `status`: what runs, what waits, and the last deploys.
 
 use std::fmt::Write;
+use std::io::IsTerminal;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::{Done, print};
+use crate::deploy::MARKER;
 use crate::git::Checkout;
 use crate::history::{History, Record};
 use crate::outcome::short;
 use crate::queue::{Queue, Ticket};
 use crate::site::Site;
 use crate::state::StateFolder;
+
+/// What is told before the first delivery.
+const NOTHING_YET: &str = "no delivery has come yet\n";
+
+/// How often `--watch` looks.
+const EVERY: Duration = Duration::from_secs(1);
 
 /// Prints how a site stands, with its `last` deploys, or the report of one delivery.
 pub(crate) fn status(
@@ -23,9 +32,9 @@ pub(crate) fn status(
     let checkout = Checkout::open(&site.repo)?;
     let Some(state) = StateFolder::look(&checkout) else {
         print(if as_json {
-            "{\"running\":false,\"waiting\":[],\"deploys\":[]}\n"
+            "{\"running\":false,\"since\":null,\"waiting\":[],\"deploys\":[]}\n"
         } else {
-            "no delivery has come yet\n"
+            NOTHING_YET
         })?;
         return Ok(Done::Yes);
     };
@@ -41,51 +50,100 @@ pub(crate) fn status(
         })?;
         return Ok(Done::Yes);
     }
-    let queue = Queue::of(&state);
-    let (running, waiting, mut records) = (
-        queue.is_somebodys_turn()?,
-        queue.list()?,
-        history.records()?,
-    );
-    records.drain(..records.len().saturating_sub(last));
-    records.reverse();
-    print(&if as_json {
-        machine(running, &waiting, &records)
-    } else {
-        human(running, &waiting, &records)
-    })?;
+    let now = Now::of(&state, last)?;
+    print(&if as_json { now.machine() } else { now.human() })?;
     Ok(Done::Yes)
 }
 
-fn machine(running: bool, waiting: &[Ticket], records: &[Record]) -> String {
-    let waiting: Vec<_> = waiting
-        .iter()
-        .map(|ticket| json!({ "ticket": ticket.name, "push": ticket.push }))
-        .collect();
-    format!(
-        "{}\n",
-        json!({ "running": running, "waiting": waiting, "deploys": records })
-    )
+/// Prints how a site stands, again and again, until it is interrupted.
+#[expect(clippy::disallowed_methods, reason = "asks whether a person reads it")]
+pub(crate) fn watch(site: &Site, last: usize) -> Result<Done> {
+    let checkout = Checkout::open(&site.repo)?;
+    let clears = std::io::stdout().is_terminal();
+    loop {
+        let shown = match StateFolder::look(&checkout) {
+            Some(state) => Now::of(&state, last)?.human(),
+            None => NOTHING_YET.to_owned(),
+        };
+        // To the top left corner, and clear what is below (ECMA-48).
+        let start = if clears { "\x1b[H\x1b[J" } else { "" };
+        print(&format!("{start}{shown}"))?;
+        std::thread::sleep(EVERY);
+    }
 }
 
-fn human(running: bool, waiting: &[Ticket], records: &[Record]) -> String {
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "{}",
-        if running {
-            "a deploy is running"
-        } else {
-            "no deploy is running"
-        }
-    );
-    match waiting.len() {
-        0 => text.push_str("nothing waits\n"),
-        1 => text.push_str("1 delivery waits\n"),
-        n => drop(writeln!(text, "{n} deliveries wait")),
+/// How a site stands.
+struct Now {
+    /// Since when a deploy is running.
+    running: Option<SystemTime>,
+    waiting: Vec<Ticket>,
+    /// The last deploys, newest first.
+    records: Vec<Record>,
+}
+
+impl Now {
+    fn of(state: &StateFolder, last: usize) -> Result<Self> {
+        let queue = Queue::of(state);
+        let running = queue.is_somebodys_turn()?.then(|| {
+            let marker = state.path(MARKER).metadata();
+            marker
+                .and_then(|marker| marker.modified())
+                .unwrap_or_else(|_| SystemTime::now())
+        });
+        let mut records = History::of(state).records()?;
+        records.drain(..records.len().saturating_sub(last));
+        records.reverse();
+        Ok(Self {
+            running,
+            waiting: queue.list()?,
+            records,
+        })
     }
+
+    fn machine(&self) -> String {
+        let waiting: Vec<_> = self
+            .waiting
+            .iter()
+            .map(|ticket| json!({ "ticket": ticket.name, "push": ticket.push }))
+            .collect();
+        let since = self.running.map(time);
+        format!(
+            "{}\n",
+            json!({
+                "running": self.running.is_some(),
+                "since": since,
+                "waiting": waiting,
+                "deploys": self.records
+            })
+        )
+    }
+
+    fn human(&self) -> String {
+        let mut text = match self.running {
+            Some(since) => {
+                let age = since.elapsed().unwrap_or_default().as_secs();
+                let age = humantime::format_duration(Duration::from_secs(age));
+                format!("a deploy is running since {}, for {age}\n", time(since))
+            }
+            None => "no deploy is running\n".to_owned(),
+        };
+        match self.waiting.len() {
+            0 => text.push_str("nothing waits\n"),
+            1 => text.push_str("1 delivery waits\n"),
+            n => drop(writeln!(text, "{n} deliveries wait")),
+        }
+        table(&self.records, &mut text);
+        text
+    }
+}
+
+fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+fn table(records: &[Record], text: &mut String) {
     if records.is_empty() {
-        return text;
+        return;
     }
     let _ = writeln!(
         text,
@@ -117,5 +175,4 @@ fn human(running: bool, waiting: &[Ticket], records: &[Record]) -> String {
             record.seconds,
         );
     }
-    text
 }

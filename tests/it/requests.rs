@@ -104,7 +104,8 @@ fn every_kind_of_request_has_its_answer() {
     );
     let (before, user) = got.split_once("ok       user          ").unwrap();
     let (_, after) = user.split_once('\n').unwrap();
-    let got = format!("{before}{after}");
+    let version = world.git(&world.path(""), &["--version"]);
+    let got = format!("{before}{after}").replace(&version["git ".len()..], "<git's version>");
     similar(&got, REQUESTS.trim_start());
     assert_eq!(world.history().len(), 0, "nothing was deployed");
     assert_eq!(world.tickets(), 0);
@@ -1003,10 +1004,14 @@ ok       site file     <world>/cgi-bin/deploy.cgi
 ok       secret file   <world>/secret.txt, 1 secret
 ok       checkout      <world>/checkout
 ok       write access  yes
-ok       git           <git>
+ok       disk          has space
+ok       git           <git>, <git's version>
 ok       branch        main
 ok       upstream      origin/main at http://<origin>/me/site.git
 ok       repository    me/site
+ok       remote        can be reached, and has main
+ok       work tree     nothing was changed here
+ok       submodules    1, all there
 ok       hook          delivers pushes
 ok       content type  application/json
 
@@ -1089,7 +1094,8 @@ on_update   <time>
 500 Internal Server Error
 failed at pull: files that were changed here are in the way: index.html
 
-What to do: keep them (`git -C '<world>/checkout' stash --include-untracked`) or throw them away (`git -C '<world>/checkout' checkout -- FILE`, or remove the file where git does not know it), then press Redeliver
+What to do: put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
+    git -C '<world>/checkout' stash push -- index.html
 
 git said:
   <words>
