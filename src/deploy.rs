@@ -274,6 +274,7 @@ impl<'d> Deploy<'d> {
         if failure.is_none() {
             self.reached.clone_from(&self.now);
         }
+        let failure = failure.map(|failure| self.explained(failure));
         let mut outcome = self.outcome(failure);
         if !sorted.confirmed.is_empty() || sorted.overdue.is_empty() {
             self.end(turn, &sorted.confirmed, &outcome)?;
@@ -998,6 +999,36 @@ impl<'d> Deploy<'d> {
         }
     }
 
+    /// What an error of ours means, where git's words in it are known.
+    fn explained(&self, failure: Failure) -> Failure {
+        if failure.step != "start" || failure.advice.is_some() {
+            return failure;
+        }
+        let found = self
+            .followed
+            .clone()
+            .or_else(|| self.followed_now())
+            .and_then(|followed| self.situation(&followed))
+            .and_then(|at| diagnosis::diagnose(&failure.cause, &at));
+        match found {
+            Some(found) => Failure {
+                cause: found.cause,
+                advice: Some(found.advice.to_string()),
+                said: failure.cause,
+                ..failure
+            },
+            None => failure,
+        }
+    }
+
+    fn followed_now(&self) -> Option<Followed> {
+        let git = Git::new(self.site, self.checkout, self.host).ok()?;
+        let config = git.config().ok()?;
+        git.followed(self.site.branch.as_deref(), &config)
+            .ok()?
+            .ok()
+    }
+
     /// What a diagnosis has to know. Without git there is none.
     fn situation(&self, followed: &Followed) -> Option<Situation> {
         let git = Git::new(self.site, self.checkout, self.host).ok()?;
@@ -1006,11 +1037,14 @@ impl<'d> Deploy<'d> {
 
     fn submodules_failed(&self, ended: &Ended, missing: &[PathBuf]) -> Failure {
         let paths: Vec<_> = missing.iter().map(|path| path.to_string_lossy()).collect();
-        let mut failure = match &self.followed {
-            Some(followed) if !ended.end.is_good() => {
+        let mut failure = match (&self.followed, missing.first()) {
+            (Some(followed), _) if !ended.end.is_good() => {
                 self.git_failed("submodules", ended, followed)
             }
-            Some(_) | None => Failure {
+            (_, Some(path)) if self.is_no_submodule(path) => {
+                failure("submodules", diagnosis::no_submodule(path))
+            }
+            _ => Failure {
                 step: "submodules",
                 cause: "git says that all is well, but it is not".into(),
                 advice: Some(format!(
@@ -1028,6 +1062,17 @@ impl<'d> Deploy<'d> {
             );
         }
         failure
+    }
+
+    /// Whether .gitmodules does not know a path that the index has as a submodule.
+    fn is_no_submodule(&self, path: &Path) -> bool {
+        Git::new(self.site, self.checkout, self.host)
+            .and_then(|git| git.gitmodules(&self.checkout.folder, None))
+            .is_ok_and(|modules| {
+                !modules
+                    .values()
+                    .any(|module| path.starts_with(&module.path))
+            })
     }
 
     /// Text from outside as it may be shown.

@@ -482,25 +482,7 @@ const TABLE: &[Row] = &[
             "Invalid username or",
             "The requested URL returned error: 403",
         ],
-        means: |said, at| {
-            let url = said.url(at);
-            found(
-                format!(
-                    "{url} refuses the login that {} has stored: it is wrong, or has expired",
-                    at.user()
-                ),
-                Advice::run(
-                    "forget it and log in anew (git asks), or use a deploy key; then press Redeliver",
-                    [
-                        as_user(
-                            &at.user,
-                            &format!("printf 'url={url}\\n\\n' | git credential reject"),
-                        ),
-                        at.git(format_args!("fetch {}", word(&at.remote))),
-                    ],
-                ),
-            )
-        },
+        means: login_refused,
     },
     Row {
         phrases: &[
@@ -796,20 +778,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         phrases: &["No url found for submodule path '*' in .gitmodules"],
-        means: |said, _| {
-            let path = said.caught.first().copied().unwrap_or_default();
-            found(
-                format!(
-                    "{} was committed as a repository inside the repository, without being a submodule",
-                    escape_line(path)
-                ),
-                Advice::run(
-                    "where the site is written, take it out and push, or add it as a submodule with git submodule add; \
-                     or set submodules = \"skip\". To take it out",
-                    [format!("git rm --cached {}", word(path))],
-                ),
-            )
-        },
+        means: |said, _| no_submodule(Path::new(said.caught.first().copied().unwrap_or_default())),
     },
     Row {
         phrases: &["could not get a repository handle for submodule '*'"],
@@ -924,7 +893,17 @@ const TABLE: &[Row] = &[
             "your current branch appears to be broken",
         ],
         means: |_, at| {
-            let broken = at.folder.with_extension("broken");
+            let broken = beside(&at.folder, "broken");
+            // A login in the URL is masked; then git is asked for the URL as it is.
+            let url = if at.url.contains("***@") {
+                format!(
+                    "\"$(git -C {} remote get-url {})\"",
+                    quoted(&broken),
+                    word(&at.remote)
+                )
+            } else {
+                word(&at.url)
+            };
             found(
                 "the repository here is damaged",
                 Advice::run(
@@ -946,7 +925,7 @@ const TABLE: &[Row] = &[
                                         .strip_prefix(&format!("{}/", at.remote))
                                         .unwrap_or(&at.branch)
                                 ),
-                                word(&at.url),
+                                url,
                                 quoted(&at.folder)
                             ),
                         ),
@@ -969,7 +948,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         phrases: &[
-            "The remote end hung up unexpectedly",
+            "remote end hung up unexpectedly",
             "early EOF",
             "RPC failed",
             "unexpected disconnect while reading sideband packet",
@@ -984,16 +963,34 @@ const TABLE: &[Row] = &[
     // ---- whatever else may not be written
     Row {
         phrases: &[
+            "insufficient permission for adding an object to repository database *",
+            "unable to unlink old '*': Permission denied",
+            "unable to create file *: Permission denied",
+            "nable to create '*': Permission denied",
+            "annot open '*': Permission denied",
             "Permission denied",
             "insufficient permission",
             "Operation not permitted",
         ],
-        means: |_, at| {
+        means: |said, at| {
+            let named = said.caught.first().copied().unwrap_or_default();
+            let path = at.folder.join(named.trim_end_matches('/'));
+            // A file that is to be made belongs to nobody yet; its folder does.
+            let closed = path
+                .ancestors()
+                .take_while(|folder| folder.starts_with(&at.folder))
+                .find(|folder| {
+                    folder
+                        .metadata()
+                        .is_ok_and(|found| found.uid() != at.user.uid)
+                })
+                .unwrap_or(&at.folder);
             found(
                 format!(
-                    "{} may not write in the checkout, which belongs to {}",
+                    "{} may not write in {}, which belongs to {}",
                     at.user(),
-                    owner_of(&at.folder)
+                    closed.display(),
+                    owner_of(closed)
                 ),
                 at.fix_owner(),
             )
@@ -1209,6 +1206,21 @@ pub(crate) fn lfs_missing(user: &User) -> Diagnosis {
     )
 }
 
+/// A repository inside the repository that is in no .gitmodules.
+pub(crate) fn no_submodule(path: &Path) -> Diagnosis {
+    found(
+        format!(
+            "{} was committed as a repository inside the repository, without being a submodule",
+            escape_line(&path.to_string_lossy())
+        ),
+        Advice::run(
+            "where the site is written, take it out (or add it as a submodule: git submodule add), commit and push; or \
+             set submodules = \"skip\". To take it out, there",
+            [format!("git rm --cached {}", quoted(path))],
+        ),
+    )
+}
+
 /// A key that has a passphrase: nobody is there to type it.
 pub(crate) fn passphrase(key: &Path, user: &User) -> Diagnosis {
     found(
@@ -1237,6 +1249,45 @@ pub(crate) fn has_passphrase(key: &str) -> bool {
         }
         Some(_) => key.contains("ENCRYPTED"),
         None => false,
+    }
+}
+
+fn login_refused(said: &Said<'_>, at: &Situation) -> Diagnosis {
+    let url = said.url(at);
+    let cause = |whose: &str| {
+        format!("{url} refuses the login {whose}: it is not the right one, or has expired")
+    };
+    let fetch = at.git(format_args!("fetch {}", word(&at.remote)));
+    // Where the login stood in the URL, it is masked.
+    match at.url.split_once("***@") {
+        Some((scheme, rest)) => found(
+            cause("that stands in the remote's URL"),
+            Advice::run(
+                "take it out, and let git store a new one (it asks once); or use a deploy key. Then press Redeliver",
+                [
+                    at.git(format_args!(
+                        "remote set-url {} {}",
+                        word(&at.remote),
+                        word(&format!("{scheme}{rest}"))
+                    )),
+                    as_user(&at.user, "git config --global credential.helper store"),
+                    fetch,
+                ],
+            ),
+        ),
+        None => found(
+            cause(&format!("that {} has stored", at.user())),
+            Advice::run(
+                "forget it and log in anew (git asks), or use a deploy key; then press Redeliver",
+                [
+                    as_user(
+                        &at.user,
+                        &format!("printf 'url={url}\\n\\n' | git credential reject"),
+                    ),
+                    fetch,
+                ],
+            ),
+        ),
     }
 }
 
@@ -1466,8 +1517,16 @@ fn commits(count: u64) -> String {
 }
 
 fn move_away(at: &Situation, path: &Path) -> String {
-    let to = PathBuf::from(format!("{}.kept", path.display()));
+    let to = beside(path, "kept");
     as_user(&at.user, &format!("mv -T {} {}", quoted(path), quoted(&to)))
+}
+
+/// The same path with an ending.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
 }
 
 fn owner_of(path: &Path) -> String {

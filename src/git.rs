@@ -524,6 +524,8 @@ pub(crate) struct Git<'s> {
     /// Whether a command that writes has ended badly.
     has_failed: Cell<bool>,
     ssh: Ssh,
+    /// What `~` is for ssh, whatever HOME says.
+    home: Option<PathBuf>,
     /// Where GitHub's host keys are when they are not in our folder.
     host_keys: Option<(File, PathBuf)>,
     until: Option<Instant>,
@@ -574,6 +576,7 @@ impl<'s> Git<'s> {
             checkout,
             program,
             ssh: Ssh::of(site, &env),
+            home: User::running(host).home,
             env,
             limit: site.timeout,
             alive: None,
@@ -1874,7 +1877,7 @@ impl<'s> Git<'s> {
         let command = of_env("GIT_SSH_COMMAND")
             .or_else(|| config.last("core.sshcommand").map(str::to_owned))
             .unwrap_or_else(|| SSH.to_owned());
-        let home = of_env("HOME").unwrap_or_default();
+        let home = self.home.clone().unwrap_or_default();
         // As git itself starts it, which asks an unknown ssh with -G too.
         let asked = Run::new(Path::new("/bin/sh"), self.at_most(SSH_QUERY_LIMIT))
             .args(["-c", &format!("{command} -G \"$@\""), "ssh"])
@@ -1889,7 +1892,7 @@ impl<'s> Git<'s> {
             .lines()
             .filter_map(|line| line.strip_prefix("identityfile "))
             .map(|file| match file.strip_prefix("~/") {
-                Some(below) => Path::new(&home).join(below),
+                Some(below) => home.join(below),
                 None => PathBuf::from(file),
             })
             .collect()

@@ -11,6 +11,7 @@
     reason = "a test may start programs, read its own environment, and must stop at the first surprise"
 )]
 
+mod advice;
 mod checkouts;
 mod checkouts_clone;
 mod checkouts_latest;
@@ -24,6 +25,7 @@ mod facts;
 mod http;
 mod kills;
 mod origin;
+mod person;
 mod requests;
 mod server;
 mod servers;

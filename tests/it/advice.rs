@@ -1,0 +1,1246 @@
+//! Every failure is a sentence with its fix: each test provokes one for real and compares what
+//! is told. Where it can be mended on the host, the printed commands are run as they stand, and
+//! then the deploy succeeds.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::person::{Person, Sshd, as_root};
+use crate::world::{Fault, Reply, World, quoted, text};
+
+/// What a failed deploy says: why, and what to do.
+struct Told {
+    cause: String,
+    words: String,
+    commands: Vec<String>,
+}
+
+impl Told {
+    /// Out of a report.
+    #[track_caller]
+    fn parse(report: &str) -> Told {
+        let (head, rest) = report
+            .split_once("\n\nWhat to do: ")
+            .unwrap_or_else(|| panic!("no advice: {report}"));
+        let advice = rest.split("\n\n").next().unwrap();
+        let mut lines = advice.lines();
+        let words = lines.next().unwrap().to_owned();
+        let cause = head.split_once(": ").map_or(head, |(_, cause)| cause);
+        Told {
+            cause: cause.to_owned(),
+            words,
+            commands: lines
+                .map(|line| line.strip_prefix("    ").unwrap_or(line).to_owned())
+                .collect(),
+        }
+    }
+
+    /// As one text to compare, with what differs from host to host taken out.
+    fn plain(&self, world: &World) -> String {
+        let mut all = format!("{}\n-> {}\n", self.cause, self.words);
+        for command in &self.commands {
+            all += &format!("$ {}\n", command.trim_start_matches("sudo "));
+        }
+        plain(world, &all)
+    }
+
+    /// Types the commands, one after the other, as they stand.
+    #[track_caller]
+    fn obey(&self, world: &World) {
+        for command in &self.commands {
+            let mut shell = world.clean("/bin/sh");
+            shell.env("GIT_CONFIG_GLOBAL", world.path("home/site.gitconfig"));
+            let output = shell.args(["-c", command]).output().unwrap();
+            assert!(output.status.success(), "{command}: {output:?}");
+        }
+    }
+}
+
+fn plain(world: &World, words: &str) -> String {
+    let id = |option: &str| {
+        let output = Command::new("id").arg(option).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let user = id("-un");
+    let home = fs::read_to_string("/etc/passwd")
+        .unwrap()
+        .lines()
+        .find_map(|line| {
+            let fields: Vec<_> = line.split(':').collect();
+            (fields[0] == user).then(|| fields[5].to_owned())
+        })
+        .unwrap_or_default();
+    let words = words
+        .replace(&format!("{home}/"), "<home>/")
+        .replace(&format!(" {home} "), " <home> ")
+        .replace(&format!(" {user} "), " <user> ")
+        .replace(&format!(" {user},"), " <user>,")
+        .replace(&format!(" {user}\n"), " <user>\n");
+    world.plain(&words)
+}
+
+#[track_caller]
+fn failed(reply: &Reply) -> Told {
+    reply.expect(500, "failed");
+    Told::parse(&reply.body)
+}
+
+#[track_caller]
+fn told(world: &World, reply: &Reply, expected: &str) -> Told {
+    let told = failed(reply);
+    let got = told.plain(world);
+    assert_eq!(got.trim(), expected.trim(), "{got}");
+    told
+}
+
+/// A push fails and says this.
+#[track_caller]
+fn fails(world: &World, commit: &str, expected: &str) -> Told {
+    told(world, &world.push_delivery(commit).send(), expected)
+}
+
+/// A push fails and says this; what it says is done; then the push is deployed.
+#[track_caller]
+fn is_mended(world: &World, commit: &str, expected: &str) {
+    fails(world, commit, expected).obey(world);
+    let reply = world.push_delivery(commit).send();
+    assert_eq!(reply.status, 200, "{reply:#?}");
+    assert_eq!(world.head(), commit, "{reply:#?}");
+}
+
+// ---- files in the way
+
+#[test]
+fn changed_files_in_the_way() {
+    let world = World::new();
+    fs::write(world.path("checkout/index.html"), "mine").unwrap();
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+files that were changed here are in the way: index.html
+-> put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
+$ git -C '<world>/checkout' stash push -- index.html
+",
+    );
+    let kept = world.git(&world.checkout(), &["stash", "show", "-p"]);
+    assert!(kept.contains("+mine"), "{kept}");
+}
+
+#[test]
+fn unknown_files_in_the_way() {
+    let world = World::new();
+    fs::write(world.path("checkout/a page.html"), "mine").unwrap();
+    let commit = world.push_to("site", "a page.html", "theirs", "A page");
+    is_mended(
+        &world,
+        &commit,
+        r"
+files that git does not know are in the way: a page.html
+-> put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
+$ git -C '<world>/checkout' stash push --include-untracked -- 'a page.html'
+",
+    );
+    assert_eq!(world.read("checkout/a page.html"), "theirs");
+}
+
+#[test]
+fn a_folder_with_unknown_files_in_the_way_of_a_file() {
+    let world = World::new();
+    fs::create_dir(world.path("checkout/page")).unwrap();
+    fs::write(world.path("checkout/page/mine"), "mine").unwrap();
+    let commit = world.push_to("site", "page", "theirs", "A page");
+    is_mended(
+        &world,
+        &commit,
+        r"
+files that git does not know are in the way: page
+-> put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
+$ git -C '<world>/checkout' stash push --include-untracked -- page
+",
+    );
+}
+
+#[test]
+fn an_edit_in_a_submodule_in_the_way() {
+    let world = World::new();
+    fs::write(world.path("checkout/posts/first.md"), "mine").unwrap();
+    let post = world.push_to("posts", "first.md", "theirs", "Again");
+    world.point_submodule_at(&post);
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+files that were changed here are in the way in the submodule posts: first.md. The main tree is new already; not at the recorded commit: posts
+-> put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
+$ git -C '<world>/checkout/posts' stash push -- first.md
+",
+    );
+    assert_eq!(world.read("checkout/posts/first.md"), "theirs");
+}
+
+#[test]
+fn files_in_the_way_of_a_new_submodule() {
+    let world = World::new();
+    fs::create_dir(world.path("checkout/more")).unwrap();
+    fs::write(world.path("checkout/more/mine"), "mine").unwrap();
+    let seed = world.path("seed/site");
+    let url = world.origin.url("me/posts.git");
+    world.git(&seed, &["submodule", "--quiet", "add", &url, "more"]);
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+files are in the way of the submodule <world>/checkout/more. The main tree is new already; not at the recorded commit: more
+-> move them away, then press Redeliver:
+$ mv -T '<world>/checkout/more' '<world>/checkout/more.kept'
+",
+    );
+    assert_eq!(world.read("checkout/more.kept/mine"), "mine");
+}
+
+// ---- the branch
+
+#[test]
+fn commits_that_were_made_here() {
+    let world = World::new();
+    let pushed = world.head();
+    world.git(
+        &world.checkout(),
+        &["commit", "-q", "--allow-empty", "-m", "mine"],
+    );
+    let mine = world.head();
+    fails(&world, &pushed, r#"
+main here is 1 commit ahead of origin/main: commits were made here, or a push took some back
+-> push them from here (git push), or make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
+$ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
+$ git -C '<world>/checkout' reset --keep origin/main
+"#).obey(&world);
+    world.push_delivery(&pushed).send().expect(200, "deployed");
+    assert_eq!(world.head(), pushed);
+    let kept = world.git(&world.checkout(), &["branch", "--contains", &mine]);
+    assert!(kept.contains("kept-"), "{kept}");
+}
+
+#[test]
+fn commits_here_and_there() {
+    let world = World::new();
+    world.git(
+        &world.checkout(),
+        &["commit", "-q", "--allow-empty", "-m", "mine"],
+    );
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r#"
+main here and origin/main have gone separate ways (1 commit of its own here, 1 there): commits were made here, or origin/main was rewritten
+-> make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
+$ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
+$ git -C '<world>/checkout' reset --keep origin/main
+"#,
+    );
+}
+
+#[test]
+fn a_branch_that_was_rewritten() {
+    let world = World::new();
+    let seed = world.path("seed/site");
+    world.git(&seed, &["commit", "-q", "--amend", "-m", "Rewritten"]);
+    world.force_push();
+    let commit = world.head_of("seed/site");
+    is_mended(
+        &world,
+        &commit,
+        r#"
+main here and origin/main have gone separate ways (1 commit of its own here, 1 there): commits were made here, or origin/main was rewritten
+-> make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
+$ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
+$ git -C '<world>/checkout' reset --keep origin/main
+"#,
+    );
+}
+
+#[test]
+fn a_shallow_clone_whose_branch_was_rewritten() {
+    let world = World::new();
+    world.push("two");
+    fs::remove_dir_all(world.checkout()).unwrap();
+    let url = world.origin.url("me/site.git");
+    world.git(
+        &world.path(""),
+        &["clone", "-q", "--depth=1", "--recursive", &url, "checkout"],
+    );
+    let seed = world.path("seed/site");
+    world.git(&seed, &["checkout", "-q", "--orphan", "new"]);
+    world.git(&seed, &["commit", "-q", "-m", "Begin anew"]);
+    world.git(&seed, &["branch", "-M", "main"]);
+    world.force_push();
+    let commit = world.head_of("seed/site");
+    is_mended(
+        &world,
+        &commit,
+        r#"
+main here and origin/main have gone separate ways (1 commit of its own here, 1 there): commits were made here, or origin/main was rewritten
+-> make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
+$ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
+$ git -C '<world>/checkout' reset --keep origin/main
+"#,
+    );
+}
+
+#[test]
+fn a_detached_head() {
+    let world = World::new();
+    world.git(&world.checkout(), &["checkout", "-q", "--detach"]);
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+no branch is checked out (HEAD is detached)
+-> check out the branch to deploy, then press Redeliver:
+$ git -C '<world>/checkout' switch main
+",
+    );
+}
+
+#[test]
+fn a_branch_without_an_upstream() {
+    let world = World::new();
+    world.git(&world.checkout(), &["branch", "-q", "--unset-upstream"]);
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+main has no upstream to pull from
+-> give it one, then press Redeliver:
+$ git -C '<world>/checkout' branch --set-upstream-to=origin/main main
+",
+    );
+}
+
+#[test]
+fn another_branch_than_the_sites() {
+    let mut world = World::new();
+    world.git(&world.checkout(), &["checkout", "-q", "-b", "other"]);
+    world.key("branch", "\"main\"");
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+other is checked out, but the site's `branch` is main
+-> check it out, then press Redeliver:
+$ git -C '<world>/checkout' switch main
+",
+    );
+}
+
+#[test]
+fn a_branch_that_is_gone_at_the_remote() {
+    let world = World::new();
+    let bare = world.path("upstream/me/site.git");
+    world.git(&bare, &["branch", "-m", "main", "trunk"]);
+    fails(
+        &world,
+        &world.head(),
+        r"
+origin/main is no longer at http://<origin>/me/site.git
+-> push it again, or follow another branch with git switch. Which there are:
+$ git -C '<world>/checkout' ls-remote --heads origin
+",
+    );
+}
+
+#[test]
+fn a_merge_that_somebody_began() {
+    let world = World::new();
+    let checkout = world.checkout();
+    world.git(&checkout, &["checkout", "-q", "-b", "mine"]);
+    fs::write(world.path("checkout/index.html"), "mine").unwrap();
+    world.git(&checkout, &["commit", "-q", "-a", "-m", "mine"]);
+    world.git(&checkout, &["checkout", "-q", "main"]);
+    let commit = world.push("two");
+    world.git(&checkout, &["pull", "-q", "--no-recurse-submodules"]);
+    let mut merge = world.clean("git");
+    merge.arg("-C").arg(&checkout).args(["merge", "-q", "mine"]);
+    assert!(!merge.status().unwrap().success(), "a conflict");
+    let commit_three = world.push("three");
+    assert_ne!(commit, commit_three);
+    is_mended(
+        &world,
+        &commit_three,
+        r"
+a merge that somebody began here is not finished
+-> finish it, or give it up; then press Redeliver. To give it up:
+$ git -C '<world>/checkout' merge --abort
+",
+    );
+}
+
+#[test]
+fn a_branch_named_like_a_folder_of_one_that_is_gone() {
+    let world = World::new();
+    let seed = world.path("seed/site");
+    world.git(&seed, &["push", "-q", "origin", "main:topic"]);
+    world.git(&world.checkout(), &["fetch", "-q"]);
+    world.git(&seed, &["push", "-q", "origin", ":topic"]);
+    world.git(&seed, &["push", "-q", "origin", "main:topic/one"]);
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+the branch refs/remotes/origin/topic was removed at the remote, and one that is named like a folder of it came
+-> forget branches that are gone, then press Redeliver:
+$ git -C '<world>/checkout' remote prune origin
+",
+    );
+}
+
+// ---- locks
+
+#[test]
+fn a_lock_of_a_git_that_was_killed() {
+    let world = World::new();
+    fs::write(world.path("checkout/.git/index.lock"), "").unwrap();
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+the lock file <world>/checkout/.git/index.lock is in the way, <time> old: a git was killed here, none is at work any more
+-> remove it, then press Redeliver:
+$ rm -f '<world>/checkout/.git/index.lock'
+",
+    );
+}
+
+#[test]
+fn a_lock_on_a_ref() {
+    let world = World::new();
+    fs::write(
+        world.path("checkout/.git/refs/remotes/origin/main.lock"),
+        "",
+    )
+    .unwrap();
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+the lock file <world>/checkout/.git/refs/remotes/origin/main.lock is in the way, <time> old: a git was killed here, none is at work any more
+-> remove it, then press Redeliver:
+$ rm -f '<world>/checkout/.git/refs/remotes/origin/main.lock'
+",
+    );
+}
+
+#[test]
+fn a_lock_of_a_git_that_lives_is_not_told_to_be_removed() {
+    let world = World::new();
+    let mut alive = world.clean("git");
+    let mut alive = alive
+        .arg("-C")
+        .arg(world.checkout())
+        .args(["cat-file", "--batch"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let link = format!("/proc/{}/cwd", alive.id());
+    crate::world::wait_until("git in the checkout", || {
+        fs::read_link(&link).is_ok_and(|cwd| cwd == world.checkout().canonicalize().unwrap())
+    });
+    fs::write(world.path("checkout/.git/index.lock"), "").unwrap();
+    let commit = world.push("two");
+    let reply = world.push_delivery(&commit).send();
+    let check = world.verb(&["check"]);
+    drop(alive.stdin.take());
+    alive.wait().unwrap();
+    let told = told(
+        &world,
+        &reply,
+        r"
+the lock file <world>/checkout/.git/index.lock is in the way, <time> old: a git may be at work in this checkout
+-> press Redeliver when it has ended
+",
+    );
+    assert!(told.commands.is_empty());
+    check.expect_exit(1);
+    assert!(!check.stdout.contains("rm "), "{check:?}");
+}
+
+// ---- damage
+
+#[test]
+fn a_damaged_index() {
+    let world = World::new();
+    fs::write(world.path("checkout/.git/index"), "DIRCnonsense").unwrap();
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+git's index of the checkout is damaged, or a newer git wrote it
+-> have it made anew (files stay as they are), then press Redeliver:
+$ mv '<world>/checkout/.git/index' '<world>/checkout/.git/index.broken'
+$ git -C '<world>/checkout' reset --quiet
+",
+    );
+}
+
+#[test]
+fn a_damaged_repository() {
+    let world = World::new();
+    let tree = world.git(&world.checkout(), &["rev-parse", "HEAD^{tree}"]);
+    let object = format!("checkout/.git/objects/{}/{}", &tree[..2], &tree[2..]);
+    for pack in fs::read_dir(world.path("checkout/.git/objects/pack")).unwrap() {
+        let path = pack.unwrap().path();
+        if path.extension().is_some_and(|end| end == "pack") {
+            let away = world.path("away.pack");
+            fs::rename(&path, &away).unwrap();
+            let input = fs::File::open(&away).unwrap();
+            let mut unpack = world.clean("git");
+            unpack.arg("-C").arg(world.checkout());
+            unpack.args(["unpack-objects", "-q"]).stdin(input);
+            assert!(unpack.status().unwrap().success());
+        }
+    }
+    fs::remove_file(world.path(&object)).unwrap();
+    fs::write(world.path(&object), "").unwrap();
+    let commit = world.push("two");
+    fails(&world, &commit, r"
+the repository here is damaged
+-> put a fresh clone in its place, then press Redeliver; what was here stays in <world>/checkout.broken:
+$ mv '<world>/checkout' '<world>/checkout.broken'
+$ git clone --recurse-submodules --branch main http://<origin>/me/site.git '<world>/checkout'
+").obey(&world);
+    let reply = world.push_delivery(&commit).send();
+    assert_eq!(reply.status, 200, "{reply:#?}");
+    assert_eq!(world.head(), commit);
+}
+
+// ---- the remote
+
+fn set_url(world: &World, url: &str) {
+    world.git(&world.checkout(), &["remote", "set-url", "origin", url]);
+}
+
+#[test]
+fn a_private_remote_without_a_login() {
+    let world = World::new();
+    set_url(&world, &world.origin.url("auth/me/site.git"));
+    fails(
+        &world,
+        &world.head(),
+        r"
+http://<origin>/auth/me/site.git is private or not there: it wants a login, and <user> has none stored
+-> store the login for <user> (git asks for it once), then press Redeliver:
+$ git config --global credential.helper store
+$ git -C '<world>/checkout' fetch origin
+",
+    );
+}
+
+#[test]
+fn a_login_that_is_refused() {
+    let world = World::new();
+    set_url(
+        &world,
+        &world
+            .origin
+            .url_with_login("me:n0-such-login", "auth/me/site.git"),
+    );
+    fails(
+        &world,
+        &world.head(),
+        r"
+http://<origin>/auth/me/site.git refuses the login that stands in the remote's URL: it is not the right one, or has expired
+-> take it out, and let git store a new one (it asks once); or use a deploy key. Then press Redeliver:
+$ git -C '<world>/checkout' remote set-url origin http://<origin>/auth/me/site.git
+$ git config --global credential.helper store
+$ git -C '<world>/checkout' fetch origin
+",
+    );
+}
+
+#[test]
+fn a_remote_that_is_not_there() {
+    let world = World::new();
+    set_url(&world, &world.origin.url("me/site-is-gone.git"));
+    let commit = world.head();
+    let mut payload = world.payload(&commit);
+    payload["repository"]["full_name"] = "me/site-is-gone".into();
+    let reply = world.delivery("push", payload.to_string()).send();
+    told(
+        &world,
+        &reply,
+        r#"
+http://<origin>/me/site-is-gone.git is not there, or <user> may not see it
+-> correct the URL (git remote set-url). GitHub says "not found" also for a private repository without access; then use a deploy key. What is used now:
+$ git -C '<world>/checkout' remote -v
+"#,
+    );
+}
+
+#[test]
+fn a_host_that_has_no_address() {
+    let world = World::new();
+    set_url(&world, "http://host.invalid/me/site.git");
+    fails(
+        &world,
+        &world.head(),
+        r"
+the name of the host of http://host.invalid/me/site.git cannot be resolved
+-> check the spelling, and the host's DNS; then press Redeliver:
+$ getent hosts host.invalid
+",
+    );
+}
+
+#[test]
+fn a_host_that_refuses_the_connection() {
+    let world = World::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    set_url(&world, &format!("http://127.0.0.1:{port}/me/site.git"));
+    let told = failed(&world.push_delivery(&world.head()).send());
+    assert_eq!(
+        (told.cause, told.words.as_str()),
+        (
+            format!("http://127.0.0.1:{port}/me/site.git cannot be reached from here"),
+            "press Redeliver once it is up. Some hosts let nothing out: ask for outgoing port 80"
+        )
+    );
+}
+
+#[test]
+fn a_remote_that_does_not_answer_in_time() {
+    let mut world = World::new();
+    world.key("timeout", "\"1s\"");
+    set_url(&world, &world.origin.url("hang/me/site.git"));
+    fails(
+        &world,
+        &world.head(),
+        r"
+git ended after its limit of <time>
+-> if it needs longer than <time>, raise `timeout` in <world>/cgi-bin/deploy.cgi; then press Redeliver
+",
+    );
+}
+
+#[test]
+fn a_remote_on_this_host_that_belongs_to_somebody_else() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let world = World::new();
+    let bare = world.path("upstream/me/site.git");
+    std::os::unix::fs::chown(&bare, Some(12345), Some(12345)).unwrap();
+    set_url(&world, &text(&bare));
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+the remote <world>/upstream/me/site.git belongs to uid 12345, so git does not trust it when <user> reads it
+-> let <user> trust it, then press Redeliver:
+$ git config --global --add safe.directory '<world>/upstream/me/site.git'
+",
+    );
+}
+
+// ---- submodules
+
+#[test]
+fn a_submodule_whose_url_leads_nowhere() {
+    let world = World::new();
+    world.git(
+        &world.checkout(),
+        &[
+            "config",
+            "submodule.posts.url",
+            &world.origin.url("me/gone.git"),
+        ],
+    );
+    world.git(
+        &world.path("checkout/posts"),
+        &[
+            "remote",
+            "set-url",
+            "origin",
+            &world.origin.url("me/gone.git"),
+        ],
+    );
+    let (commit, post) = world.push_with_post("two");
+    is_mended(
+        &world,
+        &commit,
+        r#"
+http://<origin>/me/gone.git, the remote of the submodule posts, is not there, or <user> may not see it. The main tree is new already; not at the recorded commit: posts
+-> if .gitmodules has another URL by now, use that; else mend it there and push. GitHub says "not found" also for a private repository without access; then a deploy key helps:
+$ git -C '<world>/checkout' submodule sync --recursive
+$ git -C '<world>/checkout' submodule update --init --recursive
+"#,
+    );
+    assert_eq!((world.head(), world.submodule_head()), (commit, post));
+}
+
+#[test]
+fn a_new_submodule_that_is_private() {
+    let world = World::new();
+    let seed = world.path("seed/site");
+    let url = world.origin.url("auth/me/posts.git");
+    fs::write(
+        seed.join(".gitmodules"),
+        format!(
+            "[submodule \"posts\"]\n\tpath = posts\n\turl = {}\n[submodule \"more\"]\n\tpath = more\n\turl = {url}\n",
+            world.origin.url("me/posts.git")
+        ),
+    )
+    .unwrap();
+    world.git(&seed, &["add", ".gitmodules"]);
+    let link = format!("160000,{},more", world.head_of("seed/posts"));
+    world.git(&seed, &["update-index", "--add", "--cacheinfo", &link]);
+    let commit = world.push("two");
+    let reply = world.push_delivery(&commit).send();
+    told(
+        &world,
+        &reply,
+        r"
+http://<origin>/auth/me/posts.git is private or not there: it wants a login, and <user> has none stored. The main tree is new already; not at the recorded commit: more
+-> store the login for <user> (git asks for it once), then press Redeliver:
+$ git config --global credential.helper store
+$ git -C '<world>/checkout' fetch origin
+",
+    );
+}
+
+#[test]
+fn a_submodule_commit_that_was_not_pushed() {
+    let world = World::new();
+    let post = world.commit("posts", "second.md", "two", "Not pushed");
+    world.point_submodule_at(&post);
+    let commit = world.push("two");
+    let reply = world.push_delivery(&commit).send();
+    told(&world, &reply, r"
+the commit <id> that the checkout records for the submodule posts is not at the submodule's remote. The main tree is new already; not at the recorded commit: posts
+-> push it where it was made (git push --recurse-submodules=on-demand), then press Redeliver. If the submodule moved to another URL by now, use that:
+$ git -C '<world>/checkout' submodule sync --recursive
+").obey(&world);
+    world.git(&world.path("seed/posts"), &["push", "-q", "origin", "main"]);
+    world.push_delivery(&commit).send().expect(200, "deployed");
+}
+
+#[test]
+fn a_repository_inside_that_is_no_submodule() {
+    let world = World::new();
+    let seed = world.path("seed/site");
+    let link = format!("160000,{},inner", world.head_of("seed/posts"));
+    world.git(&seed, &["update-index", "--add", "--cacheinfo", &link]);
+    let commit = world.push("two");
+    let reply = world.push_delivery(&commit).send();
+    told(
+        &world,
+        &reply,
+        r#"
+inner was committed as a repository inside the repository, without being a submodule. The main tree is new already; not at the recorded commit: inner
+-> where the site is written, take it out (or add it as a submodule: git submodule add), commit and push; or set submodules = "skip". To take it out, there:
+$ git rm --cached inner
+"#,
+    );
+}
+
+#[test]
+fn a_submodule_from_a_path() {
+    let world = World::new();
+    let seed = world.path("seed/site");
+    let path = text(&world.path("upstream/me/posts.git"));
+    fs::write(
+        seed.join(".gitmodules"),
+        format!("[submodule \"more\"]\n\tpath = more\n\turl = \"{path}\"\n"),
+    )
+    .unwrap();
+    world.git(&seed, &["add", ".gitmodules"]);
+    world.git(&seed, &["rm", "-q", "--cached", "posts"]);
+    let link = format!("160000,{},more", world.head_of("seed/posts"));
+    world.git(&seed, &["update-index", "--add", "--cacheinfo", &link]);
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+git does not clone a submodule from a path on this machine. The main tree is new already; not at the recorded commit: more
+-> give the submodule a URL in .gitmodules; or allow paths, then press Redeliver:
+$ git config --global protocol.file.allow always
+",
+    );
+}
+
+#[test]
+fn a_submodule_that_lost_its_repository() {
+    let world = World::new();
+    fs::remove_dir_all(world.path("checkout/.git/modules/posts")).unwrap();
+    let (commit, post) = world.push_with_post("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+the submodule <world>/checkout/posts has lost its repository. The main tree is new already; not at the recorded commit: posts
+-> move it away, then press Redeliver: it is cloned anew:
+$ mv -T '<world>/checkout/posts' '<world>/checkout/posts.kept'
+",
+    );
+    assert_eq!(world.submodule_head(), post);
+}
+
+// ---- what git needs
+
+#[test]
+fn files_of_git_lfs_without_git_lfs() {
+    let mut world = World::new();
+    // Only the folders of git and of the shell, and a git-lfs that is not there.
+    let bin = world.path("bin");
+    fs::create_dir(&bin).unwrap();
+    world.key("path", &quoted("/usr/bin:/bin"));
+    if Path::new("/usr/bin/git-lfs").exists() {
+        return;
+    }
+    fs::write(
+        world.path("home/site.gitconfig"),
+        "[filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\tsmudge = git-lfs smudge -- %f\n\
+         \tprocess = git-lfs filter-process\n\trequired = true\n",
+    )
+    .unwrap();
+    let seed = world.path("seed/site");
+    fs::write(seed.join(".gitattributes"), "*.png filter=lfs\n").unwrap();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    fs::write(seed.join("a.png"), pointer).unwrap();
+    world.git(&seed, &["add", "."]);
+    let commit = world.push("two");
+    let reply = world.push_delivery(&commit).send();
+    let told = told(
+        &world,
+        &reply,
+        r"
+the repository keeps files with git-lfs, which is not installed here
+-> install it and switch it on, then press Redeliver:
+$ apt-get install git-lfs
+$ git lfs install
+",
+    );
+    assert_eq!(told.commands.len(), 2);
+}
+
+#[test]
+fn limits_of_the_host_that_cannot_be_had_here() {
+    let mut all = String::new();
+    for said in [
+        "error: unable to write file index.html: No space left on device",
+        "error: unable to write file index.html: Disk quota exceeded",
+        "fatal: unable to open object pack directory: Too many open files",
+        "error: cannot fork() for git-remote-https: Resource temporarily unavailable",
+        "fatal: Out of memory, malloc failed (tried to allocate 1024 bytes)",
+        "error: git-remote-https died of signal 9",
+        "error: unable to create file index.html: Read-only file system",
+        "fatal: unable to access x: SSL certificate problem: certificate has expired",
+        "fatal: unable to access x: The requested URL returned error: 502",
+        "error: unknown option `no-recurse-submodules",
+        "fatal: the remote end hung up unexpectedly",
+        // Killed, as a host does it that is short of memory.
+        "'; kill -9 $$; echo '",
+    ] {
+        let mut world = World::new();
+        let commit = world.push("two");
+        world.fake_git("pull", &Fault::Fail(said));
+        let told = failed(&world.push_delivery(&commit).send());
+        all += &format!("== {said}\n{}\n", told.plain(&world));
+    }
+    assert_eq!(all.trim(), LIMITS.trim(), "{all}");
+}
+
+const LIMITS: &str = r#"
+== error: unable to write file index.html: No space left on device
+the disk is full
+-> free some space, then press Redeliver; what was half written is put right then. How much is used:
+$ df -h '<world>/checkout'
+
+== error: unable to write file index.html: Disk quota exceeded
+the disk quota of <user> is used up
+-> free some space or ask the host for more, then press Redeliver. What takes the most:
+$ du -h -d 2 <home> | sort -h | tail
+
+== fatal: unable to open object pack directory: Too many open files
+the host's limit of open files was reached
+-> press Redeliver when the host is less busy; ask the host for a higher limit (nofile) if it comes back
+
+== error: cannot fork() for git-remote-https: Resource temporarily unavailable
+the host's limit of processes of <user> was reached
+-> press Redeliver when the host is less busy; ask the host for a higher limit (NPROC) if it comes back
+
+== fatal: Out of memory, malloc failed (tried to allocate 1024 bytes)
+the host's limit of memory was reached
+-> let git use less, then press Redeliver; ask the host for a higher limit if it comes back:
+$ git -C '<world>/checkout' config pack.threads 1
+$ git -C '<world>/checkout' config core.packedGitLimit 64m
+$ git -C '<world>/checkout' config core.bigFileThreshold 16m
+
+== error: git-remote-https died of signal 9
+the host's limit of memory was reached
+-> let git use less, then press Redeliver; ask the host for a higher limit if it comes back:
+$ git -C '<world>/checkout' config pack.threads 1
+$ git -C '<world>/checkout' config core.packedGitLimit 64m
+$ git -C '<world>/checkout' config core.bigFileThreshold 16m
+
+== error: unable to create file index.html: Read-only file system
+the file system of <world>/checkout is read-only
+-> the host has to mount it for writing (after an error of the disk it is often read-only until a check); then press Redeliver
+
+== fatal: unable to access x: SSL certificate problem: certificate has expired
+the certificate of http://<origin>/me/site.git is not trusted here (certificate has expired)
+-> bring the host's certificates up to date; for a certificate of your own, name it with git's setting http.sslCAInfo. Then press Redeliver:
+$ apt-get install --only-upgrade ca-certificates
+
+== fatal: unable to access x: The requested URL returned error: 502
+http://<origin>/me/site.git has trouble of its own
+-> press Redeliver later; GitHub's state is at https://www.githubstatus.com
+
+== error: unknown option `no-recurse-submodules
+this git is too old, or its installation is not whole
+-> install git 2.17 or newer, or name the folder of a newer one with the key `path` in <world>/cgi-bin/deploy.cgi. What is there:
+$ git --version
+$ git --exec-path
+
+== fatal: the remote end hung up unexpectedly
+the connection to http://<origin>/me/site.git broke
+-> press Redeliver
+
+== '; kill -9 $$; echo '
+git was killed by signal 9
+-> that is what a host's limit of memory or time does: press Redeliver when it is less busy, and ask the host for a higher limit if it comes back
+"#;
+
+#[test]
+fn a_failure_that_nobody_knows_shows_gits_own_words() {
+    let mut world = World::new();
+    let commit = world.push("two");
+    world.fake_git("pull", &Fault::Fail("fatal: the sky fell"));
+    let reply = world.push_delivery(&commit).send();
+    reply.expect(500, "failed");
+    reply.says("git said:\n  fatal: the sky fell");
+    assert!(!reply.body.contains("What to do"), "{reply:?}");
+}
+
+// ---- ssh
+
+/// A person who deploys a world by ssh from this host, with a key that the server takes.
+struct OverSsh {
+    world: World,
+    person: Person,
+    sshd: Sshd,
+    commit: String,
+}
+
+impl OverSsh {
+    fn new() -> OverSsh {
+        let person = Person::new();
+        let mut world = World::new();
+        let commit = world.push("two");
+        let sshd = Sshd::start(&person);
+        set_url(&world, &sshd.url(&person, &world, "me/site.git"));
+        person.takes(&mut world);
+        OverSsh {
+            world,
+            person,
+            sshd,
+            commit,
+        }
+    }
+
+    fn knows_the_host(&self) {
+        self.person.does(&format!(
+            "mkdir -p -m 700 .ssh; echo '{}' >>.ssh/known_hosts",
+            self.sshd.host_key()
+        ));
+    }
+
+    fn authorizes(&self, public: &str) {
+        self.person
+            .does(&format!("echo '{}' >>.ssh/authorized_keys", public.trim()));
+    }
+
+    fn plain(&self, words: &str) -> String {
+        let words = words
+            .replace(&text(&self.person.home), "<home>")
+            .replace(&self.person.name, "<person>")
+            .replace(&self.sshd.port.to_string(), "<port>");
+        self.world.plain(&words)
+    }
+
+    /// The deploy fails and says this.
+    #[track_caller]
+    fn tells(&self, expected: &str) -> Told {
+        let run = self.person.verb(&self.world, &["run"]);
+        run.expect_exit(1);
+        let told = Told::parse(&run.stdout);
+        let mut all = format!("{}\n-> {}\n", told.cause, told.words);
+        for command in &told.commands {
+            all += &format!("$ {command}\n");
+        }
+        let got = self.plain(&all);
+        assert_eq!(got.trim(), expected.trim(), "{got}");
+        self.person.verb(&self.world, &["check"]).expect_exit(1);
+        told
+    }
+
+    /// The deploy fails and says this, and the doctor says the same.
+    #[track_caller]
+    fn fails(&self, expected: &str) -> Told {
+        let told = self.tells(expected);
+        self.person.verb(&self.world, &["check"]).says(&told.cause);
+        told
+    }
+
+    /// Types the commands, and returns what the last one prints.
+    #[track_caller]
+    fn obeys(&self, told: &Told, variables: &[(&str, &str)]) -> String {
+        let mut last = String::new();
+        for command in &told.commands {
+            let output = self.person.shell(command, variables);
+            assert!(output.status.success(), "{command}: {output:?}");
+            last = String::from_utf8(output.stdout).unwrap();
+        }
+        last
+    }
+
+    #[track_caller]
+    fn is_deployed(&mut self) {
+        let run = self.person.verb(&self.world, &["run"]);
+        run.expect_exit(0);
+        assert!(self.sshd.is_running());
+        let check = self.person.verb(&self.world, &["check"]);
+        check.expect_exit(0);
+        assert_eq!(self.world.head(), self.commit);
+    }
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_host_key_that_is_not_known() {
+    let mut over = OverSsh::new();
+    let key = over.person.makes_key("-N ''");
+    over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
+    let told = over.fails(r"
+ssh does not know the host key of ssh://***@127.0.0.1:<port><world>/upstream/me/site.git: it is not in <home>/.ssh/known_hosts of <person>
+-> get the key, compare its fingerprint with the one that the host publishes, and only then accept it with the last line; then press Redeliver:
+$ mkdir -p -m 700 <home>/.ssh
+$ ssh-keyscan -p <port> 127.0.0.1 ><home>/.ssh/known_hosts.new
+$ ssh-keygen -l -f <home>/.ssh/known_hosts.new
+$ cat <home>/.ssh/known_hosts.new >><home>/.ssh/known_hosts
+");
+    over.obeys(&told, &[]);
+    over.is_deployed();
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_host_key_that_has_changed() {
+    let mut over = OverSsh::new();
+    let key = over.person.makes_key("-N ''");
+    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
+    over.authorizes(&public);
+    let port = over.sshd.port;
+    over.person.does(&format!(
+        "echo '[127.0.0.1]:{port} {}' >>.ssh/known_hosts",
+        public.trim()
+    ));
+    let told = over.fails(r"
+ssh://***@127.0.0.1:<port><world>/upstream/me/site.git shows another host key than the one that is in <home>/.ssh/known_hosts: it has a new one, or somebody stands between
+-> compare the fingerprint of the new key with the one that the host publishes. Only if they are the same, forget the old key and accept the new one with the last two lines; then press Redeliver:
+$ mkdir -p -m 700 <home>/.ssh
+$ ssh-keyscan -p <port> 127.0.0.1 ><home>/.ssh/known_hosts.new
+$ ssh-keygen -l -f <home>/.ssh/known_hosts.new
+$ ssh-keygen -R '[127.0.0.1]:<port>' -f <home>/.ssh/known_hosts
+$ cat <home>/.ssh/known_hosts.new >><home>/.ssh/known_hosts
+");
+    over.obeys(&told, &[]);
+    over.is_deployed();
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn another_host_key_than_githubs() {
+    let over = OverSsh::new();
+    over.person.makes_key("-N ''");
+    let port = over.sshd.port;
+    over.person.does(&format!(
+        "printf 'Host github.com\\n HostName 127.0.0.1\\n Port {port}\\n HostKeyAlias github.com\\n' >.ssh/config"
+    ));
+    over.person.does(&format!(
+        "git -C '{}' remote set-url origin git@github.com:me/site.git",
+        text(&over.world.checkout())
+    ));
+    let told = over.fails(r"
+git@github.com:me/site.git shows another host key than the one that is in <world>/checkout/.git/deploy-cgi/known_hosts: it has a new one, or somebody stands between
+-> do not go on before you have compared: the keys of GitHub that are built into deploy-cgi are in that file, and GitHub publishes its fingerprints at https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints. If GitHub has a new key, a newer deploy-cgi has it too
+");
+    assert!(told.commands.is_empty());
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_key_that_the_remote_does_not_know() {
+    let mut over = OverSsh::new();
+    over.person.makes_key("-N ''");
+    over.knows_the_host();
+    let told = over.fails(r"
+ssh://***@127.0.0.1:<port><world>/upstream/me/site.git does not accept the key that <person> offers: <home>/.ssh/id_ed25519
+-> enter its public half as a deploy key at the host of ssh://***@127.0.0.1:<port><world>/upstream/me/site.git, then press Redeliver. The public half:
+$ ssh-keygen -y -f <home>/.ssh/id_ed25519
+");
+    let public = over.obeys(&told, &[]);
+    over.authorizes(&public);
+    over.is_deployed();
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn no_key_at_all() {
+    let mut over = OverSsh::new();
+    over.knows_the_host();
+    let key = over.person.home.join("my keys/blog");
+    over.world.key("ssh_key", &quoted(&text(&key)));
+    over.person.owns(&over.world.path("cgi-bin"));
+    let told = over.fails(r"
+ssh://***@127.0.0.1:<port><world>/upstream/me/site.git wants a key, and <person> has none: there is no <home>/my keys/blog
+-> make one, enter what the `cat` line shows as a deploy key at the host of ssh://***@127.0.0.1:<port><world>/upstream/me/site.git, then press Redeliver:
+$ mkdir -p -m 700 '<home>/my keys'
+$ ssh-keygen -q -t <id> -N '' -f '<home>/my keys/blog'
+$ cat '<home>/my keys/blog.pub'
+");
+    let public = over.obeys(&told, &[]);
+    over.authorizes(&public);
+    over.is_deployed();
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_key_that_others_can_read() {
+    let mut over = OverSsh::new();
+    let key = over.person.makes_key("-N ''");
+    over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
+    over.knows_the_host();
+    over.person.does("chmod 644 .ssh/id_ed25519");
+    let told = over.fails(
+        r"
+ssh ignores the key <home>/.ssh/id_ed25519: others can read it
+-> close it, then press Redeliver:
+$ chmod 600 <home>/.ssh/id_ed25519
+",
+    );
+    over.obeys(&told, &[]);
+    over.is_deployed();
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_key_with_a_passphrase() {
+    let mut over = OverSsh::new();
+    let key = over.person.makes_key("-N 'open sesame'");
+    over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
+    over.knows_the_host();
+    let told = over.fails(r"
+the key <home>/.ssh/id_ed25519 has a passphrase, and nobody is there to type it
+-> take the passphrase away (the file stays readable by its owner only):
+$ ssh-keygen -p -N '' -f <home>/.ssh/id_ed25519
+");
+    // Somebody is there now to type it.
+    over.person
+        .does("printf '#!/bin/sh\\necho open sesame\\n' >askpass; chmod 755 askpass");
+    let askpass = text(&over.person.home.join("askpass"));
+    over.obeys(
+        &told,
+        &[("SSH_ASKPASS", &askpass), ("SSH_ASKPASS_REQUIRE", "force")],
+    );
+    over.is_deployed();
+}
+
+// ---- two users
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_git_folder_of_another_users() {
+    let mut over = OverSsh::new();
+    let key = over.person.makes_key("-N ''");
+    over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
+    over.knows_the_host();
+    over.person.verb(&over.world, &["run"]).expect_exit(0);
+    over.world.git(
+        &over.world.path("seed/site"),
+        &["config", "safe.directory", "*"],
+    );
+    over.commit = over.world.push("three");
+    let objects = text(&over.world.path("checkout/.git/objects"));
+    as_root("chown")
+        .args(["-R", "root", &objects])
+        .status()
+        .unwrap();
+    let told = over.tells(r"
+<person> may not write in <world>/checkout/.git/objects, which belongs to root
+-> give the checkout to <person>, then press Redeliver:
+$ sudo chown -R <person> '<world>/checkout'
+");
+    over.obeys(&told, &[]);
+    over.is_deployed();
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_file_of_another_users_in_the_work_tree() {
+    let mut over = OverSsh::new();
+    let key = over.person.makes_key("-N ''");
+    over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
+    over.knows_the_host();
+    over.person.verb(&over.world, &["run"]).expect_exit(0);
+    fs::create_dir_all(over.world.path("seed/site/pages")).unwrap();
+    over.commit = over
+        .world
+        .push_to("site", "pages/one.html", "one", "A page");
+    over.person.verb(&over.world, &["run"]).expect_exit(0);
+    over.commit = over
+        .world
+        .push_to("site", "pages/one.html", "two", "A page");
+    let pages = text(&over.world.path("checkout/pages"));
+    as_root("chown")
+        .args(["-R", "root", &pages])
+        .status()
+        .unwrap();
+    let told = over.tells(r"
+<person> may not write in <world>/checkout/pages/one.html, which belongs to root
+-> give the checkout to <person>, then press Redeliver:
+$ sudo chown -R <person> '<world>/checkout'
+");
+    over.obeys(&told, &[]);
+    over.is_deployed();
+}
+
+#[test]
+#[ignore = "needs root: ./tests/run"]
+fn run_as_another_user_prints_the_line_for_the_owner() {
+    let person = Person::new();
+    let mut world = World::new();
+    person.takes(&mut world);
+    let run = world.verb(&["run"]);
+    run.expect_exit(1);
+    let line = format!("sudo -u {} '{}' run", person.name, text(&world.site_file()));
+    run.says(&line);
+}
