@@ -407,10 +407,12 @@ impl Doctor<'_> {
             }
         };
         self.hidden.extend(config.credentials());
+        let mut remote = None;
         match git.followed(self.site.branch.as_deref(), &config) {
             Ok(Ok(followed)) => {
                 let at = Situation::of(self.site, git, self.env, &followed);
-                self.followed(git, &config, &followed, &at);
+                self.followed(&config, &followed, &at);
+                remote = Some((followed, at));
             }
             Ok(Err(unfollowing)) => self.unfollowing(git, &config, &unfollowing),
             Err(error) => self.findings.push(Finding::error("branch", &error)),
@@ -418,6 +420,10 @@ impl Doctor<'_> {
         self.edits(git);
         self.submodules(git, &config);
         self.lfs(git, &config);
+        // Last: it may take all the time that is left.
+        if let Some((followed, at)) = remote {
+            self.remote(git, &config, &followed, &at);
+        }
     }
 
     fn unfollowing(&mut self, git: &Git<'_>, config: &Config, unfollowing: &Unfollowing) {
@@ -431,7 +437,7 @@ impl Doctor<'_> {
             .push(Finding::diagnosed(what, Health::Problem, found));
     }
 
-    fn followed(&mut self, git: &Git<'_>, config: &Config, followed: &Followed, at: &Situation) {
+    fn followed(&mut self, config: &Config, followed: &Followed, at: &Situation) {
         self.ok("branch", followed.branch.clone());
         self.ok(
             "upstream",
@@ -450,10 +456,9 @@ impl Doctor<'_> {
                 Advice::words("set the key `repository` to \"owner/name\""),
             ),
         }
-        self.commits(at);
         self.locks(at);
+        self.commits(at);
         self.keys(config, followed, at);
-        self.remote(git, config, followed, at);
     }
 
     /// Whether the branch could go forward, as far as the last fetch knows.
@@ -641,10 +646,8 @@ impl Doctor<'_> {
 
     /// Locks of git's that a killed one left.
     fn locks(&mut self, at: &Situation) {
-        if at.git_dir.join("deploy-cgi").join(MARKER).exists() {
-            // A deploy runs, or the next one clears up after one that died.
-            return;
-        }
+        let marker = at.git_dir.join("deploy-cgi").join(MARKER).metadata();
+        let marked = marker.and_then(|marker| marker.modified()).ok();
         let remote_branch = at.upstream.as_str();
         let mut names = vec![
             "index.lock".to_owned(),
@@ -660,7 +663,11 @@ impl Doctor<'_> {
             ["index.lock", "HEAD.lock", "config.lock"].map(|lock| format!("modules/{name}/{lock}"))
         }));
         for lock in names.iter().map(|name| at.git_dir.join(name)) {
-            if lock.symlink_metadata().is_ok() {
+            let Ok(made) = lock.symlink_metadata().and_then(|lock| lock.modified()) else {
+                continue;
+            };
+            // A deploy runs and made it, or the next one clears up after one that died.
+            if marked.is_none_or(|marked| made < marked) {
                 self.findings.push(Finding::diagnosed(
                     "locks",
                     Health::Problem,
@@ -767,7 +774,7 @@ impl Doctor<'_> {
             self.ok(WHAT, "not asked: there is no time left for it");
             return;
         }
-        let asked = match git.ask_remote(config, followed) {
+        let asked = match git.ask_remote(config, followed, left) {
             Ok(asked) => asked,
             Err(error) => {
                 self.findings.push(Finding::error(WHAT, &error));

@@ -1899,7 +1899,12 @@ impl<'s> Git<'s> {
     }
 
     /// Asks the remote whether the followed branch is there: exit code 2 when it is not.
-    pub(crate) fn ask_remote(&self, config: &Config, followed: &Followed) -> Result<Ended> {
+    pub(crate) fn ask_remote(
+        &self,
+        config: &Config,
+        followed: &Followed,
+        limit: Duration,
+    ) -> Result<Ended> {
         let args = [
             "ls-remote",
             "--exit-code",
@@ -1908,7 +1913,9 @@ impl<'s> Git<'s> {
             &followed.remote,
             &followed.remote_ref,
         ];
-        self.write(&self.checkout.folder, config, args)
+        self.writing(&self.checkout.folder, config, args)
+            .ended_at(limit)
+            .output_together()
     }
 
     /// What `git --version` says.

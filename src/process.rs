@@ -222,6 +222,12 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Ended earlier than otherwise.
+    pub(crate) fn ended_at(mut self, limit: Duration) -> Self {
+        self.limit = self.limit.min(limit);
+        self
+    }
+
     /// Who is shown what it prints while it runs. Only for both outputs in one.
     pub(crate) fn watched(mut self, progress: Option<Progress<'a>>) -> Self {
         self.progress = progress;

@@ -382,6 +382,7 @@ fn a_checkout(user: &User) -> Result<PathBuf> {
         let entries = std::fs::read_dir(home).into_iter().flatten().flatten();
         found.extend(
             entries
+                .filter(|entry| !entry.file_name().as_bytes().starts_with(b"."))
                 .map(|entry| entry.path())
                 .filter(|folder| is_checkout(folder)),
         );

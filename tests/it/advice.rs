@@ -2,12 +2,20 @@
 //! is told. Where it can be mended on the host, the printed commands are run as they stand, and
 //! then the deploy succeeds.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use crate::person::{Person, Sshd, as_root};
-use crate::world::{Fault, Reply, World, quoted, text};
+use serde_json::Value;
+
+use crate::http;
+use crate::person::{Person, Served, Sshd, as_root, free_port};
+use crate::world::{Delivery, Fault, Reply, SECRET, World, quoted, text};
 
 /// What a failed deploy says: why, and what to do.
 struct Told {
@@ -38,11 +46,15 @@ impl Told {
 
     /// As one text to compare, with what differs from host to host taken out.
     fn plain(&self, world: &World) -> String {
+        plain(world, &self.text().replace("$ sudo ", "$ "))
+    }
+
+    fn text(&self) -> String {
         let mut all = format!("{}\n-> {}\n", self.cause, self.words);
         for command in &self.commands {
-            all += &format!("$ {}\n", command.trim_start_matches("sudo "));
+            writeln!(all, "$ {command}").unwrap();
         }
-        plain(world, &all)
+        all
     }
 
     /// Types the commands, one after the other, as they stand.
@@ -74,6 +86,7 @@ fn plain(world: &World, words: &str) -> String {
     let words = words
         .replace(&format!("{home}/"), "<home>/")
         .replace(&format!(" {home} "), " <home> ")
+        .replace(&format!(" {home}\n"), " <home>\n")
         .replace(&format!(" {user} "), " <user> ")
         .replace(&format!(" {user},"), " <user>,")
         .replace(&format!(" {user}\n"), " <user>\n");
@@ -498,7 +511,7 @@ $ git -C '<world>/checkout' reset --quiet
 #[test]
 fn a_damaged_repository() {
     let world = World::new();
-    let tree = world.git(&world.checkout(), &["rev-parse", "HEAD^{tree}"]);
+    let tree = world.git(&world.checkout(), &["log", "-1", "--format=%T"]);
     let object = format!("checkout/.git/objects/{}/{}", &tree[..2], &tree[2..]);
     for pack in fs::read_dir(world.path("checkout/.git/objects/pack")).unwrap() {
         let path = pack.unwrap().path();
@@ -863,12 +876,12 @@ fn limits_of_the_host_that_cannot_be_had_here() {
         let commit = world.push("two");
         world.fake_git("pull", &Fault::Fail(said));
         let told = failed(&world.push_delivery(&commit).send());
-        all += &format!("== {said}\n{}\n", told.plain(&world));
+        writeln!(all, "== {said}\n{}", told.plain(&world)).unwrap();
     }
     assert_eq!(all.trim(), LIMITS.trim(), "{all}");
 }
 
-const LIMITS: &str = r#"
+const LIMITS: &str = r"
 == error: unable to write file index.html: No space left on device
 the disk is full
 -> free some space, then press Redeliver; what was half written is put right then. How much is used:
@@ -927,7 +940,7 @@ the connection to http://<origin>/me/site.git broke
 == '; kill -9 $$; echo '
 git was killed by signal 9
 -> that is what a host's limit of memory or time does: press Redeliver when it is less busy, and ask the host for a higher limit if it comes back
-"#;
+";
 
 #[test]
 fn a_failure_that_nobody_knows_shows_gits_own_words() {
@@ -992,11 +1005,7 @@ impl OverSsh {
         let run = self.person.verb(&self.world, &["run"]);
         run.expect_exit(1);
         let told = Told::parse(&run.stdout);
-        let mut all = format!("{}\n-> {}\n", told.cause, told.words);
-        for command in &told.commands {
-            all += &format!("$ {command}\n");
-        }
-        let got = self.plain(&all);
+        let got = self.plain(&told.text());
         assert_eq!(got.trim(), expected.trim(), "{got}");
         self.person.verb(&self.world, &["check"]).expect_exit(1);
         told
@@ -1158,11 +1167,13 @@ fn a_key_with_a_passphrase() {
     let key = over.person.makes_key("-N 'open sesame'");
     over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
     over.knows_the_host();
-    let told = over.fails(r"
+    let told = over.fails(
+        r"
 the key <home>/.ssh/id_ed25519 has a passphrase, and nobody is there to type it
 -> take the passphrase away (the file stays readable by its owner only):
 $ ssh-keygen -p -N '' -f <home>/.ssh/id_ed25519
-");
+",
+    );
     // Somebody is there now to type it.
     over.person
         .does("printf '#!/bin/sh\\necho open sesame\\n' >askpass; chmod 755 askpass");
@@ -1194,11 +1205,13 @@ fn a_git_folder_of_another_users() {
         .args(["-R", "root", &objects])
         .status()
         .unwrap();
-    let told = over.tells(r"
+    let told = over.tells(
+        r"
 <person> may not write in <world>/checkout/.git/objects, which belongs to root
 -> give the checkout to <person>, then press Redeliver:
 $ sudo chown -R <person> '<world>/checkout'
-");
+",
+    );
     over.obeys(&told, &[]);
     over.is_deployed();
 }
@@ -1224,11 +1237,13 @@ fn a_file_of_another_users_in_the_work_tree() {
         .args(["-R", "root", &pages])
         .status()
         .unwrap();
-    let told = over.tells(r"
+    let told = over.tells(
+        r"
 <person> may not write in <world>/checkout/pages/one.html, which belongs to root
 -> give the checkout to <person>, then press Redeliver:
 $ sudo chown -R <person> '<world>/checkout'
-");
+",
+    );
     over.obeys(&told, &[]);
     over.is_deployed();
 }
@@ -1243,4 +1258,559 @@ fn run_as_another_user_prints_the_line_for_the_owner() {
     run.expect_exit(1);
     let line = format!("sudo -u {} '{}' run", person.name, text(&world.site_file()));
     run.says(&line);
+}
+
+// ---- the doctor
+
+/// The lines of the doctor's that are not ok.
+fn complaints(world: &World) -> String {
+    let check = world.verb(&["check", "--json"]);
+    let all: Value = serde_json::from_str(&check.stdout).unwrap_or_else(|_| panic!("{check:?}"));
+    let healthy = all["healthy"].as_bool().unwrap();
+    assert_eq!(check.exit, Some(i32::from(!healthy)));
+    let mut lines = String::new();
+    for finding in all["findings"].as_array().unwrap() {
+        let word = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+        if word("state") == "ok" {
+            continue;
+        }
+        writeln!(
+            lines,
+            "{} {}: {}",
+            word("state"),
+            word("what"),
+            word("found")
+        )
+        .unwrap();
+        for command in finding["commands"].as_array().unwrap() {
+            let command = command.as_str().unwrap().trim_start_matches("sudo ");
+            writeln!(lines, "$ {command}").unwrap();
+        }
+    }
+    plain(world, &lines)
+}
+
+/// The doctor finds this and nothing else; its commands are typed; then it finds nothing.
+#[track_caller]
+fn is_cured(world: &World, expected: &str) {
+    let check = world.verb(&["check", "--json"]);
+    let got = complaints(world);
+    assert_eq!(got.trim(), expected.trim(), "{got}");
+    let all: Value = serde_json::from_str(&check.stdout).unwrap();
+    for finding in all["findings"].as_array().unwrap() {
+        for command in finding["commands"].as_array().unwrap() {
+            let command = command.as_str().unwrap();
+            let mut shell = world.clean("/bin/sh");
+            shell.env("GIT_CONFIG_GLOBAL", world.path("home/site.gitconfig"));
+            let output = shell.args(["-c", command]).output().unwrap();
+            assert!(output.status.success(), "{command}: {output:?}");
+        }
+    }
+    let after = complaints(world);
+    assert_eq!(after, "", "{after}");
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn the_doctor_names_what_suexec_refuses() {
+    let world = World::new();
+    mode(&world.site_file(), 0o775);
+    mode(&world.path("cgi-bin"), 0o777);
+    is_cured(&world, r"
+warning suexec: others may write <world>/cgi-bin/deploy.cgi, so suexec does not start it
+$ chmod go-w '<world>/cgi-bin/deploy.cgi'
+warning suexec: others may write <world>/cgi-bin, so suexec does not start it
+$ chmod go-w '<world>/cgi-bin'
+");
+    let real = world.path("real.cgi");
+    fs::rename(world.site_file(), &real).unwrap();
+    std::os::unix::fs::symlink(&real, world.site_file()).unwrap();
+    is_cured(&world, r"
+warning suexec: <world>/cgi-bin/deploy.cgi is a symbolic link, which suexec does not start
+$ cp --remove-destination $(readlink -f '<world>/cgi-bin/deploy.cgi') '<world>/cgi-bin/deploy.cgi'
+");
+}
+
+/// What a person has who cannot start the site file: the program, by hand.
+fn by_hand(world: &World) -> String {
+    let site = text(&world.site_file());
+    let check = world.verb_of(&world.program, &[&site, "check"]);
+    check.expect_exit(1);
+    let lines = check
+        .stdout
+        .lines()
+        .skip_while(|line| !line.contains("PROBLEM"));
+    let found: Vec<&str> = lines
+        .take_while(|line| line.starts_with("PROBLEM") || line.starts_with(' '))
+        .collect();
+    for command in found.iter().filter_map(|line| line.strip_prefix("    ")) {
+        if command.starts_with(' ') {
+            continue;
+        }
+        let output = world
+            .clean("/bin/sh")
+            .args(["-c", command])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+    }
+    plain(world, &found.join("\n"))
+}
+
+#[test]
+fn a_site_file_that_no_server_can_start() {
+    let world = World::new();
+    let good = fs::read_to_string(world.site_file()).unwrap();
+    let program = text(&world.program);
+    let mut all = String::new();
+    for bad in [
+        good.replace('\n', "\r\n"),
+        format!("\u{feff}{good}"),
+        good.replacen(&program, "/nowhere/deploy-cgi", 1),
+        good.lines().skip(1).collect::<Vec<_>>().join("\n") + "\n",
+    ] {
+        fs::write(world.site_file(), bad).unwrap();
+        writeln!(all, "{}", by_hand(&world)).unwrap();
+        world.verb(&["check"]).expect_exit(0);
+        fs::write(world.site_file(), &good).unwrap();
+    }
+    mode(&world.site_file(), 0o644);
+    writeln!(all, "{}", by_hand(&world)).unwrap();
+    world.verb(&["check"]).expect_exit(0);
+    fs::write(
+        world.site_file(),
+        good.replacen(&program, &format!("/{}/x", "y".repeat(300)), 1),
+    )
+    .unwrap();
+    writeln!(all, "{}", by_hand(&world)).unwrap();
+    assert_eq!(all.trim(), UNSTARTABLE.trim(), "{all}\n");
+}
+
+const UNSTARTABLE: &str = r#"
+PROBLEM  #! line       it ends in a carriage return (Windows), so that the server says "No such file or directory"
+                       -> save the file with Unix line ends:
+    sed -i 's/\r$//' '<world>/cgi-bin/deploy.cgi'
+PROBLEM  #! line       a byte order mark stands before it, so that the server says "Exec format error"
+                       -> save the file without it:
+    sed -i '<time>/^\xEF\xBB\xBF//' '<world>/cgi-bin/deploy.cgi'
+PROBLEM  #! line       it names /nowhere/deploy-cgi, which is not there or in a folder that <user> may not enter
+                       -> name the program that you have:
+    sed -i '<time>|.*|#!<program>|' '<world>/cgi-bin/deploy.cgi'
+PROBLEM  #! line       <world>/cgi-bin/deploy.cgi does not begin with one, so the server says "Exec format error"
+                       -> begin the file with #! and the path of deploy-cgi (where the server names the program instead, as lighttpd's cgi.assign can, it needs none):
+    sed -i '1i#!<program>' '<world>/cgi-bin/deploy.cgi'
+PROBLEM  site file     <user> may not run <world>/cgi-bin/deploy.cgi
+                       -> make it executable:
+    chmod 755 '<world>/cgi-bin/deploy.cgi'
+PROBLEM  #! line       it has 305 bytes, and the kernel takes 255
+                       -> put deploy-cgi into a folder with a shorter path, such as ~/bin, and name it there
+"#;
+
+#[test]
+fn a_secret_file_that_is_open_padded_or_missing() {
+    let world = World::new();
+    let secret = world.path("secret.txt");
+    mode(&secret, 0o644);
+    is_cured(&world, r"
+warning secret file: <world>/secret.txt: others on this host can read or write it
+$ chmod 600 '<world>/secret.txt'
+");
+    fs::write(&secret, format!("{SECRET} \n")).unwrap();
+    is_cured(&world, r"
+warning secret file: <world>/secret.txt: a secret begins or ends with a blank
+$ sed -i 's/^[ \t]*//; s/[ \t]*$//' '<world>/secret.txt'
+");
+    assert_eq!(world.read("secret.txt"), format!("{SECRET}\n"));
+    fs::remove_file(&secret).unwrap();
+    is_cured(&world, "?");
+    assert_eq!(world.read("secret.txt").len(), 64);
+}
+
+#[test]
+fn copies_beside_the_site_file_are_named() {
+    let world = World::new();
+    for name in ["deploy.cgi~", ".deploy.cgi.swp", "deploy.cgi.bak"] {
+        fs::write(world.path("cgi-bin").join(name), "").unwrap();
+    }
+    fs::write(world.path("cgi-bin/deploy.cgi.example"), "").unwrap();
+    let got = complaints(&world);
+    assert_eq!(got.trim(), r"
+warning copies: <world>/cgi-bin/.deploy.cgi.swp lies beside the site file, where anybody can read or run it
+$ mv -n '<world>/cgi-bin/.deploy.cgi.swp' <home>
+$ mv -n '<world>/cgi-bin/deploy.cgi.bak' <home>
+$ mv -n '<world>/cgi-bin/deploy.cgi~' <home>
+", "{got}");
+}
+
+#[test]
+fn the_doctor_sees_what_a_deploy_would_stumble_over() {
+    let world = World::new();
+    world.git(
+        &world.checkout(),
+        &["commit", "-q", "--allow-empty", "-m", "mine"],
+    );
+    fs::write(world.path("checkout/.git/index.lock"), "").unwrap();
+    fs::write(world.path("checkout/index.html"), "mine").unwrap();
+    is_cured(&world, r"
+problem locks: the lock file <world>/checkout/.git/index.lock is in the way, <time> old: a git was killed here, none is at work any more
+$ rm -f '<world>/checkout/.git/index.lock'
+problem commits: main here is 1 commit ahead of origin/main: commits were made here, or a push took some back
+$ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
+$ git -C '<world>/checkout' reset --keep origin/main
+warning work tree: changed here: index.html
+$ git -C '<world>/checkout' stash push
+");
+}
+
+#[test]
+fn a_remote_that_hangs_keeps_neither_the_doctor_nor_a_ping() {
+    let mut world = World::new();
+    world.key("wait", "\"2s\"");
+    set_url(&world, &world.origin.url("hang/me/site.git"));
+    let begin = Instant::now();
+    let ping = world.ping_delivery().send();
+    ping.expect(200, "pong");
+    ping.says("has not answered within");
+    assert!(
+        begin.elapsed() < Duration::from_secs(7),
+        "{:?}",
+        begin.elapsed()
+    );
+    let check = world.verb(&["check"]);
+    check.expect_exit(0);
+    assert!(
+        begin.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[test]
+fn a_web_root_around_the_checkout_is_told() {
+    let world = World::new();
+    let root = world.path("public_html");
+    fs::create_dir(&root).unwrap();
+    fs::rename(world.checkout(), root.join("blog")).unwrap();
+    let mut world = world;
+    world.key("repo", &quoted(&text(&root.join("blog"))));
+    is_cured(&world, r"
+warning web: <world>/public_html/blog/.git lies in <world>/public_html, which the web server shows: anybody may be able to read the repository
+$ echo 'Require all denied' >'<world>/public_html/blog/.git/.htaccess'
+");
+}
+
+#[test]
+fn no_check_writes_anything_and_none_hangs() {
+    let world = World::new();
+    let before = world
+        .clean("find")
+        .arg(".")
+        .args(["-newermt", "2000-01-01", "-printf", "%p %T@ %m\\n"])
+        .output()
+        .unwrap();
+    world.verb(&["check"]).expect_exit(0);
+    let after = world
+        .clean("find")
+        .arg(".")
+        .args(["-newermt", "2000-01-01", "-printf", "%p %T@ %m\\n"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(before.stdout),
+        String::from_utf8(after.stdout)
+    );
+    // Named pipes where files should be: to open one takes for ever.
+    for name in [
+        "secret.txt",
+        "checkout/.gitattributes",
+        "checkout/.git/deploy-cgi",
+    ] {
+        drop(fs::remove_file(world.path(name)));
+        let made = world
+            .clean("mkfifo")
+            .arg(world.path(name))
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let check = world.verb(&["check"]);
+        assert!(matches!(check.exit, Some(0 | 1)), "{check:?}");
+        fs::remove_file(world.path(name)).unwrap();
+    }
+}
+
+// ---- init
+
+#[test]
+fn init_writes_a_secret_and_a_site_file_once() {
+    let world = World::new();
+    let site = world.path("cgi-bin/new.cgi");
+    let secret = world.path("safe/secret.txt");
+    let (site_name, secret_name, repo) = (text(&site), text(&secret), text(&world.checkout()));
+    let words = [
+        "init",
+        "--repo",
+        &repo,
+        "--secret-file",
+        &secret_name,
+        "--url",
+        "https://example.org/cgi-bin/new.cgi",
+        &site_name,
+    ];
+    let mut dry = words.to_vec();
+    dry.push("--dry-run");
+    let spoken = world.verb_of(&world.program, &dry);
+    spoken.expect_exit(0);
+    assert!(!site.exists() && !secret.parent().unwrap().exists());
+    let spoken = world.verb_of(&world.program, &words);
+    spoken.expect_exit(0);
+    let key = fs::read_to_string(&secret).unwrap();
+    assert_eq!(key.trim().len(), 64);
+    assert_eq!(
+        fs::metadata(&secret).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert_eq!(
+        fs::metadata(&site).unwrap().permissions().mode() & 0o777,
+        0o755
+    );
+    let told = plain(&world, &spoken.stdout.replace(key.trim(), "<secret>"));
+    assert_eq!(told.trim(), r"
+wrote <world>/safe/secret.txt
+wrote <world>/cgi-bin/new.cgi
+", "{told}");
+    world.verb_of(&site, &["check"]).expect_exit(0);
+    // Neither file is ever written again; the secret is used by a second site.
+    let before = fs::read(&site).unwrap();
+    let again = world.verb_of(&world.program, &words);
+    again.expect_exit(1);
+    again.says("nothing is overwritten");
+    assert_eq!(fs::read(&site).unwrap(), before);
+    assert_eq!(fs::read_to_string(&secret).unwrap(), key);
+}
+
+#[test]
+fn init_says_what_it_cannot_find_out() {
+    let world = World::new();
+    let repo = text(&world.checkout());
+    let site = text(&world.path("cgi-bin/new.cgi"));
+    for (words, told) in [
+        (
+            &["init", "--dry-run", "--repo", "/nowhere", &site][..],
+            "/nowhere",
+        ),
+        (
+            &["init", "--repo", &repo, "/nowhere/deploy.cgi"],
+            "/nowhere",
+        ),
+        (
+            &["init", "--repo", &repo, "--url", "example.org", &site],
+            "https://",
+        ),
+        (
+            &[
+                "init",
+                "--repo",
+                &repo,
+                "--secret-file",
+                "/srv/public_html/secret.txt",
+                &site,
+            ],
+            "outside",
+        ),
+    ] {
+        let spoken = world.verb_of(&world.program, words);
+        spoken.expect_exit(1);
+        spoken.says(told);
+        assert!(!world.exists("cgi-bin/new.cgi"));
+    }
+    let blank = world.path("deploy-cgi");
+    fs::copy(&world.program, &blank).unwrap();
+    let spoken = world.verb_of(&blank, &["init", "--repo", &repo, &site]);
+    spoken.expect_exit(1);
+    spoken.says("blank");
+}
+
+// ---- verbs
+
+#[test]
+fn run_shows_gits_progress_in_a_terminal_and_no_credential() {
+    let world = World::new();
+    set_url(
+        &world,
+        &world
+            .origin
+            .url_with_login("me:n0-such-login", "me/site.git"),
+    );
+    let commit = world.push("two");
+    let line = format!("'{}' run", text(&world.site_file()));
+    let output = world
+        .clean("script")
+        .args(["-qec", &line, "/dev/null"])
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("remote: Counting objects: 100%"), "{shown}");
+    assert!(!shown.contains("n0-such-login"), "{shown}");
+    assert!(shown.contains("deployed main"), "{shown}");
+    assert_eq!(world.head(), commit);
+    // Nobody is bothered with it elsewhere.
+    world.push("three");
+    let run = world.verb(&["run"]);
+    run.expect_exit(0);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn status_tells_since_when_a_deploy_runs() {
+    let mut world = World::new();
+    let commit = world.push("two");
+    world.fake_git("pull", &Fault::Hold);
+    let started = world.push_delivery(&commit).start();
+    world.wait_until_held();
+    let status = world.verb(&["status"]);
+    let json = world.verb(&["status", "--json"]);
+    let mut watch = world.clean(world.site_file());
+    let mut watch = watch
+        .args(["status", "--watch"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut seen = [0; 19];
+    watch.stdout.take().unwrap().read_exact(&mut seen).unwrap();
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    world.release();
+    started.reply().expect(200, "deployed");
+    assert_eq!(&seen, b"a deploy is running");
+    status.says("a deploy is running since 2");
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["running"].as_bool(), Some(true));
+    assert!(json["since"].as_str().unwrap().starts_with('2'));
+}
+
+#[test]
+fn verbs_without_a_site_are_misuse() {
+    let world = World::new();
+    for verb in ["check", "run", "status", "sign"] {
+        let spoken = world.verb_of(&world.program, &[verb]);
+        spoken.expect_exit(2);
+        spoken.says("which site?");
+    }
+}
+
+#[test]
+fn sign_prints_the_older_signature_alone_when_asked() {
+    let world = World::new();
+    let signed = world.verb(&["sign", "--sha1"]);
+    signed.expect_exit(0);
+    let expected = crate::world::sha1_signature(SECRET.as_bytes(), b"");
+    assert_eq!(signed.stdout, format!("X-Hub-Signature: {expected}\n"));
+}
+
+// ---- from nothing to the first push
+
+/// An Apache that starts scripts as the person they belong to.
+fn suexec(person: &Person, runtime: &Path, port: u16) -> Served {
+    let modules = "/usr/lib/apache2/modules";
+    let root = text(&person.home.join("public_html"));
+    let runtime = text(runtime);
+    let configuration = format!(
+        "ServerName 127.0.0.1\nListen 127.0.0.1:{port}\nPidFile {runtime}/apache.pid\n\
+         DefaultRuntimeDir {runtime}\nErrorLog {runtime}/error.log\nUser www-data\nGroup www-data\n\
+         LoadModule mpm_event_module {modules}/mod_mpm_event.so\n\
+         LoadModule cgid_module {modules}/mod_cgid.so\nScriptSock {runtime}/cgisock\n\
+         LoadModule authz_core_module {modules}/mod_authz_core.so\n\
+         LoadModule mime_module {modules}/mod_mime.so\nTypesConfig /dev/null\n\
+         LoadModule suexec_module {modules}/mod_suexec.so\n\
+         <VirtualHost 127.0.0.1:{port}>\nDocumentRoot {root}\nSuexecUserGroup {0} {0}\n\
+         <Directory {root}>\nRequire all granted\n</Directory>\n\
+         <Directory {root}/cgi-bin>\nOptions +ExecCGI\nAddHandler cgi-script .cgi\n</Directory>\n</VirtualHost>\n",
+        person.name
+    );
+    let file = format!("{runtime}/apache.conf");
+    fs::write(&file, configuration).unwrap();
+    let mut apache = as_root("/usr/sbin/apache2");
+    apache.args(["-DFOREGROUND", "-f", &file]).current_dir("/");
+    apache.process_group(0);
+    Served::start(&mut apache, port)
+}
+
+#[test]
+#[ignore = "needs apache2 with suexec and root: ./tests/run"]
+fn three_commands_lead_from_nothing_to_the_first_push() {
+    let folder = tempfile::Builder::new()
+        .prefix("deploy-cgi-")
+        .tempdir_in("/var/www")
+        .unwrap();
+    let person = Person::in_folder(folder);
+    let world = World::new();
+    mode(&world.path(""), 0o755);
+    // What the host has made, and what was uploaded.
+    person.does("mkdir -p bin public_html/cgi-bin");
+    let program = person.home.join("bin/deploy-cgi");
+    let uploaded = as_root("install")
+        .args(["-m", "755", "-o", &person.name])
+        .arg(fs::canonicalize(&world.program).unwrap())
+        .arg(&program)
+        .status();
+    assert!(uploaded.unwrap().success());
+    let port = free_port();
+    let runtime = crate::world::plain_folder();
+    mode(runtime.path(), 0o777);
+    let _server = suexec(&person, runtime.path(), port);
+
+    let url = format!("http://127.0.0.1:{port}/cgi-bin/deploy.cgi");
+    let mut typed = 0;
+    let mut types = |line: &str| {
+        typed += 1;
+        person.does(line)
+    };
+    types(&format!(
+        "git clone -q --recurse-submodules {} blog",
+        world.origin.url("me/site.git")
+    ));
+    let told = types(&format!("~/bin/deploy-cgi init --url {url}"));
+    let check = types("public_html/cgi-bin/deploy.cgi check");
+    assert!(check.ends_with("A deploy would work.\n"), "{check}");
+    assert!(typed <= 6);
+
+    // GitHub's form is filled in with what was printed.
+    let field = |name: &str| {
+        let line = told.lines().find_map(|line| line.trim().strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{name}: {told}"))
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(field("Payload URL"), url);
+    assert_eq!(field("Content type"), "application/json");
+    let secret = field("Secret");
+    let send = |delivery: &Delivery| {
+        let (headers, body) = delivery.as_http();
+        http::send(port, "POST", "/cgi-bin/deploy.cgi", &headers, body).answer()
+    };
+    let ping = send(&world.ping_delivery().signed_with(secret.as_bytes()));
+    assert_eq!(
+        (ping.status, ping.first_word()),
+        (200, "pong"),
+        "{}",
+        ping.body
+    );
+    assert!(
+        ping.body.contains(&format!("{}, at home in", person.name)),
+        "{}",
+        ping.body
+    );
+    let commit = world.push("two");
+    let push = send(&world.push_delivery(&commit).signed_with(secret.as_bytes()));
+    assert_eq!(
+        (push.status, push.first_word()),
+        (200, "deployed"),
+        "{}",
+        push.body
+    );
+    let page = fs::read_to_string(person.home.join("blog/index.html")).unwrap();
+    assert_eq!(page, "two");
 }

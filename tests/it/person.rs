@@ -157,7 +157,7 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// An ssh server on loopback that lets one person in, by the keys in ~/.ssh/authorized_keys.
+/// An ssh server on loopback that lets one person in, by the keys in `~/.ssh/authorized_keys`.
 pub(crate) struct Sshd {
     pub(crate) port: u16,
     server: Served,

@@ -1009,9 +1009,9 @@ ok       git           <git>, <git's version>
 ok       branch        main
 ok       upstream      origin/main at http://<origin>/me/site.git
 ok       repository    me/site
-ok       remote        can be reached, and has main
 ok       work tree     nothing was changed here
 ok       submodules    1, all there
+ok       remote        can be reached, and has main
 ok       hook          delivers pushes
 ok       content type  application/json
 
