@@ -647,7 +647,7 @@ impl Doctor<'_> {
     /// Locks of git's that a killed one left.
     fn locks(&mut self, at: &Situation) {
         let marker = at.git_dir.join("deploy-cgi").join(MARKER).metadata();
-        let marked = marker.and_then(|marker| marker.modified()).ok();
+        let began = marker.and_then(|file| file.modified()).ok();
         let remote_branch = at.upstream.as_str();
         let mut names = vec![
             "index.lock".to_owned(),
@@ -667,7 +667,7 @@ impl Doctor<'_> {
                 continue;
             };
             // A deploy runs and made it, or the next one clears up after one that died.
-            if marked.is_none_or(|marked| made < marked) {
+            if began.is_none_or(|began| made < began) {
                 self.findings.push(Finding::diagnosed(
                     "locks",
                     Health::Problem,

@@ -213,7 +213,7 @@ fn suexec(file: &Path, found: &Metadata, user: &User) -> Vec<Finding> {
             as_user(
                 user,
                 &format!(
-                    "cp --remove-destination $(readlink -f {0}) {0}",
+                    "cp --remove-destination \"$(readlink -f {0})\" {0}",
                     quoted(file)
                 ),
             ),

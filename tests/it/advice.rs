@@ -1319,19 +1319,25 @@ fn the_doctor_names_what_suexec_refuses() {
     let world = World::new();
     mode(&world.site_file(), 0o775);
     mode(&world.path("cgi-bin"), 0o777);
-    is_cured(&world, r"
+    is_cured(
+        &world,
+        r"
 warning suexec: others may write <world>/cgi-bin/deploy.cgi, so suexec does not start it
 $ chmod go-w '<world>/cgi-bin/deploy.cgi'
 warning suexec: others may write <world>/cgi-bin, so suexec does not start it
 $ chmod go-w '<world>/cgi-bin'
-");
+",
+    );
     let real = world.path("real.cgi");
     fs::rename(world.site_file(), &real).unwrap();
     std::os::unix::fs::symlink(&real, world.site_file()).unwrap();
-    is_cured(&world, r"
+    is_cured(
+        &world,
+        r#"
 warning suexec: <world>/cgi-bin/deploy.cgi is a symbolic link, which suexec does not start
-$ cp --remove-destination $(readlink -f '<world>/cgi-bin/deploy.cgi') '<world>/cgi-bin/deploy.cgi'
-");
+$ cp --remove-destination "$(readlink -f '<world>/cgi-bin/deploy.cgi')" '<world>/cgi-bin/deploy.cgi'
+"#,
+    );
 }
 
 /// What a person has who cannot start the site file: the program, by hand.
@@ -1414,18 +1420,31 @@ fn a_secret_file_that_is_open_padded_or_missing() {
     let world = World::new();
     let secret = world.path("secret.txt");
     mode(&secret, 0o644);
-    is_cured(&world, r"
+    is_cured(
+        &world,
+        r"
 warning secret file: <world>/secret.txt: others on this host can read or write it
 $ chmod 600 '<world>/secret.txt'
-");
+",
+    );
     fs::write(&secret, format!("{SECRET} \n")).unwrap();
-    is_cured(&world, r"
+    is_cured(
+        &world,
+        r"
 warning secret file: <world>/secret.txt: a secret begins or ends with a blank
 $ sed -i 's/^[ \t]*//; s/[ \t]*$//' '<world>/secret.txt'
-");
+",
+    );
     assert_eq!(world.read("secret.txt"), format!("{SECRET}\n"));
     fs::remove_file(&secret).unwrap();
-    is_cured(&world, "?");
+    is_cured(
+        &world,
+        r#"
+problem secret file: cannot read the secret file <world>/secret.txt: No such file or directory (os error 2)
+$ sh -c 'umask 077; od -An -N32 -tx1 /dev/urandom | tr -d " \n" >"$1"' sh '<world>/secret.txt'
+$ cat '<world>/secret.txt'
+"#,
+    );
     assert_eq!(world.read("secret.txt").len(), 64);
 }
 
@@ -1442,7 +1461,7 @@ warning copies: <world>/cgi-bin/.deploy.cgi.swp lies beside the site file, where
 $ mv -n '<world>/cgi-bin/.deploy.cgi.swp' <home>
 $ mv -n '<world>/cgi-bin/deploy.cgi.bak' <home>
 $ mv -n '<world>/cgi-bin/deploy.cgi~' <home>
-", "{got}");
+".trim(), "{got}");
 }
 
 #[test]
@@ -1454,7 +1473,9 @@ fn the_doctor_sees_what_a_deploy_would_stumble_over() {
     );
     fs::write(world.path("checkout/.git/index.lock"), "").unwrap();
     fs::write(world.path("checkout/index.html"), "mine").unwrap();
-    is_cured(&world, r"
+    is_cured(
+        &world,
+        r"
 problem locks: the lock file <world>/checkout/.git/index.lock is in the way, <time> old: a git was killed here, none is at work any more
 $ rm -f '<world>/checkout/.git/index.lock'
 problem commits: main here is 1 commit ahead of origin/main: commits were made here, or a push took some back
@@ -1462,7 +1483,8 @@ $ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse
 $ git -C '<world>/checkout' reset --keep origin/main
 warning work tree: changed here: index.html
 $ git -C '<world>/checkout' stash push
-");
+",
+    );
 }
 
 #[test]
@@ -1496,10 +1518,13 @@ fn a_web_root_around_the_checkout_is_told() {
     fs::rename(world.checkout(), root.join("blog")).unwrap();
     let mut world = world;
     world.key("repo", &quoted(&text(&root.join("blog"))));
-    is_cured(&world, r"
+    is_cured(
+        &world,
+        r"
 warning web: <world>/public_html/blog/.git lies in <world>/public_html, which the web server shows: anybody may be able to read the repository
 $ echo 'Require all denied' >'<world>/public_html/blog/.git/.htaccess'
-");
+",
+    );
 }
 
 #[test]
@@ -1580,7 +1605,22 @@ fn init_writes_a_secret_and_a_site_file_once() {
     assert_eq!(told.trim(), r"
 wrote <world>/safe/secret.txt
 wrote <world>/cgi-bin/new.cgi
-", "{told}");
+
+Enter at GitHub: your repository, under Settings, Webhooks, Add webhook
+
+  Payload URL       https://example.org/cgi-bin/new.cgi
+  Content type      application/json
+  Secret            <secret>
+  SSL verification  Enable SSL verification
+  Which events      Just the push event
+  Active            yes
+
+Then:
+
+  1. '<world>/cgi-bin/new.cgi' check
+  2. At GitHub, under Recent Deliveries, look at the answer to the ping: it says what is missing, or that a deploy would work
+  3. Push something
+".trim(), "{told}");
     world.verb_of(&site, &["check"]).expect_exit(0);
     // Neither file is ever written again; the secret is used by a second site.
     let before = fs::read(&site).unwrap();
