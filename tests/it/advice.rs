@@ -1270,16 +1270,16 @@ fn complaints(world: &World) -> String {
     assert_eq!(check.exit, Some(i32::from(!healthy)));
     let mut lines = String::new();
     for finding in all["findings"].as_array().unwrap() {
-        let word = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
-        if word("state") == "ok" {
+        let named = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+        if named("state") == "ok" {
             continue;
         }
         writeln!(
             lines,
             "{} {}: {}",
-            word("state"),
-            word("what"),
-            word("found")
+            named("state"),
+            named("what"),
+            named("found")
         )
         .unwrap();
         for command in finding["commands"].as_array().unwrap() {
@@ -1804,16 +1804,16 @@ fn three_commands_lead_from_nothing_to_the_first_push() {
 
     let url = format!("http://127.0.0.1:{port}/cgi-bin/deploy.cgi");
     let mut typed = 0;
-    let mut types = |line: &str| {
+    let mut on_host = |line: &str| {
         typed += 1;
         person.does(line)
     };
-    types(&format!(
+    on_host(&format!(
         "git clone -q --recurse-submodules {} blog",
         world.origin.url("me/site.git")
     ));
-    let told = types(&format!("~/bin/deploy-cgi init --url {url}"));
-    let check = types("public_html/cgi-bin/deploy.cgi check");
+    let told = on_host(&format!("~/bin/deploy-cgi init --url {url}"));
+    let check = on_host("public_html/cgi-bin/deploy.cgi check");
     assert!(check.ends_with("A deploy would work.\n"), "{check}");
     assert!(typed <= 6);
 
