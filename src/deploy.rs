@@ -117,6 +117,8 @@ pub(crate) struct Deploy<'d> {
     now: Option<LastGood>,
     /// The same, once the deploy has ended well and until that is on disk.
     reached: Option<LastGood>,
+    /// What has been recorded and not been told yet.
+    ended: Vec<Record>,
     /// Whether no step was cut short, or all that it left was put right: only then may the marker go.
     whole: bool,
     /// The newest of the commits that came, and how many there are.
@@ -240,6 +242,7 @@ impl<'d> Deploy<'d> {
             followed: None,
             now: None,
             reached: None,
+            ended: Vec::new(),
             whole: false,
             commits: (Vec::new(), 0),
             steps: Vec::new(),
@@ -289,9 +292,16 @@ impl<'d> Deploy<'d> {
             self.end(turn, std::slice::from_ref(ticket), &outcome)?;
         }
         if self.whole {
-            self.state.remove(MARKER)
-        } else {
-            Ok(())
+            self.state.remove(MARKER)?;
+        }
+        self.tell();
+        Ok(())
+    }
+
+    /// Tells who listens what was recorded.
+    fn tell(&mut self) {
+        for record in std::mem::take(&mut self.ended) {
+            self.listener.recorded(&record);
         }
     }
 
@@ -873,13 +883,14 @@ impl<'d> Deploy<'d> {
         };
         let history = History::of(self.state);
         history.record(&record)?;
-        // Whoever waits hears it now; what a power failure must not undo is made safe before the tickets go.
-        self.listener.recorded(&record);
         history.sync()?;
         if let Some(reached) = self.reached.take_if(|reached| *reached != self.last_good) {
             reached.write(self.state)?;
         }
+        self.ended.push(record.clone());
         if let (Verdict::Failed, Some(command)) = (verdict, &self.site.on_failure) {
+            // Whoever waits need not wait for that.
+            self.tell();
             self.listener.begins("on_failure");
             let ended = self.shell(
                 command,

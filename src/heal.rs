@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::git::{self, Blob, Change, Config, Found, Git, Kind, git_dir_of};
 use crate::process;
@@ -124,23 +124,32 @@ impl<'h> Healer<'h> {
 
     fn remove_locks_into(&self, done: &mut PutBack) -> Result<()> {
         let checkout = self.git.checkout;
-        // A person's own git holds locks that are not ours to remove.
-        if !process::is_at_work("git", &checkout.folder) {
-            self.remove_unfinished(&checkout.git_dir, done)?;
-            if let Ok(common) = std::fs::read(checkout.git_dir.join("commondir")) {
-                let common = checkout
-                    .git_dir
-                    .join(std::ffi::OsStr::from_bytes(common.trim_ascii_end()));
-                self.remove_unfinished(&common.join("refs"), done)?;
-                self.remove_lock(&common.join("packed-refs.lock"), done)?;
-                self.remove_lock(&common.join("config.lock"), done)?;
-            }
+        let mut left = Vec::new();
+        self.collect_unfinished(&checkout.git_dir, &mut left)?;
+        if let Ok(common) = std::fs::read(checkout.git_dir.join("commondir")) {
+            let common = checkout
+                .git_dir
+                .join(std::ffi::OsStr::from_bytes(common.trim_ascii_end()));
+            self.collect_unfinished(&common.join("refs"), &mut left)?;
+            self.collect(common.join("packed-refs.lock"), &mut left);
+            self.collect(common.join("config.lock"), &mut left);
         }
+        // A person's own git holds locks that are not ours to remove.
+        if !left.is_empty() && process::is_at_work("git", &checkout.folder) {
+            bail!(
+                "a git is at work in this checkout, and what a deploy left that was cut short may be its own; press \
+                 Redeliver when it has ended"
+            );
+        }
+        for path in &left {
+            git::remove_if_there(path)?;
+        }
+        done.locks += left.len();
         Ok(())
     }
 
-    /// Removes lock files and unfinished objects that the run left below a folder.
-    fn remove_unfinished(&self, folder: &Path, done: &mut PutBack) -> Result<()> {
+    /// Collects lock files and unfinished objects that the run left below a folder.
+    fn collect_unfinished(&self, folder: &Path, left: &mut Vec<PathBuf>) -> Result<()> {
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -154,31 +163,27 @@ impl<'h> Healer<'h> {
             let kind = entry
                 .file_type()
                 .with_context(|| format!("cannot look at {}", path.display()))?;
+            let is_unfinished = UNFINISHED
+                .iter()
+                .any(|start| name.as_bytes().starts_with(start));
             if kind.is_dir() {
                 if name != OURS {
-                    self.remove_unfinished(&path, done)?;
+                    self.collect_unfinished(&path, left)?;
                 }
-            } else if name.as_bytes().ends_with(b".lock")
-                || UNFINISHED
-                    .iter()
-                    .any(|start| name.as_bytes().starts_with(start))
-            {
-                self.remove_lock(&path, done)?;
+            } else if name.as_bytes().ends_with(b".lock") || is_unfinished {
+                self.collect(path, left);
             }
         }
         Ok(())
     }
 
-    fn remove_lock(&self, path: &Path, done: &mut PutBack) -> Result<()> {
+    fn collect(&self, path: PathBuf, left: &mut Vec<PathBuf>) {
         if path
             .symlink_metadata()
             .is_ok_and(|file| self.is_of_the_run(&file))
         {
-            std::fs::remove_file(path)
-                .with_context(|| format!("cannot remove {}", path.display()))?;
-            done.locks += 1;
+            left.push(path);
         }
-        Ok(())
     }
 
     /// Submodules whose clone or first checkout was cut short: git itself never gets over the first, and takes the

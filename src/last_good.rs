@@ -40,7 +40,8 @@ impl LastGood {
     }
 
     pub(crate) fn write(&self, state: &StateFolder) -> Result<()> {
-        state.write(FILE, &serde_json::to_vec(self)?)
+        // What a power failure may leave of it is the old one, or none: then on_update runs once more.
+        state.write_unsynced(FILE, &serde_json::to_vec(self)?)
     }
 
     /// What is there now.

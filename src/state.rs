@@ -109,7 +109,14 @@ impl StateFolder {
 
     /// Writes a file whole: under another name, synced, renamed into place, the folder synced.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.write_by(name, bytes, |unfinished, path| {
+        self.write_by(name, bytes, Sync::Yes, |unfinished, path| {
+            std::fs::rename(unfinished, path)
+        })
+    }
+
+    /// The same for what a power failure may undo: whoever looks sees the old file or the new one.
+    pub(crate) fn write_unsynced(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.write_by(name, bytes, Sync::No, |unfinished, path| {
             std::fs::rename(unfinished, path)
         })
     }
@@ -117,7 +124,7 @@ impl StateFolder {
     /// The same where there is no such file yet. Returns whether there was none.
     pub(crate) fn write_new(&self, name: &str, bytes: &[u8]) -> Result<bool> {
         let mut is_new = true;
-        self.write_by(name, bytes, |unfinished, path| {
+        self.write_by(name, bytes, Sync::Yes, |unfinished, path| {
             match std::fs::hard_link(unfinished, path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => is_new = false,
                 done => done?,
@@ -131,6 +138,7 @@ impl StateFolder {
         &self,
         name: &str,
         bytes: &[u8],
+        sync: Sync,
         put: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
     ) -> Result<()> {
         let path = self.path(name);
@@ -151,9 +159,14 @@ impl StateFolder {
                 .mode(0o600)
                 .open(&unfinished)?;
             new.write_all(bytes)?;
-            new.sync_all()?;
-            put(&unfinished, &path)?;
-            File::open(folder)?.sync_all()
+            match sync {
+                Sync::No => put(&unfinished, &path),
+                Sync::Yes => {
+                    new.sync_all()?;
+                    put(&unfinished, &path)?;
+                    File::open(folder)?.sync_all()
+                }
+            }
         };
         written()
             .map_err(|error| {
@@ -247,6 +260,13 @@ impl StateFolder {
             ours.display()
         )
     }
+}
+
+/// Whether a file has to survive a power failure from now on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sync {
+    Yes,
+    No,
 }
 
 /// Whose a state folder is, where it is not another site's.
