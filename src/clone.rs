@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
-use crate::git::{Checkout, Format, Git};
+use crate::git::{Checkout, Config, Format, Git};
 use crate::heal::Healer;
 use crate::process::Ended;
 use crate::site::Site;
@@ -95,11 +95,12 @@ pub(crate) fn finish(site: &Site, git: &Git<'_>, state: &StateFolder) -> Result<
     let Some(url) = &site.clone else {
         bail!("the first checkout was not finished, and the key `clone` is gone; set it again")
     };
+    // Before anything that may meet one.
+    Healer::new(git, &Config::default(), SystemTime::UNIX_EPOCH).remove_locks()?;
     if let Some(ended) = make_repository(git, url, Format::Sha1)? {
         return Ok(Cloned::Not(ended));
     }
     let mut config = git.config()?;
-    Healer::new(git, &config, SystemTime::UNIX_EPOCH).remove_locks()?;
     let (head, format) = match git.remote_head(&config)? {
         Ok(found) => found,
         Err(ended) => return Ok(Cloned::Not(ended)),

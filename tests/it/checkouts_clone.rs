@@ -178,7 +178,6 @@ fn a_first_checkout_that_was_killed_is_gone_on_with() {
 }
 
 #[test]
-#[ignore = "fault: a clone leaves no marker"]
 fn the_git_of_a_first_checkout_whose_deploy_was_killed_is_not_joined() {
     for step in ["ls-remote", "fetch", "checkout"] {
         let mut world = empty_world();
@@ -254,7 +253,6 @@ fn lock_files_of_a_first_checkout_that_was_killed_are_no_obstacle() {
 }
 
 #[test]
-#[ignore = "fault: git init comes before locks are removed"]
 fn a_lock_of_the_configuration_of_a_first_checkout_that_was_killed_is_no_obstacle() {
     is_no_obstacle("config.lock");
 }
