@@ -3,12 +3,14 @@
 //!
 //! Must not know requests or reports.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::Mode;
 
 use crate::git::{Checkout, Config, Format, Git};
 use crate::heal::Healer;
@@ -20,6 +22,15 @@ use crate::state::fill_with_random;
 /// In the state folder until the first checkout is whole: then everything in the repository is of our making.
 const UNFINISHED: &str = "cloning";
 
+/// The state folder, below the git directory.
+const STATE: &str = "deploy-cgi";
+
+/// Begins the name of a git directory that is not yet in its place.
+const NEW: &str = ".git.new-";
+
+/// How many hex digits follow.
+const NEW_DIGITS: usize = 16;
+
 /// Begins the remote's section in git's configuration, which is the last one until there is a branch.
 const REMOTE: &str = "[remote \"origin\"]\n";
 
@@ -30,64 +41,170 @@ pub(crate) enum Cloned {
     Not(Ended),
 }
 
-/// The checkout of a site; where there is none yet and the site says where it comes from, the beginning of one.
-pub(crate) fn checkout_of(site: &Site) -> Result<Checkout> {
+/// How far the checkout of a site has come.
+pub(crate) enum Stage {
+    /// There is none, and the site says where it comes from.
+    Nothing,
+    /// There is a place for tickets and locks.
+    Begun(Checkout),
+    Whole(Checkout),
+}
+
+impl Stage {
+    /// The checkout, as far as there is one.
+    pub(crate) fn checkout(self) -> Option<Checkout> {
+        match self {
+            Self::Nothing => None,
+            Self::Begun(checkout) | Self::Whole(checkout) => Some(checkout),
+        }
+    }
+}
+
+/// Looks at the checkout of a site. Makes nothing.
+pub(crate) fn look(site: &Site) -> Result<Stage> {
+    // In this order: another delivery may be making it.
     if site.clone.is_some() && is_nothing(&site.repo) {
-        begin(&site.repo)?;
+        return Ok(Stage::Nothing);
     }
     if is_unfinished(&site.repo) {
-        return Checkout::begun(&site.repo);
+        return Checkout::begun(&site.repo).map(Stage::Begun);
     }
-    Checkout::open(&site.repo)
+    Checkout::open(&site.repo).map(Stage::Whole)
+}
+
+/// The checkout of a site; where there is none yet and the site says where it comes from, the beginning of one.
+pub(crate) fn checkout_of(site: &Site) -> Result<Checkout> {
+    let mut stage = look(site)?;
+    if matches!(stage, Stage::Nothing) {
+        begin(&site.repo, site.umask)?;
+        stage = look(site)?;
+    }
+    stage
+        .checkout()
+        .with_context(|| format!("{} was emptied at the same time", site.repo.display()))
 }
 
 /// Whether the first checkout of a site is still to be made.
 pub(crate) fn is_due(site: &Site) -> bool {
-    site.clone.is_some() && (is_nothing(&site.repo) || is_unfinished(&site.repo))
+    (site.clone.is_some() && is_nothing(&site.repo)) || is_unfinished(&site.repo)
 }
 
 fn is_unfinished(repo: &Path) -> bool {
-    repo.join(".git/deploy-cgi").join(UNFINISHED).exists()
+    repo.join(".git").join(STATE).join(UNFINISHED).exists()
 }
 
-/// Not there, or an empty folder. Anything else is somebody's.
+/// Not there, or an empty folder, or a link to one. Anything else is somebody's.
 fn is_nothing(repo: &Path) -> bool {
     match std::fs::read_dir(repo) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        Ok(entries) => entries
+            .into_iter()
+            .all(|entry| entry.is_ok_and(|entry| is_left_over(&entry.path()))),
+        // A link to nowhere is there.
+        Err(error) => error.kind() == ErrorKind::NotFound && repo.symlink_metadata().is_err(),
     }
 }
 
-/// Makes the folder for tickets and locks, at one stroke: under another name, then renamed into place.
-fn begin(repo: &Path) -> Result<()> {
-    let what = || format!("cannot make the folder {}", repo.display());
-    let Some((above, name)) = repo.parent().zip(repo.file_name()) else {
-        bail!("{} cannot be a checkout; name a folder", repo.display())
-    };
-    std::fs::create_dir_all(above).with_context(what)?;
-    let mut random = [0; 8];
+/// Makes the place for tickets and locks at one stroke: under another name, then renamed. A folder that is there is used
+/// as it is: it has the owner and the mode that let the web server in.
+fn begin(repo: &Path, umask: u32) -> Result<()> {
+    let mut random = [0; NEW_DIGITS / 2];
     fill_with_random(&mut random)?;
-    let mut new = std::ffi::OsString::from(".");
-    new.push(name);
-    new.push(format!(".new-{}", hex::encode(random)));
-    let new = above.join(new);
-    std::fs::create_dir_all(new.join(".git")).with_context(what)?;
-    let state = new.join(".git/deploy-cgi");
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&state)
-        .with_context(what)?;
-    std::fs::write(state.join(UNFINISHED), b"").with_context(what)?;
-    let renamed = std::fs::rename(&new, repo);
-    if renamed.is_err() {
-        std::fs::remove_dir_all(&new).with_context(what)?;
+    let new = repo.join(format!("{NEW}{}", hex::encode(random)));
+    // The server's own umask may keep visitors out. Set and not repaired by a chmod, which would undo what the folder
+    // above hands down.
+    let servers = rustix::process::umask(Mode::from_raw_mode(umask));
+    let made = make(repo, &new);
+    rustix::process::umask(servers);
+    let begun = made.and_then(|()| {
+        // Somebody's files may have come, or another delivery's.
+        if is_nothing(repo) {
+            std::fs::rename(&new, repo.join(".git"))
+        } else {
+            Err(ErrorKind::DirectoryNotEmpty.into())
+        }
+    });
+    if begun.is_err() {
+        match discard(&new) {
+            // It is known by its name, and does not count.
+            Ok(()) | Err(_) => {}
+        }
     }
     // Another delivery may have been quicker.
-    if is_unfinished(repo) {
+    if repo.join(".git").exists() {
         Ok(())
     } else {
-        renamed.with_context(what)
+        begun.with_context(|| format!("cannot make the folder {}", repo.display()))
     }
+}
+
+fn make(repo: &Path, new: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(repo)?;
+    std::fs::create_dir(new)?;
+    let state = new.join(STATE);
+    DirBuilder::new().mode(0o700).create(&state)?;
+    File::create_new(state.join(UNFINISHED)).map(drop)
+}
+
+/// Whether this is a git directory that `make` made, or began to, and that was not put in its place.
+fn is_left_over(path: &Path) -> bool {
+    let is_named_so = path
+        .file_name()
+        .and_then(|name| name.to_str()?.strip_prefix(NEW))
+        .is_some_and(|digits| {
+            digits.len() == NEW_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        });
+    let holds_only = |folder: &Path, name: &str| {
+        let is_folder = folder.symlink_metadata().map(|found| found.is_dir());
+        match is_folder.and_then(|is_folder| Ok((is_folder, std::fs::read_dir(folder)?))) {
+            Ok((is_folder, entries)) => {
+                is_folder
+                    && entries
+                        .into_iter()
+                        .all(|entry| entry.is_ok_and(|entry| entry.file_name() == name))
+            }
+            // Not made yet, or in its place by now.
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        }
+    };
+    let state = path.join(STATE);
+    let is_empty = |file: &Path| match file.symlink_metadata() {
+        Ok(found) => found.is_file() && found.len() == 0,
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    };
+    is_named_so
+        && holds_only(path, STATE)
+        && holds_only(&state, UNFINISHED)
+        && is_empty(&state.join(UNFINISHED))
+}
+
+/// Removes what `make` made, and nothing else.
+fn discard(new: &Path) -> std::io::Result<()> {
+    let state = new.join(STATE);
+    let unless_gone = |done: std::io::Result<()>| match done {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    };
+    unless_gone(std::fs::remove_file(state.join(UNFINISHED)))?;
+    unless_gone(std::fs::remove_dir(&state))?;
+    unless_gone(std::fs::remove_dir(new))
+}
+
+/// Removes the git directories that never came to their place.
+fn discard_left_overs(folder: &Path) -> Result<()> {
+    for path in entries_of(folder)? {
+        if is_left_over(&path) {
+            discard(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn entries_of(folder: &Path) -> Result<Vec<PathBuf>> {
+    let what = || format!("cannot list {}", folder.display());
+    std::fs::read_dir(folder)
+        .with_context(what)?
+        .map(|entry| Ok(entry.with_context(what)?.path()))
+        .collect()
 }
 
 /// Does what is left to do of a first checkout: repository, remote, fetch, branch. Each step can be done again.
@@ -95,6 +212,7 @@ pub(crate) fn finish(site: &Site, git: &Git<'_>, state: &StateFolder) -> Result<
     let Some(url) = &site.clone else {
         bail!("the first checkout was not finished, and the key `clone` is gone; set it again")
     };
+    discard_left_overs(&git.checkout.folder)?;
     // Before anything that may meet one.
     Healer::new(git, &Config::default(), SystemTime::UNIX_EPOCH).remove_locks()?;
     if let Some(ended) = make_repository(git, url, Format::Sha1)? {
@@ -180,14 +298,39 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let repo = folder.path().join("a/site");
         assert!(is_nothing(&repo));
-        begin(&repo).unwrap();
+        begin(&repo, 0o022).unwrap();
         assert!(!is_nothing(&repo) && is_unfinished(&repo));
-        begin(&repo).unwrap();
-        assert_eq!(
-            std::fs::read_dir(folder.path().join("a")).unwrap().count(),
-            1,
-            "nothing is left beside it"
-        );
+        begin(&repo, 0o022).unwrap();
+        for (folder, name) in [(folder.path().join("a"), "site"), (repo, ".git")] {
+            let only = folder.join(name);
+            assert_eq!(entries_of(&folder).unwrap(), [only], "nothing else is left");
+        }
+    }
+
+    #[test]
+    fn what_a_death_left_of_the_beginning_is_nothing_and_goes() {
+        #[track_caller]
+        fn check(folders: &str, file: Option<(&str, &str)>, expected: bool) {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(folder.path().join(folders)).unwrap();
+            if let Some((name, text)) = file {
+                std::fs::write(folder.path().join(folders).join(name), text).unwrap();
+            }
+            assert_eq!(is_nothing(folder.path()), expected);
+            discard_left_overs(folder.path()).unwrap();
+            assert_eq!(entries_of(folder.path()).unwrap().is_empty(), expected);
+        }
+        let new = ".git.new-0123456789abcdef";
+        let state = format!("{new}/{STATE}");
+        check(new, None, true);
+        check(&state, None, true);
+        check(&state, Some((UNFINISHED, "")), true);
+        check(&state, Some((UNFINISHED, "mine")), false);
+        check(&state, Some(("mine", "")), false);
+        check(new, Some(("mine", "")), false);
+        check(&format!("{state}/{UNFINISHED}"), None, false);
+        check(".git.new-1", None, false);
+        check(".git", None, false);
     }
 
     #[test]
@@ -195,7 +338,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("index.html"), "mine").unwrap();
         assert!(!is_nothing(folder.path()));
-        assert!(begin(folder.path()).is_err());
+        assert!(begin(folder.path(), 0o022).is_err());
+        assert_eq!(entries_of(folder.path()).unwrap().len(), 1);
         assert_eq!(
             std::fs::read(folder.path().join("index.html")).unwrap(),
             b"mine"
