@@ -10,10 +10,12 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::cgi::{BadBody, BadHead, Body, Environment, Request, Response, Status};
-use crate::clone;
+use crate::clone::{self, Stage};
 use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::doctor;
-use crate::git::{Checkout, Config, Followed, Git, Source, SourceBranch, Unfollowing};
+use crate::git::{
+    Checkout, Config, Followed, Git, Source, SourceBranch, Unfollowing, owner_and_name,
+};
 use crate::history::{History, Record};
 use crate::outcome::Verdict;
 use crate::queue::{NotLeft, Promise, Queue, now};
@@ -246,16 +248,20 @@ impl Proven<'_> {
     }
 
     fn push(&self, push: &Push) -> Result<Answer> {
-        let checkout = clone::checkout_of(self.site)?;
-        StateFolder::examine(&checkout, self.site)?;
-        let state = match StateFolder::open(&checkout, self.site) {
-            Ok(state) => state,
-            Err(error) => return Ok(Answer::NoTicket(format!("{error:#}"))),
-        };
-        let submodule = match self.concern(push, &checkout)? {
+        let found = clone::look(self.site)?;
+        if let Stage::Begun(checkout) | Stage::Whole(checkout) = &found {
+            StateFolder::examine(checkout, self.site)?;
+        }
+        let submodule = match self.concern(push, &found)? {
             Concern::Ours => None,
             Concern::Submodule(path) => Some(path),
             Concern::Not(why) => return self.ignore(why),
+        };
+        // Only for what concerns us is anything made.
+        let checkout = clone::checkout_of(self.site)?;
+        let state = match StateFolder::open(&checkout, self.site) {
+            Ok(state) => state,
+            Err(error) => return Ok(Answer::NoTicket(format!("{error:#}"))),
         };
         self.deploy(&state, push.git_ref.clone(), push.after.clone(), submodule)
     }
@@ -313,34 +319,29 @@ impl Proven<'_> {
         })
     }
 
-    /// Whether and how a push concerns this checkout. Told by the ref, the ids and the repository only.
-    fn concern(&self, push: &Push, checkout: &Checkout) -> Result<Concern> {
+    /// Whether and how a push concerns this site. Told by the ref, the ids and the repository only.
+    fn concern(&self, push: &Push, found: &Stage) -> Result<Concern> {
+        let branch = match pushed_branch(push) {
+            Ok(branch) => branch,
+            Err(why) => return Ok(Concern::Not(why)),
+        };
+        let checkout = match found {
+            Stage::Whole(checkout) => checkout,
+            // Then the site file alone says what is followed.
+            Stage::Nothing | Stage::Begun(_) => {
+                let url = self.site.clone.as_deref().unwrap_or_default();
+                let repository = self.site.repository.clone().or(owner_and_name(url));
+                return Ok(match repository {
+                    Some(ours) if !ours.eq_ignore_ascii_case(&push.repository) => {
+                        Concern::Not(of_another_repository(push, &ours))
+                    }
+                    Some(_) | None => concern_of_branch(push, branch, self.site.branch.as_deref()),
+                });
+            }
+        };
         let git = Git::new(self.site, checkout, self.env)?;
-        let (config, followed) = if clone::is_due(self.site) {
-            let url = self.site.clone.as_deref().unwrap_or_default();
-            let branch = self
-                .site
-                .branch
-                .as_deref()
-                .or(push.git_ref.strip_prefix("refs/heads/"));
-            (Config::default(), Ok(Followed::to_be_cloned(url, branch)))
-        } else {
-            let config = git.config()?;
-            let followed = git.followed(self.site.branch.as_deref(), &config)?;
-            (config, followed)
-        };
-        let not = |why: String| Ok(Concern::Not(why));
-        let git_ref = brief(&push.git_ref);
-        let Some(branch) = push.git_ref.strip_prefix("refs/heads/") else {
-            let what = if push.git_ref.starts_with("refs/tags/") {
-                "a tag"
-            } else {
-                "not a branch"
-            };
-            return not(format!(
-                "the push of {git_ref}: that is {what}, and only branches are deployed"
-            ));
-        };
+        let config = git.config()?;
+        let followed = git.followed(self.site.branch.as_deref(), &config)?;
         // Where the checkout follows nothing, the deploy will fail and say why; but its branch may still be known.
         let (known, named) = match &followed {
             Ok(followed) => (Some(followed.clone()), None),
@@ -363,28 +364,11 @@ impl Proven<'_> {
             }
             // Where the remote's URL names no repository, the secret alone has to say that the push is for us.
             if let Some(ours) = &repository {
-                return not(format!(
-                    "the push to the repository {}: this site follows {}",
-                    brief(&push.repository),
-                    brief(ours)
-                ));
+                return Ok(Concern::Not(of_another_repository(push, ours)));
             }
         }
         let ours = known.as_ref().map(Followed::remote_branch).or(named);
-        if let Some(ours) = ours.filter(|ours| *ours != branch) {
-            return not(format!(
-                "the push to {}: this site follows {}",
-                brief(branch),
-                brief(ours)
-            ));
-        }
-        if push.deletion {
-            return not(format!(
-                "the deletion of {}: there is nothing to deploy",
-                brief(branch)
-            ));
-        }
-        Ok(Concern::Ours)
+        Ok(concern_of_branch(push, branch, ours))
     }
 
     /// A push to the repository of submodules.
@@ -441,7 +425,11 @@ impl Proven<'_> {
 
     /// Ignores the delivery itself; but any verified one that finds an unattended ticket starts a worker for it.
     fn ignore(&self, what: String) -> Result<Answer> {
-        if let Ok((_, state)) = self.open() {
+        if let Ok(found) = clone::look(self.site)
+            && let Some(checkout) = found.checkout()
+            && StateFolder::examine(&checkout, self.site).is_ok()
+            && let Some(state) = StateFolder::look(&checkout)
+        {
             self.attend(&state)?;
         }
         Ok(Answer::Ignored(what))
@@ -471,6 +459,47 @@ enum Concern {
     Submodule(String),
     /// Not at all, because of this.
     Not(String),
+}
+
+/// The branch that was pushed, or why it is none.
+fn pushed_branch(push: &Push) -> Result<&str, String> {
+    push.git_ref.strip_prefix("refs/heads/").ok_or_else(|| {
+        let what = if push.git_ref.starts_with("refs/tags/") {
+            "a tag"
+        } else {
+            "not a branch"
+        };
+        format!(
+            "the push of {}: that is {what}, and only branches are deployed",
+            brief(&push.git_ref)
+        )
+    })
+}
+
+/// Whether a push to our repository is to the branch that is followed, where that is known.
+fn concern_of_branch(push: &Push, branch: &str, ours: Option<&str>) -> Concern {
+    if let Some(ours) = ours.filter(|ours| *ours != branch) {
+        return Concern::Not(format!(
+            "the push to {}: this site follows {}",
+            brief(branch),
+            brief(ours)
+        ));
+    }
+    if push.deletion {
+        return Concern::Not(format!(
+            "the deletion of {}: there is nothing to deploy",
+            brief(branch)
+        ));
+    }
+    Concern::Ours
+}
+
+fn of_another_repository(push: &Push, ours: &str) -> String {
+    format!(
+        "the push to the repository {}: this site follows {}",
+        brief(&push.repository),
+        brief(ours)
+    )
 }
 
 /// What may be said after the signature held: all but secrets and credentials.

@@ -82,7 +82,6 @@ fn the_first_ping_makes_the_checkout() {
 }
 
 #[test]
-#[ignore = "fault: the folder is made before a delivery is judged"]
 fn what_does_not_concern_a_site_makes_no_checkout() {
     let mut world = empty_world();
     world.key("branch", "\"main\"");
