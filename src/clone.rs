@@ -4,8 +4,8 @@
 //! Must not know requests or reports.
 
 use std::fs::{DirBuilder, File};
-use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -15,6 +15,7 @@ use rustix::fs::Mode;
 use crate::git::{Checkout, Config, Format, Git};
 use crate::heal::Healer;
 use crate::process::Ended;
+use crate::redaction;
 use crate::site::Site;
 use crate::state::StateFolder;
 use crate::state::fill_with_random;
@@ -258,9 +259,28 @@ fn make_repository(git: &Git<'_>, url: &str, format: Format) -> Result<Option<En
         .with_context(|| format!("cannot read {}", file.display()))?;
     let own = text.split(REMOTE).next().unwrap_or(&text);
     let new = file.with_extension("new");
-    std::fs::write(&new, format!("{own}{}", remote_section(url)))
-        .and_then(|()| std::fs::rename(&new, &file))
-        .with_context(|| format!("cannot write {}", file.display()))?;
+    // Git keeps the mode when it writes the file again.
+    let access = if redaction::credentials_in(url).is_empty() {
+        0o666
+    } else {
+        0o600
+    };
+    let write = || -> std::io::Result<()> {
+        // What an earlier attempt left may have another mode.
+        match std::fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut options = File::options();
+        let mut written = options
+            .write(true)
+            .create_new(true)
+            .mode(access)
+            .open(&new)?;
+        written.write_all(format!("{own}{}", remote_section(url)).as_bytes())?;
+        std::fs::rename(&new, &file)
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))?;
     Ok(None)
 }
 

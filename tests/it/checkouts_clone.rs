@@ -64,6 +64,7 @@ fn the_first_push_makes_the_checkout() {
     assert_eq!(world.read("seen"), "<h1>one</h1>\nthe first post\n");
     let head = world.git(&world.checkout(), &["symbolic-ref", "HEAD"]);
     assert_eq!(head, "refs/heads/main");
+    assert_eq!(mode_of(&world.path("checkout/.git/config")), 0o644);
     // From then on it is a checkout as any.
     newest(&world).send().expect(200, "unchanged");
     let (commit, _) = world.push_with_post("two");
@@ -457,6 +458,9 @@ fn a_token_in_the_url_is_seen_by_nobody() {
         let reply = newest(&world).send();
         reply.expect(200, "deployed");
         is_whole(&world);
+        let config = world.path("checkout/.git/config");
+        assert!(fs::read_to_string(&config).unwrap().contains(token));
+        assert_eq!(mode_of(&config), 0o600, "{step}");
         let history = fs::read_to_string(world.state("history.jsonl")).unwrap();
         let status = world.verb(&["status"]).all();
         let check = world.verb(&["check"]).all();
