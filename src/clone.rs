@@ -23,6 +23,12 @@ use crate::state::fill_with_random;
 /// In the state folder until the first checkout is whole: then everything in the repository is of our making.
 const UNFINISHED: &str = "cloning";
 
+/// What it says once files are being written: from then on, what is in the work tree may be ours.
+const WRITING: &[u8] = b"writing";
+
+/// How many files are named that are in the way.
+const MOST_FILES: usize = 10;
+
 /// The state folder, below the git directory.
 const STATE: &str = "deploy-cgi";
 
@@ -239,12 +245,40 @@ pub(crate) fn finish(site: &Site, git: &Git<'_>, state: &StateFolder) -> Result<
     if !fetched.end.is_good() {
         return Ok(Cloned::Not(fetched));
     }
+    if state.read(UNFINISHED)?.as_deref() != Some(WRITING) {
+        has_no_files(&git.checkout.folder)?;
+        state.write(UNFINISHED, WRITING)?;
+    }
     let checked_out = git.check_out(&config, &branch)?;
     if !checked_out.end.is_good() {
         return Ok(Cloned::Not(checked_out));
     }
     state.remove(UNFINISHED)?;
     Ok(Cloned::Whole)
+}
+
+/// A first checkout writes over whatever is there; so what came while it could not be made has to go first.
+fn has_no_files(folder: &Path) -> Result<()> {
+    let mut names: Vec<_> = entries_of(folder)?
+        .iter()
+        .filter_map(|path| path.file_name())
+        .filter(|name| *name != ".git")
+        .map(|name| redaction::brief(&name.to_string_lossy()))
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    names.sort_unstable();
+    let more = names.len().saturating_sub(MOST_FILES);
+    names.truncate(MOST_FILES);
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    bail!(
+        "files are in the way of the first checkout in {}: {}. Move them somewhere else, then press Redeliver",
+        folder.display(),
+        names.join(", ")
+    )
 }
 
 /// `git init`, and the remote. Its URL is written and not given to `git config`: it may hold a token, and what stands

@@ -496,6 +496,25 @@ fn a_wrong_url_fails_with_words_and_a_right_one_works_later() {
 }
 
 #[test]
+fn files_that_came_before_the_first_checkout_are_not_written_over() {
+    let mut world = empty_world();
+    world.key("clone", &quoted(&world.origin.url("me/nowhere/site.git")));
+    world.key("repository", "\"me/site\"");
+    newest(&world).send().expect(500, "failed");
+    world.settle();
+    fs::write(world.path("checkout/index.html"), "mine").unwrap();
+    world.key("clone", &quoted(&world.origin.url("me/site.git")));
+    let reply = newest(&world).send();
+    reply.expect(500, "failed");
+    reply.says("index.html");
+    world.settle();
+    has(&world, &[("index.html", "mine")]);
+    fs::remove_file(world.path("checkout/index.html")).unwrap();
+    newest(&world).send().expect(200, "deployed");
+    is_whole(&world);
+}
+
+#[test]
 fn a_branch_that_is_not_there_fails_with_words_and_a_right_one_works_later() {
     let mut world = empty_world();
     world.key("branch", "\"nope\"");
