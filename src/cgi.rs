@@ -156,7 +156,8 @@ pub(crate) enum Length {
     /// `CONTENT_LENGTH` empty, absent or 0. Not "to the end": Python's server never ends the input.
     Nothing,
     Exactly(u64),
-    /// Apache hands a chunked body over without a length, and ends the input.
+    /// Apache hands a chunked body over without a length, and ends the input; suexec loses the length of any body
+    /// whose request has too many headers.
     ToTheEnd,
     /// Not a number, or two of them.
     Unknown,
@@ -165,6 +166,10 @@ pub(crate) enum Length {
 impl Length {
     fn of(env: &Environment) -> Self {
         match env.variable("CONTENT_LENGTH") {
+            // Pushed out of the environment by a flood of headers, as REQUEST_METHOD was: there may be a body.
+            Variable::Absent if env.variable("REQUEST_METHOD") == Variable::Absent => {
+                Self::ToTheEnd
+            }
             Variable::Absent | Variable::Once(b"") => {
                 match env.variable("HTTP_TRANSFER_ENCODING") {
                     Variable::Absent => Self::Nothing,
@@ -411,7 +416,8 @@ mod tests {
 
     #[track_caller]
     fn check_length(entries: &[(&str, &str)], expected: Length) {
-        assert_eq!(Length::of(&env(entries)), expected);
+        let method = [("REQUEST_METHOD", "POST")];
+        assert_eq!(Length::of(&env(&[&method, entries].concat())), expected);
     }
 
     #[test]
@@ -439,6 +445,7 @@ mod tests {
             ],
             Length::Exactly(3),
         );
+        assert_eq!(Length::of(&env(&[])), Length::ToTheEnd);
     }
 
     #[track_caller]
