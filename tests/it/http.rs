@@ -46,6 +46,18 @@ pub(crate) fn send(
     headers: &[(String, String)],
     body: &[u8],
 ) -> Sent {
+    let length = (method == "POST").then_some(body.len());
+    send_head(port, method, target, headers, length, body)
+}
+
+fn send_head(
+    port: u16,
+    method: &str,
+    target: &str,
+    headers: &[(String, String)],
+    length: Option<usize>,
+    body: &[u8],
+) -> Sent {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -54,13 +66,45 @@ pub(crate) fn send(
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").unwrap();
     }
-    if method == "POST" {
-        write!(head, "Content-Length: {}\r\n", body.len()).unwrap();
+    if let Some(length) = length {
+        write!(head, "Content-Length: {length}\r\n").unwrap();
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(body).unwrap();
     Sent(stream)
+}
+
+/// A POST that announces its whole body and ends after half of it.
+pub(crate) fn send_half(port: u16, target: &str, headers: &[(String, String)], body: &[u8]) {
+    let half = &body[..body.len() / 2];
+    drop(send_head(
+        port,
+        "POST",
+        target,
+        headers,
+        Some(body.len()),
+        half,
+    ));
+}
+
+/// A POST whose body comes in two chunks (RFC 9112 section 7.1).
+pub(crate) fn send_in_pieces(
+    port: u16,
+    target: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Sent {
+    let (first, second) = body.split_at(body.len() / 2);
+    let mut chunked = Vec::new();
+    for chunk in [first, second, b""] {
+        write!(chunked, "{:x}\r\n", chunk.len()).unwrap();
+        chunked.extend_from_slice(chunk);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    let mut headers = headers.to_vec();
+    headers.push(("Transfer-Encoding".to_owned(), "chunked".to_owned()));
+    send_head(port, "POST", target, &headers, None, &chunked)
 }
 
 impl Sent {
