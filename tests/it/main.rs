@@ -22,6 +22,7 @@ mod deploys;
 mod disks;
 mod docs;
 mod facts;
+mod hostile;
 mod http;
 mod kills;
 mod origin;

@@ -640,12 +640,14 @@ fn plain_durations(words: &str) -> String {
     plain + rest
 }
 
+#[derive(Clone)]
 enum Signed {
     Sha256(Vec<u8>),
     Sha1(Vec<u8>),
     Not,
 }
 
+#[derive(Clone)]
 enum Input {
     Ends,
     /// The server keeps the pipe open after the body.
@@ -653,6 +655,7 @@ enum Input {
 }
 
 /// A request on its way. Each method changes one thing of a good one.
+#[derive(Clone)]
 pub(crate) struct Delivery {
     program: PathBuf,
     arguments: Vec<OsString>,
