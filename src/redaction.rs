@@ -103,8 +103,8 @@ pub(crate) fn escape_line(text: &str) -> String {
     escape(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
-/// `scheme://anything@` becomes `scheme://***@`, up to the last `@` before a blank or a quote: a password may hold an
-/// unescaped `@` or `/`, which git then reads as part of host or path and prints.
+/// `scheme://anything@` becomes `scheme://***@`, up to the last `@` before a blank: a password may hold an unescaped `@`
+/// or `/`, which git then reads as part of host or path and prints, or a quote.
 fn mask_user_info(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
@@ -112,7 +112,7 @@ fn mask_user_info(text: &str) -> String {
         let (before, after) = rest.split_at(at + 3);
         masked.push_str(before);
         let end = after
-            .find(|c: char| c.is_whitespace() || c.is_control() || "'\"<>`".contains(c))
+            .find(|c: char| c.is_whitespace() || c.is_control())
             .unwrap_or(after.len());
         rest = match after[..end].rfind('@') {
             Some(user_info) => {
@@ -214,6 +214,7 @@ mod tests {
             "https://u:p%40ss@h/ and ssh://git@h/",
             "https://***@h/ and ssh://***@h/",
         );
+        check("'https://u:p'a\"s<s>@h/' failed", "'https://***@h/' failed");
         check("git@github.com:o/n.git", "git@github.com:o/n.git");
         check(
             "https://h/n?access_token=abc&x=1",

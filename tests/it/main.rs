@@ -27,6 +27,8 @@ mod http;
 mod kills;
 mod origin;
 mod person;
+mod properties;
+mod redactions;
 mod requests;
 mod server;
 mod servers;

@@ -304,14 +304,12 @@ fn check_owner_and_name(url: &str) {
     }
 }
 
-/// A text with a login in it: what is shown has none, is the same when it is treated again, and has
-/// nothing that plays with a screen.
+/// A text with a login in it: what is shown has none, and nothing that plays with a screen.
 pub fn redaction(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
     let masked = redaction::redact(text, []);
-    assert_eq!(redaction::redact(&masked, []), masked);
     let shown = redaction::escape(&masked);
     assert!(!shown.contains(|c: char| c.is_control() && c != '\n' && c != '\t'));
     assert!(!redaction::escape_line(&masked).contains(char::is_control));
@@ -321,9 +319,9 @@ pub fn redaction(data: &[u8]) {
         return;
     }
     if let [before, password, after] = parts[..] {
-        // As git prints it: no blank and no quote in it, which it escapes.
-        let odd = |c: char| c.is_whitespace() || c.is_control() || "'\"<>`".contains(c);
-        if password.contains(odd) || password.len() < 3 {
+        // As git prints it: no blank in it, which it escapes.
+        let odd = |c: char| c.is_whitespace() || c.is_control();
+        if password.contains(odd) {
             return;
         }
         let marked = format!("5ecre7{password}5ecre7");
