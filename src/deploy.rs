@@ -159,6 +159,18 @@ impl Sorted {
                 continue;
             };
             let below = Path::new(promise.submodule.as_deref().unwrap_or(""));
+            // Before the first checkout nobody knew which branch it would be.
+            let branch = promise.git_ref.strip_prefix("refs/heads/");
+            let is_another = branch.is_some_and(|branch| branch != followed.remote_branch());
+            if promise.submodule.is_none() && is_another {
+                sorted.remarks.push(format!(
+                    "the push of {} was ignored: this site follows {}",
+                    redaction::brief(&promise.git_ref),
+                    redaction::brief(followed.remote_branch())
+                ));
+                sorted.confirmed.push(ticket);
+                continue;
+            }
             let folder = git.checkout.folder.join(below);
             let containment = if now_there.commit_of(below) == Some(&commit) {
                 Containment::Contained

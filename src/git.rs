@@ -2004,10 +2004,10 @@ fn environment(site: &Site, host: &Environment) -> Vec<(OsString, OsString)> {
 pub(crate) fn owner_and_name(url: &str) -> Option<String> {
     let path = match url.split_once("://") {
         Some(("file", _)) => return None,
-        Some((_, rest)) => rest.split_once('/')?.1,
+        Some((_, rest)) => without_login(rest).split_once('/')?.1,
         // [user@]host:path, the colon before any slash.
         None => {
-            let (host, path) = url.split_once(':')?;
+            let (host, path) = without_login(url).split_once(':')?;
             if host.contains('/') || host.is_empty() {
                 return None;
             }
@@ -2045,6 +2045,11 @@ pub(crate) fn resolved_url(superproject: Option<&str>, url: &str) -> Option<Stri
         && superproject.is_some_and(|from| from.starts_with(&format!("{base}:")));
     let between = if is_scp_host { ':' } else { '/' };
     Some(format!("{base}{between}{}", rest.trim_end_matches('/')))
+}
+
+/// What follows the last `@`: a password may hold an unescaped `@`, `/` or `?`, and no part of it is a name.
+fn without_login(url: &str) -> &str {
+    url.rsplit('@').next().unwrap_or(url)
 }
 
 /// Whether a work tree's history was cut off when it was cloned.

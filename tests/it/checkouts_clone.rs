@@ -142,7 +142,6 @@ fn the_first_checkout_is_of_the_default_branch() {
 }
 
 #[test]
-#[ignore = "fault: a ticket of another branch is judged as one of the followed branch"]
 fn a_first_push_to_a_branch_that_is_not_the_default_is_said_to_be_ignored() {
     let world = empty_world();
     let seed = world.path("seed/site");

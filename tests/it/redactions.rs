@@ -302,7 +302,6 @@ mod faults {
 
     /// git reads an unescaped `/` or `?` as the end of the host; what follows is no repository.
     #[test]
-    #[ignore = "fault: git::owner_and_name takes parts of a password for owner and name"]
     fn a_login_that_git_misreads_is_never_shown() {
         let world = listening();
         let host = world.origin.host();
