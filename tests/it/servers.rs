@@ -109,6 +109,25 @@ fn a_client_that_hangs_up_does_not_stop_the_deploy(kind: Kind) {
     assert_eq!(world.history().len(), 1);
 }
 
+fn a_server_that_is_stopped_hard_does_not_stop_the_deploy(kind: Kind) {
+    let mut world = World::new();
+    world.key("on_update", "\"echo x >> ../outside/ran\"");
+    world.fake_git("pull", &Fault::Hold);
+    let _handed = hand_over_for(kind, &mut world);
+    let server = Server::start(kind, &world);
+    let commit = world.push("two");
+    let _sent = server.send(&world.push_delivery(&commit));
+    world.wait_until_held();
+    // As `apachectl stop` ends it, or by SIGKILL to its process group.
+    drop(server);
+    assert_eq!(world.tickets(), 1, "the deploy is owed");
+    world.release();
+    wait_until("on_update", || world.exists("outside/ran"));
+    world.settle();
+    assert_eq!(world.head(), commit);
+    assert_eq!(world.history().len(), 1);
+}
+
 #[test]
 #[ignore = "needs lighttpd and curl: ./tests/run"]
 fn the_readmes_requests_by_hand_are_answered() {
@@ -483,6 +502,12 @@ macro_rules! through {
             #[ignore = $needs]
             fn a_client_that_hangs_up_does_not_stop_the_deploy() {
                 super::a_client_that_hangs_up_does_not_stop_the_deploy($kind);
+            }
+
+            #[test]
+            #[ignore = $needs]
+            fn a_server_that_is_stopped_hard_does_not_stop_the_deploy() {
+                super::a_server_that_is_stopped_hard_does_not_stop_the_deploy($kind);
             }
 
             #[test]
