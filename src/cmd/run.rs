@@ -24,8 +24,10 @@ use crate::state::StateFolder;
 
 /// Deploys a site and prints the report.
 pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
+    // A first checkout is made where it is to be: there, too, nothing of another user's may come.
+    let there = site.repo.ancestors().find(|folder| folder.exists());
+    is_the_owner(there.unwrap_or(&site.repo), &site.file, env)?;
     let checkout = clone::checkout_of(site)?;
-    is_the_owner(&checkout.folder, &site.file, env)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(site.umask));
     let state = StateFolder::open(&checkout, site)?;
     let queue = Queue::of(&state);
