@@ -147,7 +147,14 @@ fn decide(env: &Environment, first_argument: Option<&OsStr>, started: Instant) -
     let log = match &answer {
         Answer::Error(error) => Some(format!("error: {error:#}")),
         Answer::NoTicket(why) | Answer::Died(why) => Some(format!("error: {why}")),
-        _ => None,
+        Answer::Ended { .. }
+        | Answer::Accepted { .. }
+        | Answer::Queued
+        | Answer::Ignored(_)
+        | Answer::Pong { .. }
+        | Answer::Ready(_)
+        | Answer::Refused(_)
+        | Answer::Unusable(_) => None,
     };
     answer.into_response(log.map(|log| hide(&log, &secrets)))
 }
@@ -161,7 +168,7 @@ fn refuse(refusal: Refusal, body: Body, max_body: u64) -> Answered {
     Answer::Refused(refusal).into_response(None)
 }
 
-/// Whether a site could take a delivery, as far as a stranger may make us look: no process is started.
+/// Whether a site could take a delivery, as far as a stranger may make us look: git is not started.
 fn usable(site: &Site) -> Result<Secrets, Unusable> {
     let secrets = site.secrets().map_err(Unusable::SecretFile)?;
     if !clone::is_due(site) {
@@ -223,8 +230,18 @@ impl Proven<'_> {
         // It makes the first checkout, too; how that went is in the report.
         if clone::is_due(self.site) {
             let (_, state) = self.open()?;
-            if let Answer::NoTicket(why) = self.deploy(&state, String::new(), None, None)? {
-                return Ok(Answer::NoTicket(why));
+            match self.deploy(&state, String::new(), None, None)? {
+                answer @ (Answer::NoTicket(_) | Answer::Died(_) | Answer::Error(_)) => {
+                    return Ok(answer);
+                }
+                Answer::Ended { .. }
+                | Answer::Accepted { .. }
+                | Answer::Queued
+                | Answer::Ignored(_)
+                | Answer::Pong { .. }
+                | Answer::Ready(_)
+                | Answer::Refused(_)
+                | Answer::Unusable(_) => {}
             }
         }
         let findings = doctor::examine(self.site, self.env, self.started + self.site.wait);

@@ -234,14 +234,7 @@ impl<'d> Deploy<'d> {
         state: &'d StateFolder,
         listener: &'d mut dyn Listener,
     ) -> Self {
-        let hidden = match site.secrets() {
-            Ok(secrets) => secrets
-                .iter()
-                .map(|secret| String::from_utf8_lossy(secret.reveal()).into_owned())
-                .collect(),
-            // Then there is nothing that could be shown.
-            Err(_) => Vec::new(),
-        };
+        let hidden = site.secret_words();
         Self {
             site,
             host,
@@ -569,13 +562,7 @@ impl<'d> Deploy<'d> {
 
     /// Without the filter of git-lfs, pointers are written in place of large files, and nothing fails.
     fn has_large_files(&self, git: &Git<'_>, config: &Config) -> Result<(), Stuck> {
-        let attributes = std::fs::read_to_string(self.checkout.folder.join(".gitattributes"))
-            .unwrap_or_default();
-        let wants_lfs = attributes.lines().any(|line| {
-            !line.trim_start().starts_with('#')
-                && line.split_whitespace().any(|word| word == "filter=lfs")
-        });
-        if !wants_lfs {
+        if !self.checkout.wants_lfs()? {
             return Ok(());
         }
         if config.has_lfs() {

@@ -913,30 +913,23 @@ impl Doctor<'_> {
     }
 
     fn lfs(&mut self, git: &Git<'_>, config: &Config) {
-        let wants = [
-            git.checkout.folder.join(".gitattributes"),
-            git.checkout.git_dir.join("info/attributes"),
-        ]
-        .iter()
-        .any(|file| says(file, &["filter=lfs"]));
-        if !wants {
-            return;
+        match git.checkout.wants_lfs() {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                self.findings.push(Finding::error("git-lfs", &error));
+                return;
+            }
         }
-        let is_on = config.last("filter.lfs.process").is_some()
-            || config.last("filter.lfs.smudge").is_some();
+        let is_on = config.has_lfs();
         let found = diagnosis::lfs_missing(self.user);
         if self.site.programs.find("git-lfs").is_none() {
-            let state = if is_on {
-                Health::Problem
-            } else {
-                Health::Warning
-            };
             self.findings
-                .push(Finding::diagnosed("git-lfs", state, found));
+                .push(Finding::diagnosed("git-lfs", Health::Problem, found));
         } else if is_on {
             self.ok("git-lfs", "there and switched on");
         } else {
-            self.warn(
+            self.problem(
                 "git-lfs",
                 "there, but not switched on: its files stay pointers",
                 Advice::run(

@@ -164,6 +164,34 @@ impl Checkout {
         Ok(Self { folder, git_dir })
     }
 
+    /// Whether the repository keeps files with git-lfs.
+    pub(crate) fn wants_lfs(&self) -> Result<bool> {
+        for path in [
+            self.folder.join(".gitattributes"),
+            self.git_dir.join("info/attributes"),
+        ] {
+            let attributes = match std::fs::read(&path) {
+                Ok(attributes) => attributes,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot read {}", path.display()));
+                }
+            };
+            let is_comment = |line: &[u8]| line.trim_ascii_start().starts_with(b"#");
+            let says_lfs = |line: &[u8]| {
+                line.split(u8::is_ascii_whitespace)
+                    .any(|word| word == b"filter=lfs")
+            };
+            if attributes
+                .split(|&byte| byte == b'\n')
+                .any(|line| !is_comment(line) && says_lfs(line))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The branch that is checked out; `None` when HEAD is detached.
     fn head_branch(&self) -> Result<Head> {
         let path = self.git_dir.join("HEAD");

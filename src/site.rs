@@ -310,6 +310,17 @@ impl Site {
         })
     }
 
+    /// Every line of the secret file, however many there are, so that it can be masked. Where the file cannot be read there
+    /// is nothing of it that could be shown.
+    pub(crate) fn secret_words(&self) -> Vec<String> {
+        let text = read_small(&self.secret_file).unwrap_or_default();
+        let lines = text
+            .split(|&byte| byte == b'\n')
+            .map(|line| String::from_utf8_lossy(line));
+        let words = lines.map(|line| line.trim_matches(['\r', '\u{feff}']).to_owned());
+        words.filter(|word| !word.is_empty()).collect()
+    }
+
     /// The secrets of the site. The error says what is wrong with the file, and what to do.
     pub(crate) fn secrets(&self) -> Result<Secrets> {
         let path = self.secret_file.display();

@@ -821,13 +821,15 @@ $ mv -T '<world>/checkout/posts' '<world>/checkout/posts.kept'
 #[test]
 fn files_of_git_lfs_without_git_lfs() {
     let mut world = World::new();
-    // Only the folders of git and of the shell, and a git-lfs that is not there.
+    // All that is here but git-lfs.
     let bin = world.path("bin");
     fs::create_dir(&bin).unwrap();
-    world.key("path", &quoted("/usr/bin:/bin"));
-    if Path::new("/usr/bin/git-lfs").exists() {
-        return;
+    for program in fs::read_dir("/usr/bin").unwrap().flatten() {
+        if program.file_name() != "git-lfs" {
+            std::os::unix::fs::symlink(program.path(), bin.join(program.file_name())).unwrap();
+        }
     }
+    world.key("path", &quoted(bin.to_str().unwrap()));
     fs::write(
         world.path("home/site.gitconfig"),
         "[filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\tsmudge = git-lfs smudge -- %f\n\
