@@ -177,7 +177,7 @@ impl Sorted {
             } else {
                 git.containment(&folder, &commit)?
             };
-            let is_young = now().saturating_sub(promise.received) < PATIENCE.as_secs();
+            let is_young = now().abs_diff(promise.received) < PATIENCE.as_secs();
             match containment {
                 Containment::Contained => sorted.confirmed.push(ticket),
                 Containment::Outside => {
@@ -284,7 +284,7 @@ impl<'d> Deploy<'d> {
         }
         let failure = failure.map(|failure| self.explained(failure));
         let mut outcome = self.outcome(failure);
-        if !sorted.confirmed.is_empty() || sorted.overdue.is_empty() {
+        if !sorted.confirmed.is_empty() || sorted.overdue.is_empty() || outcome.failure.is_some() {
             self.end(turn, &sorted.confirmed, &outcome)?;
         }
         for (ticket, commit) in &sorted.overdue {

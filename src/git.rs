@@ -170,6 +170,10 @@ impl Checkout {
             self.folder.join(".gitattributes"),
             self.git_dir.join("info/attributes"),
         ] {
+            // A pipe in its place would never end.
+            if path.metadata().is_ok_and(|there| !there.is_file()) {
+                continue;
+            }
             let attributes = match std::fs::read(&path) {
                 Ok(attributes) => attributes,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
@@ -1501,6 +1505,10 @@ impl<'s> Git<'s> {
         config: &Config,
     ) -> Result<Option<String>> {
         let folder = self.checkout.folder.join(submodule);
+        if git_dir_of(&folder)?.is_none() {
+            // No repository of its own: git would look for one elsewhere.
+            return Ok(None);
+        }
         let ask = ["ls-remote", "--symref", "origin", "HEAD"];
         let asked = self
             .writing(&folder, config, ask)

@@ -194,10 +194,11 @@ impl<'h> Healer<'h> {
         }
         let recorded: BTreeMap<PathBuf, String> = self.git.gitlinks(folder)?.into_iter().collect();
         for (name, git::Module { path, .. }) in self.git.gitmodules(folder, None)? {
-            let (module, place) = (git_dir.join("modules").join(&name), folder.join(&path));
-            if path.as_os_str().is_empty() {
+            // Name and path are whatever was pushed: only what stays below is a submodule's.
+            if !is_below(Path::new(&name)) || !is_below(&path) {
                 continue;
             }
+            let (module, place) = (git_dir.join("modules").join(&name), folder.join(&path));
             if module.exists() {
                 self.heal_module(&module, &place, recorded.get(&path), done)?;
             } else if dangling(&place) {
@@ -457,6 +458,12 @@ fn remove_empty_folders(path: &Path) -> bool {
     entries.flatten().all(|entry| {
         entry.file_type().is_ok_and(|kind| kind.is_dir()) && remove_empty_folders(&entry.path())
     }) && std::fs::remove_dir(path).is_ok()
+}
+
+/// Whether a path leads down from where it begins, and nowhere else.
+fn is_below(path: &Path) -> bool {
+    let mut parts = path.components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 /// Whether a work tree's `.git` file points to nothing.
