@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -1017,6 +1017,9 @@ impl<'s> Git<'s> {
         commit: &str,
         descendant: &str,
     ) -> Result<Containment> {
+        if git_dir_of(folder)?.is_none() {
+            return Ok(Containment::Absent);
+        }
         let asked = self.query(folder, ["merge-base", "--is-ancestor", commit, descendant])?;
         match asked.end {
             End::Exit(0) => Ok(Containment::Contained),
@@ -1171,7 +1174,8 @@ impl<'s> Git<'s> {
             .collect())
     }
 
-    /// The names, paths and URLs of a .gitmodules: of the work tree in `folder`, or as it was in `commit`.
+    /// The names, paths and URLs of a .gitmodules: of the work tree in `folder`, or as it was in `commit`. What is in it was
+    /// pushed: an entry whose name or path leads out of its folder is none.
     pub(crate) fn gitmodules(
         &self,
         folder: &Path,
@@ -1198,6 +1202,11 @@ impl<'s> Git<'s> {
                 modules.entry(name.to_owned()).or_default().branch = Some(value);
             }
         }
+        modules.retain(|name, module| {
+            is_below(Path::new(name))
+                && is_below(&module.path)
+                && !passes_a_link(folder, &module.path)
+        });
         Ok(modules)
     }
 
@@ -1365,25 +1374,22 @@ impl<'s> Git<'s> {
     pub(crate) fn look_into(&self, git_dir: &Path) -> Result<(bool, bool)> {
         let at = option("--git-dir=", git_dir);
         let verify = ["rev-parse", "--verify", "-q", "HEAD^{commit}"].map(OsString::from);
-        let head = self
-            .query(git_dir, [at.clone()].into_iter().chain(verify))?
-            .end
-            .is_good();
+        let head = self.query(git_dir, [at.clone()].into_iter().chain(verify))?;
         let list = ["for-each-ref", "--count=1", "refs/heads"].map(OsString::from);
         let branches = self.query(git_dir, [at].into_iter().chain(list))?;
-        Ok((head, !branches.output.is_empty()))
+        answered(&branches, git_dir)?;
+        Ok((answered(&head, git_dir)?, !branches.output.is_empty()))
     }
 
     /// Whether a git directory has a commit.
-    pub(crate) fn module_has(&self, git_dir: &Path, commit: &str) -> bool {
+    pub(crate) fn module_has(&self, git_dir: &Path, commit: &str) -> Result<bool> {
         let args = [
             option("--git-dir=", git_dir),
             "cat-file".into(),
             "-e".into(),
             format!("{commit}^{{commit}}").into(),
         ];
-        self.query(git_dir, args)
-            .is_ok_and(|asked| asked.end.is_good())
+        answered(&self.query(git_dir, args)?, git_dir)
     }
 
     /// Whether a git directory has what a file holds.
@@ -1490,7 +1496,8 @@ impl<'s> Git<'s> {
                     branch,
                 });
             }
-            if inside.join(".gitmodules").exists() {
+            // Only in a repository of its own: in a folder of plain files git would take them for one, and obey them.
+            if inside.join(".gitmodules").exists() && git_dir_of(&inside)?.is_some() {
                 let config = self.config_in(&inside)?;
                 self.collect_sources(&path, repository, &config, None, found)?;
             }
@@ -2093,6 +2100,36 @@ pub(crate) fn is_shallow(folder: &Path) -> Result<bool> {
     Ok(git_dir_of(folder)?.is_some_and(|git_dir| git_dir.join("shallow").exists()))
 }
 
+/// Whether a look-up said yes. One that was killed has said nothing, and is not to be taken for a no: what is found
+/// missing is removed or written anew.
+fn answered(asked: &Ended, git_dir: &Path) -> Result<bool> {
+    match asked.end {
+        End::Exit(code) => Ok(code == 0),
+        End::Signal(_) | End::Limit(_) | End::Stopped => {
+            bail!(
+                "cannot look into {}: git was ended: {}",
+                git_dir.display(),
+                asked.end
+            )
+        }
+    }
+}
+
+/// Whether a path leads down from where it begins, and nowhere else.
+fn is_below(path: &Path) -> bool {
+    let mut parts = path.components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// Whether a path below a folder leads through a symbolic link, or is one: then it may lead anywhere.
+fn passes_a_link(folder: &Path, path: &Path) -> bool {
+    let on_the_way = path.ancestors().filter(|part| !part.as_os_str().is_empty());
+    on_the_way.map(|part| folder.join(part)).any(|part| {
+        part.symlink_metadata()
+            .is_ok_and(|there| there.is_symlink())
+    })
+}
+
 /// Removes the folders above a path that are empty now, up to the top.
 pub(crate) fn remove_empty_parents(top: &Path, path: &Path) {
     for parent in path.ancestors().skip(1).take_while(|folder| *folder != top) {
@@ -2273,6 +2310,22 @@ mod tests {
         ] {
             check(url, None);
         }
+    }
+
+    #[test]
+    fn what_leads_out_of_a_folder_is_not_below_it() {
+        for path in ["posts", "lib/a b", "a..b/.c"] {
+            assert!(is_below(Path::new(path)), "{path}");
+        }
+        for path in ["", "/", "/home/me", "..", "a/../../b", ".", "./../x"] {
+            assert!(!is_below(Path::new(path)), "{path}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("real")).unwrap();
+        std::os::unix::fs::symlink("/", folder.path().join("link")).unwrap();
+        assert!(!passes_a_link(folder.path(), Path::new("real/x")));
+        assert!(passes_a_link(folder.path(), Path::new("link")));
+        assert!(passes_a_link(folder.path(), Path::new("link/home/me")));
     }
 
     #[test]

@@ -194,10 +194,6 @@ impl<'h> Healer<'h> {
         }
         let recorded: BTreeMap<PathBuf, String> = self.git.gitlinks(folder)?.into_iter().collect();
         for (name, git::Module { path, .. }) in self.git.gitmodules(folder, None)? {
-            // Name and path are whatever was pushed: only what stays below is a submodule's.
-            if !is_below(Path::new(&name)) || !is_below(&path) {
-                continue;
-            }
             let (module, place) = (git_dir.join("modules").join(&name), folder.join(&path));
             if module.exists() {
                 self.heal_module(&module, &place, recorded.get(&path), done)?;
@@ -221,14 +217,17 @@ impl<'h> Healer<'h> {
     ) -> Result<()> {
         let (has_commit, has_branches) = self.git.look_into(module)?;
         if !has_commit && !has_branches {
-            let Some(recorded) = recorded.filter(|commit| self.git.module_has(module, commit))
-            else {
-                self.remove_half_cloned(module, place)?;
-                done.submodules += 1;
-                return Ok(());
-            };
-            // All of it was fetched, and perhaps its files written: only what says so is missing.
-            self.git.set_head(module, self.config, recorded)?;
+            match recorded {
+                // All of it was fetched, and perhaps its files written: only what says so is missing.
+                Some(recorded) if self.git.module_has(module, recorded)? => {
+                    self.git.set_head(module, self.config, recorded)?;
+                }
+                Some(_) | None => {
+                    self.remove_half_cloned(module, place)?;
+                    done.submodules += 1;
+                    return Ok(());
+                }
+            }
         } else if !has_commit || module.join("index").exists() || !place.join(".git").exists() {
             return Ok(());
         }
@@ -458,12 +457,6 @@ fn remove_empty_folders(path: &Path) -> bool {
     entries.flatten().all(|entry| {
         entry.file_type().is_ok_and(|kind| kind.is_dir()) && remove_empty_folders(&entry.path())
     }) && std::fs::remove_dir(path).is_ok()
-}
-
-/// Whether a path leads down from where it begins, and nowhere else.
-fn is_below(path: &Path) -> bool {
-    let mut parts = path.components().peekable();
-    parts.peek().is_some() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 /// Whether a work tree's `.git` file points to nothing.

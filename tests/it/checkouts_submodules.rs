@@ -592,3 +592,41 @@ fn a_submodule_whose_update_was_killed_is_healed() {
     is_as_pushed(&world, &[]);
     assert!(Path::new(&world.checkout()).exists());
 }
+
+/// What git itself refuses to use as a submodule must not be healed as one either.
+#[test]
+fn a_submodule_that_leads_out_of_the_checkout_touches_nothing_there() {
+    for (name, path) in [
+        ("<outside>/mail", "x"),
+        ("../../../outside/mail", "x"),
+        ("mail", "<outside>/mail"),
+        ("mail", "../outside/mail"),
+        ("mail", "link/mail"),
+    ] {
+        let world = World::new();
+        let outside = world.path("outside");
+        fs::create_dir_all(outside.join("mail")).unwrap();
+        fs::write(outside.join("mail/inbox"), "mine\n").unwrap();
+        fs::write(outside.join("mail/.git"), "gitdir: /nowhere\n").unwrap();
+        let seed = world.path("seed/site");
+        std::os::unix::fs::symlink(&outside, seed.join("link")).unwrap();
+        world.git(&seed, &["add", "link"]);
+        // A link that nothing describes: the step fails, and what it left is healed.
+        let commit = world.head();
+        point(&world, "site", "undescribed", &commit);
+        let there = |text_of: &str| text_of.replace("<outside>", &text(&outside));
+        let (name, path) = (there(name), there(path));
+        let section = format!(
+            "[submodule \"{name}\"]\n\tpath = {path}\n\turl = {}\n",
+            world.origin.url("me/posts.git")
+        );
+        let file = seed.join(".gitmodules");
+        let before = fs::read_to_string(&file).unwrap();
+        fs::write(&file, before + &section).unwrap();
+        world.git(&seed, &["add", ".gitmodules"]);
+        send(&world, &publish(&world, "site")).expect(500, "failed");
+        let kept = fs::read_to_string(outside.join("mail/inbox"));
+        assert_eq!(kept.unwrap_or_default(), "mine\n", "{name} at {path}");
+        assert!(outside.join("mail/.git").exists(), "{name} at {path}");
+    }
+}
