@@ -1411,6 +1411,19 @@ impl<'s> Git<'s> {
             .is_good())
     }
 
+    /// The branch that is checked out in a work tree.
+    pub(crate) fn branch_of(&self, folder: &Path) -> Result<Option<String>> {
+        let asked = self.query(folder, ["symbolic-ref", "-q", "--short", "HEAD"])?;
+        Ok(asked.end.is_good().then(|| line(&asked.output)))
+    }
+
+    /// The commit of a remote-tracking branch of `origin`, or of its default for `HEAD`.
+    pub(crate) fn remote_tip(&self, folder: &Path, branch: &str) -> Result<Option<String>> {
+        let name = format!("refs/remotes/origin/{branch}^{{commit}}");
+        let asked = self.query(folder, ["rev-parse", "--verify", "-q", &name])?;
+        Ok(asked.end.is_good().then(|| line(&asked.output)))
+    }
+
     /// The commits of a repository's remote-tracking branches.
     pub(crate) fn remote_tips(&self, folder: &Path) -> Result<Vec<String>> {
         let listed = self.query(

@@ -91,9 +91,13 @@ impl Bringer<'_> {
             let folder = self.git.checkout.folder.join(&submodule.path);
             let in_it =
                 |kept: String| format!("in the submodule {} {kept}", submodule.path.display());
+            let tip = match self.mode {
+                Submodules::Latest => self.tip_of(submodule, there)?,
+                Submodules::Recorded | Submodules::Skip => None,
+            };
             let target = match self.mode {
                 Submodules::Recorded => &submodule.recorded,
-                Submodules::Latest | Submodules::Skip => commit,
+                Submodules::Latest | Submodules::Skip => tip.as_ref().unwrap_or(commit),
             };
             if self.update == Update::Reset {
                 if (commit == target && self.git.edited(&folder)?.is_empty())
@@ -121,6 +125,37 @@ impl Bringer<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// The tip of the branch that a submodule follows, as it was fetched; `None` where that is not known.
+    fn tip_of(&self, submodule: &Submodule, there: &[Submodule]) -> Result<Option<String>> {
+        let above = there.iter().filter(|other| is_below(submodule, other));
+        let above = above.max_by_key(|other| other.path.components().count());
+        let above = above.map_or(Path::new(""), |above| &above.path);
+        let superproject = self.git.checkout.folder.join(above);
+        let path = submodule
+            .path
+            .strip_prefix(above)
+            .context("a submodule is not below its superproject")?;
+        let modules = self.git.gitmodules(&superproject, None)?;
+        let Some((name, module)) = modules.iter().find(|(_, module)| module.path == path) else {
+            return Ok(None);
+        };
+        let in_use = self.git.config_in(&superproject)?;
+        let branch = in_use
+            .last(&format!("submodule.{name}.branch"))
+            .or(module.branch.as_deref());
+        let branch = match branch {
+            // The same as the superproject's.
+            Some(".") => match self.git.branch_of(&superproject)? {
+                Some(branch) => branch,
+                None => return Ok(None),
+            },
+            Some(branch) => branch.to_owned(),
+            None => "HEAD".to_owned(),
+        };
+        let folder = self.git.checkout.folder.join(&submodule.path);
+        self.git.remote_tip(&folder, &branch)
     }
 
     fn is_there(&self, submodule: &Submodule) -> bool {

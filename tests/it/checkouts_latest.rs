@@ -368,3 +368,53 @@ fn a_site_that_goes_back_to_recorded_submodules_gets_them() {
     deployed(&world, &world.push("two"));
     is_as_pushed(&world, &[]);
 }
+
+#[test]
+fn a_persons_work_in_a_latest_submodule_is_kept() {
+    for update in ["fast-forward", "reset"] {
+        let mut world = latest_world();
+        world.key("update", &quoted(update));
+        let ignore = [(".gitignore", Some("*.log\n"))];
+        let first = change(&world, "posts", &ignore);
+        deployed_post(&world, &first);
+        let posts = world.path("checkout/posts");
+        // A commit that no branch has, and an ignored file where one is to come.
+        fs::write(posts.join("mine.md"), "mine").unwrap();
+        world.git(&posts, &["add", "mine.md"]);
+        world.git(&posts, &["commit", "-q", "-m", "Mine"]);
+        let mine = world.submodule_head();
+        fs::write(posts.join("my.log"), "mine\n").unwrap();
+        let seed = world.path("seed/posts");
+        fs::write(seed.join("my.log"), "theirs\n").unwrap();
+        world.git(&seed, &["add", "-f", "my.log"]);
+        world.git(&seed, &["commit", "-q", "-m", "A log"]);
+        world.git(&seed, &["push", "-q", "origin", "HEAD:main"]);
+        let tip = world.git(&seed, &["rev-parse", "HEAD"]);
+        let reply = push_of(&world, "me/posts", "main", tip.trim()).send();
+        world.settle();
+        let named = world.git(&posts, &["for-each-ref", "--contains", &mine]);
+        assert!(
+            !named.is_empty(),
+            "{update}: only the reflog has it: {reply:#?}"
+        );
+        if update == "reset" {
+            reply.expect(200, "deployed");
+            let files = world.git(&posts, &["for-each-ref", "refs/deploy-cgi/saved/*-files"]);
+            let name = files.split_whitespace().last().unwrap().to_owned();
+            let kept = world.git(&posts, &["show", &format!("{name}:my.log")]);
+            assert_eq!(kept.trim(), "mine");
+        } else {
+            reply.expect(500, "failed");
+            reply.says("my.log");
+            has(&world, &[("posts/my.log", "mine\n")]);
+        }
+    }
+}
+
+#[track_caller]
+fn deployed_post(world: &World, commit: &str) {
+    push_of(world, "me/posts", "main", commit)
+        .send()
+        .expect(200, "deployed");
+    world.settle();
+}
