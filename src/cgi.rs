@@ -191,6 +191,11 @@ impl Length {
     }
 }
 
+/// Whether servers make arguments of a query: one without a raw `=` is a list of search words (RFC 3875 section 4.4).
+pub(crate) fn is_search_words(query: &[u8]) -> bool {
+    !query.is_empty() && !query.contains(&b'=')
+}
+
 /// The head of a request that can be answered: it has a method and a query string, and the query is no list of
 /// search words, so that none of its words can have become an argument.
 #[derive(Clone, Copy, Debug)]
@@ -215,7 +220,7 @@ impl<'e> Request<'e> {
             Variable::Once(query) => query,
             Variable::Absent | Variable::Several => return Err(BadHead::Incomplete),
         };
-        if !query.is_empty() && !query.contains(&b'=') {
+        if is_search_words(query) {
             return Err(BadHead::QueryWords);
         }
         match env.variable("REQUEST_METHOD") {

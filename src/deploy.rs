@@ -97,8 +97,6 @@ struct Marked {
 
 /// Who wants to know how a deploy goes.
 pub(crate) trait Listener {
-    /// A step begins.
-    fn begins(&mut self, step: &str);
     /// The outcome of these tickets is in the history.
     fn recorded(&mut self, record: &Record);
 }
@@ -423,7 +421,6 @@ impl<'d> Deploy<'d> {
 
     /// Makes the first checkout. What was there before it is nothing, so that whatever comes is new.
     fn clone(&mut self, git: &Git<'_>) -> Result<(), Stuck> {
-        self.listener.begins("clone");
         let started = Instant::now();
         let url = self.site.clone.clone().unwrap_or_default();
         self.hidden.extend(redaction::credentials_in(&url));
@@ -599,7 +596,6 @@ impl<'d> Deploy<'d> {
         config: &Config,
         followed: &Followed,
     ) -> Result<(), Stuck> {
-        self.listener.begins("pull");
         let started = Instant::now();
         let mut ended = self.with_a_retry(git, || git.pull(config, &followed.branch))?;
         if ended.is_a_failure() && self.make_room_for_files(git, config, followed)? {
@@ -610,7 +606,6 @@ impl<'d> Deploy<'d> {
 
     /// Makes the tracked files those of the remote branch. What that removes is kept first.
     fn reset(&mut self, git: &Git<'_>, config: &Config, followed: &Followed) -> Result<(), Stuck> {
-        self.listener.begins("fetch");
         let started = Instant::now();
         let (_, before) = git.heads(&followed.branch)?;
         let fetched = self.with_a_retry(git, || git.fetch(config, followed))?;
@@ -626,7 +621,6 @@ impl<'d> Deploy<'d> {
         if head.as_deref() == Some(&target) && git.edited(folder)?.is_empty() {
             return Ok(());
         }
-        self.listener.begins("reset");
         let started = Instant::now();
         self.keep_submodules_that_become_files(git, config, &target)?;
         self.remarks
@@ -747,7 +741,6 @@ impl<'d> Deploy<'d> {
         git: &Git<'_>,
         config: &Config,
     ) -> Result<Vec<Submodule>, Stuck> {
-        self.listener.begins("submodules");
         let started = Instant::now();
         let bringer = self.bringer(git, config);
         let brought = bringer.bring()?;
@@ -773,7 +766,6 @@ impl<'d> Deploy<'d> {
         let Some(command) = self.site.on_update.as_deref().filter(|_| is_new) else {
             return Ok(());
         };
-        self.listener.begins("on_update");
         let env = self.command_env(tickets, Verdict::Deployed);
         let ended = self.shell(command, env, ON_UPDATE_LOG, &[])?;
         self.step("on_update", ended.took, &ended);
@@ -890,7 +882,6 @@ impl<'d> Deploy<'d> {
         if let (Verdict::Failed, Some(command)) = (verdict, &self.site.on_failure) {
             // Whoever waits need not wait for that.
             self.tell();
-            self.listener.begins("on_failure");
             let ended = self.shell(
                 command,
                 self.command_env(tickets, verdict),

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::cgi::{Environment, Variable};
+use crate::cgi::{self, Environment, Variable};
 use crate::home::User;
 use crate::process::Programs;
 use crate::signature::{NoSecrets, Secrets};
@@ -139,8 +139,7 @@ pub(crate) fn of_a_request(env: &Environment, first_argument: Option<&OsStr>) ->
         Variable::Several => return None,
         Variable::Absent => {}
     }
-    let query = env.variable("QUERY_STRING").once()?;
-    if !query.is_empty() && !query.contains(&b'=') {
+    if cgi::is_search_words(env.variable("QUERY_STRING").once()?) {
         return None;
     }
     let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));

@@ -157,8 +157,6 @@ impl Ear<'_> {
 }
 
 impl Listener for Ear<'_> {
-    fn begins(&mut self, _: &str) {}
-
     fn recorded(&mut self, record: &Record) {
         if record
             .tickets

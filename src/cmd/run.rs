@@ -75,8 +75,6 @@ struct Printer {
 }
 
 impl Listener for Printer {
-    fn begins(&mut self, _: &str) {}
-
     fn recorded(&mut self, record: &Record) {
         self.failed |= record.verdict == Verdict::Failed;
         // A terminal that is gone does not stop the deploy.
