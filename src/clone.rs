@@ -16,6 +16,7 @@ use crate::git::{Checkout, Config, Format, Git};
 use crate::heal::Healer;
 use crate::process::Ended;
 use crate::redaction;
+use crate::save::save;
 use crate::site::Site;
 use crate::state::StateFolder;
 use crate::state::fill_with_random;
@@ -43,7 +44,8 @@ const REMOTE: &str = "[remote \"origin\"]\n";
 
 /// How the first checkout went.
 pub(crate) enum Cloned {
-    Whole,
+    /// With what was kept of a person's, if there was anything.
+    Whole(Option<String>),
     /// This command failed.
     Not(Ended),
 }
@@ -249,12 +251,20 @@ pub(crate) fn finish(site: &Site, git: &Git<'_>, state: &StateFolder) -> Result<
         has_no_files(&git.checkout.folder)?;
         state.write(UNFINISHED, WRITING)?;
     }
+    // One that came as far as a commit may have been taken for whole, and worked in.
+    let mut kept = None;
+    let folder = &git.checkout.folder;
+    if git.head_of(folder)?.is_some()
+        && let Some(target) = git.remote_tip(folder, &branch)?
+    {
+        kept = save(git, &config, folder, &target, None)?;
+    }
     let checked_out = git.check_out(&config, &branch)?;
     if !checked_out.end.is_good() {
         return Ok(Cloned::Not(checked_out));
     }
     state.remove(UNFINISHED)?;
-    Ok(Cloned::Whole)
+    Ok(Cloned::Whole(kept))
 }
 
 /// A first checkout writes over whatever is there; so what came while it could not be made has to go first.

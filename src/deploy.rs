@@ -430,7 +430,8 @@ impl<'d> Deploy<'d> {
         let finished = clone::finish(self.site, git, self.state);
         self.whole = finished.is_err();
         match finished? {
-            Cloned::Whole => {
+            Cloned::Whole(kept) => {
+                self.remarks.extend(kept);
                 self.steps.push(Step {
                     name: "clone",
                     took: started.elapsed(),

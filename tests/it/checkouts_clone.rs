@@ -606,3 +606,39 @@ fn a_repository_with_sha256_ids_is_cloned() {
     same();
     assert_eq!(world.history()[0]["tickets"][0]["delivery"], DELIVERY);
 }
+
+#[test]
+fn an_edit_in_a_first_checkout_that_failed_at_its_end_is_kept() {
+    let world = empty_world();
+    // A hook of the person's that fails when all files are there.
+    let hook = world.path("home/hooks/post-checkout");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    write_executable(&hook, "#!/bin/sh\nexit 1\n");
+    let hooks = format!(
+        "[core]\n\thooksPath = \"{}\"\n",
+        text(hook.parent().unwrap())
+    );
+    fs::write(world.path("home/site.gitconfig"), hooks).unwrap();
+    newest(&world).send().expect(500, "failed");
+    world.settle();
+    fs::write(world.checkout().join("index.html"), "mine").unwrap();
+    fs::remove_file(&hook).unwrap();
+    let reply = newest(&world).send();
+    reply.expect(200, "deployed");
+    reply.says("index.html");
+    reply.says("stash apply refs/deploy-cgi/saved/");
+    is_whole(&world);
+    let saved = world.git(
+        &world.checkout(),
+        &[
+            "for-each-ref",
+            "--format=%(refname)",
+            "refs/deploy-cgi/saved",
+        ],
+    );
+    let kept = world.git(
+        &world.checkout(),
+        &["show", &format!("{}:index.html", saved.trim())],
+    );
+    assert_eq!(kept, "mine");
+}
