@@ -19,7 +19,7 @@ use crate::git::{
 use crate::history::{History, Record};
 use crate::outcome::Verdict;
 use crate::queue::{NotLeft, Promise, Queue, now};
-use crate::redaction::{brief, redact};
+use crate::redaction::{brief, escape, redact};
 use crate::signature::Secrets;
 use crate::site::{self, MAX_BODY, Site, Submodules};
 use crate::state::StateFolder;
@@ -156,7 +156,9 @@ fn decide(env: &Environment, first_argument: Option<&OsStr>, started: Instant) -
         | Answer::Refused(_)
         | Answer::Unusable(_) => None,
     };
-    answer.into_response(log.map(|log| hide(&log, &secrets)))
+    let mut answered = answer.into_response(log.map(|log| hide(&log, &secrets)));
+    answered.response.body = hide(&answered.response.body, &secrets);
+    answered
 }
 
 /// Refuses a request whose body nobody wants. A body that is wrong in itself may be the first thing to say.
@@ -519,13 +521,13 @@ fn of_another_repository(push: &Push, ours: &str) -> String {
     )
 }
 
-/// What may be said after the signature held: all but secrets and credentials.
+/// What may be said after the signature held: all but secrets and credentials, and no control characters.
 fn hide(text: &str, secrets: &Secrets) -> String {
     let secrets: Vec<_> = secrets
         .iter()
         .map(|secret| String::from_utf8_lossy(secret.reveal()))
         .collect();
-    redact(text, secrets.iter().map(AsRef::as_ref))
+    escape(&redact(text, secrets.iter().map(AsRef::as_ref)))
 }
 
 impl Answer {
