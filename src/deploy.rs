@@ -312,31 +312,39 @@ impl<'d> Deploy<'d> {
     fn end_dead_run(&mut self) -> Result<File> {
         let marker = self.state.read(MARKER)?;
         let alive = self.state.lock_file(ALIVE)?;
-        let is_free = |alive: &File| match alive.try_lock() {
+        let is_free = || match alive.try_lock() {
             Ok(()) => Ok(true),
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) => {
                 Err(error).context("cannot lock out the git of an earlier deploy")
             }
         };
-        let mut free = is_free(&alive)?;
-        if let (false, Some(marker)) = (free, marker) {
+        let comes_free = || {
             let end = Instant::now() + ORPHAN_GRACE;
-            while !free && Instant::now() < end {
-                std::thread::sleep(LOOK);
-                free = is_free(&alive)?;
-            }
-            // A marker that can't be read still says that a run died; then nothing is known to be of it.
-            let session = serde_json::from_slice::<Marker>(&marker)
-                .unwrap_or_default()
-                .session;
-            if !free {
-                for group in process::groups_that_hold(&alive, session)? {
-                    process::terminate(group, || Ok(true));
+            while !is_free()? {
+                if Instant::now() >= end {
+                    return Ok(false);
                 }
-                free = is_free(&alive)?;
+                std::thread::sleep(LOOK);
             }
-        }
+            anyhow::Ok(true)
+        };
+        let free = match marker {
+            None => is_free()?,
+            Some(marker) => {
+                comes_free()? || {
+                    // A marker that can't be read still says that a run died; then nothing is known to be of it.
+                    let groups = serde_json::from_slice::<Marker>(&marker)
+                        .map_or(Ok(Vec::new()), |marker| {
+                            process::groups_that_hold(&alive, marker.session)
+                        })?;
+                    for group in &groups {
+                        process::terminate(*group, || Ok(true));
+                    }
+                    !groups.is_empty() && comes_free()?
+                }
+            }
+        };
         if free {
             return Ok(alive);
         }
@@ -346,8 +354,9 @@ impl<'d> Deploy<'d> {
         // It keeps the lock of the old file; from now on a new one counts.
         self.state.remove(ALIVE)?;
         let alive = self.state.lock_file(ALIVE)?;
-        is_free(&alive)?;
-        Ok(alive)
+        match alive.try_lock() {
+            Ok(()) | Err(_) => Ok(alive),
+        }
     }
 
     /// Brings the checkout and its submodules to what was pushed. Where that fails, what git left half-done is put back.
@@ -489,9 +498,8 @@ impl<'d> Deploy<'d> {
     }
 
     fn write_marker(&self, healing: Option<(u64, u32)>) -> Result<()> {
-        let session = rustix::process::getsid(None).context("cannot ask for our session")?;
         let marker = Marker {
-            session: session.as_raw_nonzero().get(),
+            session: process::session(),
             healing,
         };
         let text = serde_json::to_vec(&marker)?;

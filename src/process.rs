@@ -511,29 +511,49 @@ pub(crate) fn groups_that_hold(file: &File, session: i32) -> Result<Vec<Pid>> {
             })
         })
     };
-    let ours = rustix::process::getpgrp();
+    // Numbers that another /proc gives are not those that a signal goes to.
+    let is_of_here = std::fs::read_link("/proc/self")
+        .is_ok_and(|us| us == Path::new(&std::process::id().to_string()));
+    if !is_of_here {
+        return Ok(Vec::new());
+    }
+    let ours = ids_of(Path::new("/proc/self")).map_or(0, |ids| ids.group);
     let mut groups = Vec::new();
     for process in processes() {
-        // pid (name) state ppid pgrp session …: the name may hold anything, so what counts is behind the last bracket.
-        let Ok(stat) = std::fs::read_to_string(process.join("stat")) else {
+        let Some(ids) = ids_of(&process) else {
             continue;
         };
-        let mut fields = stat
-            .rsplit_once(") ")
-            .map_or("", |(_, rest)| rest)
-            .split(' ')
-            .skip(2)
-            .map(str::parse);
-        let (Some(Ok(group)), Some(Ok(of))) = (fields.next(), fields.next()) else {
-            continue;
-        };
-        if of == session && holds(&process) {
-            groups.extend(Pid::from_raw(group).filter(|group| *group != ours));
+        if ids.session == session && ids.group != ours && holds(&process) {
+            groups.extend(Pid::from_raw(ids.group));
         }
     }
     groups.sort_unstable_by_key(|group| group.as_raw_nonzero());
     groups.dedup();
     Ok(groups)
+}
+
+/// The session of this process, 0 where its leader cannot be seen: in a container that a command was started in from
+/// outside (`pid_namespaces(7)`), and where there is no /proc.
+pub(crate) fn session() -> i32 {
+    ids_of(Path::new("/proc/self")).map_or(0, |ids| ids.session)
+}
+
+/// What a process belongs to; 0 is a group or session whose leader cannot be seen.
+struct Ids {
+    group: i32,
+    session: i32,
+}
+
+/// From a process's folder in /proc, and not by getpgrp and getsid: rustix takes their 0 for impossible.
+fn ids_of(process: &Path) -> Option<Ids> {
+    // pid (name) state ppid pgrp session …: the name may hold anything, so what counts is behind the last bracket.
+    let stat = std::fs::read(process.join("stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(2);
+    Some(Ids {
+        group: fields.next()?.parse().ok()?,
+        session: fields.next()?.parse().ok()?,
+    })
 }
 
 /// Whether a process called `name` is at work below a folder, as far as we may see.

@@ -4,7 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::world::{Spoken, World, quoted, text};
+use crate::kills::watch_git;
+use crate::person::as_root;
+use crate::world::{Spoken, World, quoted, search_path, text};
 
 #[test]
 fn the_demo_plays_a_whole_delivery_and_leaves_nothing_behind() {
@@ -30,7 +32,7 @@ fn the_demo_plays_a_whole_delivery_and_leaves_nothing_behind() {
 fn the_demo_works_without_a_home_and_a_git_configuration() {
     let world = World::new();
     let mut demo = world.clean(&world.program);
-    demo.env_clear().env("PATH", crate::world::search_path());
+    demo.env_clear().env("PATH", search_path());
     let spoken = Spoken::from(demo.arg("demo").output().unwrap());
     spoken.expect_exit(0);
     spoken.says("deployed");
@@ -153,6 +155,30 @@ fn run_serves_what_waits() {
     fs::write(world.state("queue/left-by-a-death"), "").unwrap();
     world.verb(&["run"]).expect_exit(0);
     assert_eq!((world.head(), world.tickets()), (commit, 0));
+}
+
+/// Nobody in there sees the session that the commands belong to: its number is 0.
+#[test]
+#[ignore = "needs root: ./tests/run"]
+fn run_in_a_container_that_was_entered_from_outside_deploys_and_ends_what_a_killed_one_left() {
+    let mut world = World::new();
+    watch_git(&mut world, "pull");
+    fs::write(world.path("fake/hang"), "").unwrap();
+    let commit = world.push("two");
+    let script = "PATH=$3; \"$1\" run & while kill -0 $! && [ ! -e \"$2/hung\" ]; do sleep 0.02; done; kill -9 $!; exec \"$1\" run";
+    let run = as_root("unshare")
+        .args(["--pid", "--fork", "--mount-proc", "sh", "-c", script, "sh"])
+        .arg(world.site_file())
+        .arg(world.path("fake"))
+        .arg(search_path())
+        .output()
+        .unwrap();
+    let run = Spoken::from(run);
+    run.expect_exit(0);
+    run.says("deployed");
+    assert!(!run.stdout.contains("was left alone"), "{run:#?}");
+    assert!(!world.exists("fake/overlaps"), "{run:#?}");
+    assert_eq!(world.head(), commit);
 }
 
 #[test]

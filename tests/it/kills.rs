@@ -854,7 +854,7 @@ fn what_a_dead_run_left_is_cleared_although_a_persons_git_was_at_work_in_between
 
 /// Puts a git in front of the real one that writes down when it begins and ends, and hangs at one step, once,
 /// when `fake/hang` is there.
-fn watch_git(world: &mut World, hang_at: &str) {
+pub(crate) fn watch_git(world: &mut World, hang_at: &str) {
     let folder = text(&world.path("fake"));
     let path = search_path();
     let script = format!(
