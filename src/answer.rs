@@ -232,7 +232,7 @@ impl Proven<'_> {
         // It makes the first checkout, too; how that went is in the report.
         if clone::is_due(self.site) {
             let (_, state) = self.open()?;
-            match self.deploy(&state, String::new(), None, None)? {
+            match self.deploy(&state, self.promise(&Push::default(), None))? {
                 answer @ (Answer::NoTicket(_) | Answer::Died(_) | Answer::Error(_)) => {
                     return Ok(answer);
                 }
@@ -282,28 +282,25 @@ impl Proven<'_> {
             Ok(state) => state,
             Err(error) => return Ok(Answer::NoTicket(format!("{error:#}"))),
         };
-        self.deploy(&state, push.git_ref.clone(), push.after.clone(), submodule)
+        self.deploy(&state, self.promise(push, submodule))
+    }
+
+    fn promise(&self, push: &Push, submodule: Option<String>) -> Promise {
+        Promise {
+            delivery: self.delivery.id.clone(),
+            git_ref: push.git_ref.clone(),
+            before: push.before.clone(),
+            after: push.after.clone(),
+            submodule,
+            received: now(),
+        }
     }
 
     /// Leaves a ticket, and sees to it that somebody serves it.
-    fn deploy(
-        &self,
-        state: &StateFolder,
-        git_ref: String,
-        after: Option<String>,
-        submodule: Option<String>,
-    ) -> Result<Answer> {
+    fn deploy(&self, state: &StateFolder, promise: Promise) -> Result<Answer> {
         let history = History::of(state);
         let before = history.of_delivery(&self.delivery.id)?;
         let queue = Queue::of(state);
-        let delivery = self.delivery.id.clone();
-        let promise = Promise {
-            delivery: delivery.clone(),
-            git_ref,
-            after,
-            submodule,
-            received: now(),
-        };
         // From here the work survives our death.
         let ticket = match queue.leave(&promise) {
             Ok(ticket) => ticket,
@@ -325,7 +322,7 @@ impl Proven<'_> {
         };
         Ok(match worker.wait(end)? {
             Heard::StillRunning => Answer::Accepted {
-                delivery,
+                delivery: promise.delivery,
                 waited: self.site.wait,
             },
             Heard::TheEnd(last_words) => match history.of_ticket(&ticket)? {

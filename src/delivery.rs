@@ -29,7 +29,7 @@ pub(crate) enum Refusal {
     SignatureWrong,
     ContentType,
     /// Signed, but not the JSON of this event. The second part says what is wrong with it.
-    Payload(Event, String),
+    Payload(Box<Event>, String),
 }
 
 /// What the head of a delivery says about it: all well-formed, nothing proved.
@@ -141,6 +141,8 @@ pub(crate) struct Push {
     pub(crate) git_ref: String,
     /// Whether it is gone now. Told by the ids: Gitea sends no `deleted`, and its test delivery has zeros in both ids.
     pub(crate) deletion: bool,
+    /// The commit it pointed to before, where it was there and the delivery names it.
+    pub(crate) before: Option<String>,
     /// The commit it points to now, 40 or 64 hex digits; none where the delivery names none.
     pub(crate) after: Option<String>,
     /// `owner/name`.
@@ -189,7 +191,7 @@ fn payload_field(body: &[u8]) -> Option<Vec<u8>> {
 
 impl Event {
     fn parse(name: String, json: &[u8]) -> Result<Self, Refusal> {
-        let wrong = |event: Self, why: &str| Err(Refusal::Payload(event, why.to_owned()));
+        let wrong = |event: Self, why: &str| Err(Refusal::Payload(Box::new(event), why.to_owned()));
         let Ok(json) = std::str::from_utf8(json) else {
             return wrong(Self::Other(name), "it is not UTF-8");
         };
@@ -301,8 +303,10 @@ impl TryFrom<PushPayload<'_>> for Push {
         }
         let is_zero = |id: &str| id.bytes().all(|byte| byte == b'0');
         let gone = is_zero(&push.after);
+        let is_new = push.before.as_deref().is_some_and(is_zero);
         Ok(Self {
-            deletion: gone && !push.before.as_deref().is_some_and(is_zero),
+            deletion: gone && !is_new,
+            before: push.before.filter(|_| !is_new).map(Cow::into_owned),
             after: (!gone).then(|| push.after.into_owned()),
             repository: push
                 .repository

@@ -56,6 +56,10 @@ const ORPHAN_GRACE: Duration = Duration::from_secs(2);
 /// How long a pushed commit may be missing at the remote, from its arrival: GitHub's replicas lag by seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a remote that still has what was there before the push is given to show it, where the pushed commit is here
+/// already: it may have been withdrawn, too.
+const PATIENCE_WITH_AN_OLD_TIP: Duration = Duration::from_secs(4);
+
 /// The pauses between looks for a commit that is missing; the last one is repeated.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(500),
@@ -170,14 +174,20 @@ impl Sorted {
                 continue;
             }
             let folder = git.checkout.folder.join(below);
-            let containment = if now_there.commit_of(below) == Some(&commit) {
+            let is_younger = |age: Duration| now().abs_diff(promise.received) < age.as_secs();
+            let tip = now_there.commit_of(below);
+            let is_the_old_tip = tip.is_some() && tip == promise.before.as_deref();
+            let containment = if tip == Some(&commit) {
                 Containment::Contained
             } else {
                 git.containment(&folder, &commit)?
             };
-            let is_young = now().abs_diff(promise.received) < PATIENCE.as_secs();
             match containment {
                 Containment::Contained => sorted.confirmed.push(ticket),
+                // Another branch brought it here before this one showed it.
+                Containment::Outside if is_the_old_tip && is_younger(PATIENCE_WITH_AN_OLD_TIP) => {
+                    sorted.lagging.push(ticket);
+                }
                 Containment::Outside => {
                     let why = "a later push withdrew it";
                     let commit = short(&commit);
@@ -193,7 +203,7 @@ impl Sorted {
                     ));
                     sorted.confirmed.push(ticket);
                 }
-                Containment::Absent if is_young => {
+                Containment::Absent if is_younger(PATIENCE) => {
                     // Should the remote of a shallow clone have it, it is in the next pull, or older than the clone.
                     let is_there = git::is_shallow(&folder)?
                         && git.remote_has(&folder, config, &followed.remote, &commit)?;

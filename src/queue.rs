@@ -51,6 +51,9 @@ pub(crate) struct Promise {
     pub(crate) delivery: String,
     #[serde(rename = "ref")]
     pub(crate) git_ref: String,
+    /// What the branch was before the push, where the delivery names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<String>,
     /// The commit that was pushed, where the delivery names one.
     pub(crate) after: Option<String>,
     /// Where it is a commit of a submodule's: the submodule's path below the checkout.

@@ -484,6 +484,43 @@ fn a_commit_that_a_later_push_withdrew_is_said_to_be_and_is_no_failure() {
     assert_eq!(world.head(), now);
 }
 
+/// A clone fetches every branch, and so may have the commit long before it is pushed to the one that is followed.
+#[test]
+fn a_commit_that_another_branch_brought_is_given_time_to_be_in_this_one() {
+    let mut world = World::new();
+    world.key("wait", "\"30s\"");
+    count_pulls(&mut world);
+    let commit = world.commit("site", "index.html", "two", "Two");
+    let seed = world.path("seed/site");
+    world.git(&seed, &["push", "-q", "origin", "main:draft"]);
+    world.git(&world.checkout(), &["fetch", "-q"]);
+    let started = world.push_delivery(&commit).start();
+    wait_until("the second look", || pulls(&world) >= 2);
+    world.git(&seed, &["push", "-q", "origin", "main"]);
+    let reply = started.reply();
+    reply.expect(200, "deployed");
+    assert!(!reply.body.contains("withdrew"), "{reply:#?}");
+    assert_eq!(world.head(), commit);
+}
+
+#[test]
+fn a_commit_that_was_withdrawn_to_what_was_before_it_is_said_to_be() {
+    let mut world = World::new();
+    world.key("wait", "\"30s\"");
+    let seed = world.path("seed/site");
+    let before = world.head();
+    let withdrawn = world.push("two");
+    world.git(&world.checkout(), &["fetch", "-q"]);
+    world.git(&seed, &["reset", "-q", "--hard", "HEAD~1"]);
+    world.force_push();
+    let delivery = world.payload(&withdrawn);
+    assert_eq!(delivery["before"], before.as_str());
+    let reply = world.push_delivery(&withdrawn).send();
+    reply.expect(200, "unchanged");
+    reply.says("withdrew");
+    assert_eq!(world.head(), before);
+}
+
 #[test]
 fn a_head_that_is_ahead_of_its_remote_fails_with_words() {
     let world = World::new();
