@@ -113,6 +113,9 @@ const MOST_COMMITS: usize = 10;
 /// Prints the index: mode, id, stage and path of each entry.
 const LIST_INDEX: [&str; 3] = ["ls-files", "-s", "-z"];
 
+/// How the entry of a submodule begins, in an index and in a tree.
+const GITLINK: &[u8] = b"160000 ";
+
 /// How many submodules are cloned at a time.
 const CLONES_AT_A_TIME: &str = "4";
 
@@ -907,6 +910,28 @@ impl<'s> Git<'s> {
 
     /// Whether a commit has a file or a folder of files at a path: not nothing, and not a submodule.
     pub(crate) fn has_files_at(&self, commit: &str, path: &Path) -> Result<bool> {
+        let entry = self.entry_at(&self.checkout.folder, commit, path)?;
+        Ok(!entry.is_empty() && !entry.starts_with(GITLINK))
+    }
+
+    /// The commit of a submodule that a commit records at a path.
+    pub(crate) fn gitlink_at(
+        &self,
+        folder: &Path,
+        commit: &str,
+        path: &Path,
+    ) -> Result<Option<String>> {
+        let entry = self.entry_at(folder, commit, path)?;
+        // 160000 SP commit SP id TAB path
+        let id = entry.strip_prefix(GITLINK).and_then(|entry| {
+            let id = entry.split(|byte| matches!(byte, b' ' | b'\t')).nth(1)?;
+            std::str::from_utf8(id).ok()
+        });
+        Ok(id.map(str::to_owned))
+    }
+
+    /// What a commit has at a path, as `ls-tree` prints it; nothing where that is nothing.
+    fn entry_at(&self, folder: &Path, commit: &str, path: &Path) -> Result<Vec<u8>> {
         let args = [
             OsString::from("ls-tree"),
             "-z".into(),
@@ -914,9 +939,8 @@ impl<'s> Git<'s> {
             "--".into(),
             path.into(),
         ];
-        let listed = self.query(&self.checkout.folder, args)?;
-        let entry = self.must("list a commit", listed)?;
-        Ok(!entry.is_empty() && !entry.starts_with(b"160000 "))
+        let listed = self.query(folder, args)?;
+        self.must("list a commit", listed)
     }
 
     /// Whether a work tree is just what its HEAD says: nothing changed, unknown or ignored, nor in what is nested in it.
@@ -2157,7 +2181,7 @@ fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
     listed
         .split(|&byte| byte == 0)
         .filter_map(|entry| {
-            let entry = entry.strip_prefix(b"160000 ")?;
+            let entry = entry.strip_prefix(GITLINK)?;
             let tab = entry.iter().position(|&byte| byte == b'\t')?;
             let id = entry[..tab].split(|&byte| byte == b' ').next()?;
             Some((

@@ -2,6 +2,7 @@
 //!
 //! Must not know turns, tickets or reports.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -84,6 +85,8 @@ impl Bringer<'_> {
         there: &[Submodule],
         remarks: &mut Vec<String>,
     ) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
+        // Where those go that are to be moved: what is nested in them goes along.
+        let mut moves = BTreeMap::new();
         for submodule in there {
             let Found::At(commit) = &submodule.found else {
                 continue;
@@ -95,10 +98,21 @@ impl Bringer<'_> {
                 Submodules::Latest => self.tip_of(submodule, there)?,
                 Submodules::Recorded | Submodules::Skip => None,
             };
+            let recorded = match self.mode {
+                Submodules::Recorded => self.to_be_recorded(submodule, there, &moves)?,
+                Submodules::Latest | Submodules::Skip => None,
+            };
             let target = match self.mode {
-                Submodules::Recorded => &submodule.recorded,
+                Submodules::Recorded => recorded.as_ref().unwrap_or(&submodule.recorded),
                 Submodules::Latest | Submodules::Skip => tip.as_ref().unwrap_or(commit),
             };
+            if commit != target {
+                if recorded.is_some() && !self.git.has_commit(&folder, target)? {
+                    self.git
+                        .fetch_all(std::slice::from_ref(&folder), self.config)?;
+                }
+                moves.insert(submodule.path.as_path(), target.clone());
+            }
             if self.update == Update::Reset {
                 if (commit == target && self.git.edited(&folder)?.is_empty())
                     || !self.git.has_commit(&folder, target)?
@@ -127,16 +141,29 @@ impl Bringer<'_> {
         Ok(None)
     }
 
+    /// The commit that will be recorded for a nested submodule once the one it is in is moved; `None` where that stays,
+    /// and where it will have none.
+    fn to_be_recorded(
+        &self,
+        submodule: &Submodule,
+        there: &[Submodule],
+        moves: &BTreeMap<&Path, String>,
+    ) -> Result<Option<String>> {
+        let (above, path) = superproject_of(submodule, there)?;
+        let Some(commit) = moves.get(above) else {
+            return Ok(None);
+        };
+        let above = self.git.checkout.folder.join(above);
+        if !self.git.has_commit(&above, commit)? {
+            return Ok(None);
+        }
+        self.git.gitlink_at(&above, commit, path)
+    }
+
     /// The tip of the branch that a submodule follows, as it was fetched; `None` where that is not known.
     fn tip_of(&self, submodule: &Submodule, there: &[Submodule]) -> Result<Option<String>> {
-        let above = there.iter().filter(|other| is_below(submodule, other));
-        let above = above.max_by_key(|other| other.path.components().count());
-        let above = above.map_or(Path::new(""), |above| &above.path);
+        let (above, path) = superproject_of(submodule, there)?;
         let superproject = self.git.checkout.folder.join(above);
-        let path = submodule
-            .path
-            .strip_prefix(above)
-            .context("a submodule is not below its superproject")?;
         let modules = self.git.gitmodules(&superproject, None)?;
         let Some((name, module)) = modules.iter().find(|(_, module)| module.path == path) else {
             return Ok(None);
@@ -366,6 +393,21 @@ impl Bringer<'_> {
         git::remove_empty_parents(&self.git.checkout.folder, &folder);
         Ok(true)
     }
+}
+
+/// Where the superproject of a submodule is below the checkout, and where the submodule is in it.
+fn superproject_of<'s>(
+    submodule: &'s Submodule,
+    there: &'s [Submodule],
+) -> Result<(&'s Path, &'s Path)> {
+    let above = there.iter().filter(|other| is_below(submodule, other));
+    let above = above.max_by_key(|other| other.path.components().count());
+    let above = above.map_or(Path::new(""), |above| &above.path);
+    let path = submodule.path.strip_prefix(above);
+    Ok((
+        above,
+        path.context("a submodule is not below its superproject")?,
+    ))
 }
 
 fn is_below(submodule: &Submodule, other: &Submodule) -> bool {

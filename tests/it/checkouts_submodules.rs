@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::checkouts::{Brake, bring_back, change, deployed, has, is_as_pushed, publish};
+use crate::checkouts::{Brake, bring_back, change, deployed, has, is_as_pushed, kept, publish};
 use crate::world::{Reply, World, quoted, text, wait_until};
 
 /// A repository of the upstream with one commit, and a seed for it.
@@ -434,6 +434,59 @@ fn a_submodule_that_gets_a_submodule_is_filled() {
     point(&world, "site", "posts", &post);
     deployed(&world, &publish(&world, "site"));
     is_as_pushed(&world, &[]);
+}
+
+/// A site whose submodule has one itself, which gets `name` with the next push.
+fn with_a_nested_submodule(update: &str, name: &str) -> (World, String) {
+    let mut world = World::new();
+    world.key("update", &quoted(update));
+    let note = plant(&world, "notes", ".gitignore", "*.log\n");
+    add(&world, "posts", "notes", "../notes.git", &note);
+    let post = publish(&world, "posts");
+    point(&world, "site", "posts", &post);
+    deployed(&world, &publish(&world, "site"));
+    let note = change(&world, "notes", &[(name, Some("theirs\n"))]);
+    point(&world, "posts", "notes", &note);
+    let post = publish(&world, "posts");
+    point(&world, "site", "posts", &post);
+    let commit = publish(&world, "site");
+    (world, commit)
+}
+
+#[test]
+fn a_fast_forward_never_touches_a_persons_work_inside_a_nested_submodule() {
+    for name in ["my.log", "new.md", ".gitignore"] {
+        let (world, commit) = with_a_nested_submodule("fast-forward", name);
+        fs::write(world.path("checkout/posts/notes").join(name), "mine\n").unwrap();
+        let reply = send(&world, &commit);
+        has(&world, &[(&format!("posts/notes/{name}"), "mine\n")]);
+        reply.expect(500, "failed");
+        reply.says(name);
+        reply.says("posts/notes");
+    }
+}
+
+#[test]
+fn a_reset_keeps_a_persons_work_inside_a_nested_submodule() {
+    for name in ["my.log", "new.md", ".gitignore"] {
+        let (world, commit) = with_a_nested_submodule("reset", name);
+        fs::write(world.path("checkout/posts/notes").join(name), "mine\n").unwrap();
+        let reply = deployed(&world, &commit);
+        is_as_pushed(&world, &[]);
+        reply.says("in the submodule posts/notes");
+        if name == ".gitignore" {
+            // Brought back, it would be a conflict with what came.
+            let saved = &kept(&world, "checkout/posts/notes")[0];
+            let words = ["show", &format!("{saved}:{name}")];
+            assert_eq!(
+                world.git(&world.path("checkout/posts/notes"), &words),
+                "mine"
+            );
+        } else {
+            bring_back(&world, &reply);
+            has(&world, &[(&format!("posts/notes/{name}"), "mine\n")]);
+        }
+    }
 }
 
 #[test]
