@@ -10,6 +10,7 @@ use crate::checkouts::{
     bring_back, change, deployed, fresh_clone, fresh_clone_of, is_as_pushed, is_tree, kept,
     publish, push_of, tree_of,
 };
+use crate::person::{Person, Sshd};
 use crate::world::{
     Delivery, Fault, Reply, World, quoted, search_path, text, wait_until, write_executable,
 };
@@ -499,6 +500,62 @@ fn a_remote_with_a_login_in_its_url_serves_relative_submodules_too() {
         let reply = deployed(&world, &world.push(update));
         is_as_pushed(&world, &[]);
         assert!(!format!("{reply:?}").contains("s3cr3tt0ken"));
+    }
+}
+
+/// A name of the person's for a host, with a key of its own.
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_remote_by_an_ssh_alias_is_cloned_and_deployed_with_its_relative_submodules() {
+    for (url, update, submodules) in [
+        ("blog:", "fast-forward", "recorded"),
+        ("ssh://blog", "reset", "latest"),
+    ] {
+        let mut world = World::new();
+        let person = Person::new();
+        let sshd = Sshd::start(&person);
+        let key = person.makes_key("-N ''").with_file_name("blog key");
+        person.does(&format!(
+            "cd .ssh; mv id_ed25519 'blog key'; mv id_ed25519.pub authorized_keys; echo '{}' >known_hosts
+             printf '%s\\n' 'Host blog' 'HostName 127.0.0.1' 'Port {}' 'User {}' 'IdentitiesOnly yes' \\
+             'IdentityFile \"{}\"' >config",
+            sshd.host_key(),
+            sshd.port,
+            person.name,
+            text(&key),
+        ));
+        let seed = world.path("seed/site");
+        let setting = "submodule.posts.url";
+        world.git(
+            &seed,
+            &["config", "-f", ".gitmodules", setting, "../posts.git"],
+        );
+        world.git(&seed, &["add", ".gitmodules"]);
+        let commit = publish(&world, "site");
+        fs::remove_dir_all(world.checkout()).unwrap();
+        fs::create_dir(world.checkout()).unwrap();
+        let origin = text(&world.path("upstream/me/site.git"));
+        world.key("clone", &quoted(&format!("{url}{origin}")));
+        world.key("update", &quoted(update));
+        world.key("submodules", &quoted(submodules));
+        person.takes(&mut world);
+        let server = person.server(&world);
+        let deployed = |commit: &str| {
+            let delivery = push_of(&world, "me/site", "main", commit);
+            let reply = delivery.through(&server).send();
+            reply.expect(200, "deployed");
+            world.settle();
+            is_as_pushed(&world, &[]);
+        };
+        deployed(&commit);
+        let post = world.push_to("posts", "second.md", "two\n", "A post");
+        world.point_submodule_at(&post);
+        deployed(&world.push("two"));
+        let used = person.does(&format!(
+            "git -C '{}/posts' remote get-url origin",
+            text(&world.checkout())
+        ));
+        assert!(used.starts_with(url), "{used}");
     }
 }
 

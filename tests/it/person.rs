@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
-use crate::world::{Spoken, World, plain_folder, search_path, text, wait_until};
+use crate::world::{Spoken, World, plain_folder, search_path, text, wait_until, write_executable};
 
 /// A command that is run by root.
 pub(crate) fn as_root(program: &str) -> Command {
@@ -117,6 +117,17 @@ impl Person {
                 .map(|(name, value)| format!("{name}={value}")),
         );
         shell.args(["sh", "-c", line]).output().unwrap()
+    }
+
+    /// A script that starts the world's site file as this user, as a server of the person's own does.
+    pub(crate) fn server(&self, world: &World) -> PathBuf {
+        let is_root = rustix::process::geteuid().is_root();
+        let root = if is_root { "" } else { "sudo -n -E " };
+        let script = world.path("server");
+        let (name, site) = (&self.name, text(&world.site_file()));
+        let line = format!("#!/bin/sh\nexec {root}runuser -u {name} -- '{site}'\n");
+        write_executable(&script, &line);
+        script
     }
 
     /// A verb of the world's site.
