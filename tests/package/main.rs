@@ -1,1 +1,527 @@
-fn main(){}
+//! The packages, as whoever downloads them gets them. All ignored: they need two release builds, and `./tests/run` runs
+//! them.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test may start programs, read its own environment, and must stop at the first surprise"
+)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tempfile::TempDir;
+
+/// A program on a slow disk takes as long as it is large.
+const LARGEST_BYTES: u64 = 2_300_000;
+
+const SECRET: &str = "a secret that only this test knows";
+
+const BODY: &str = r#"{"zen":"Keep it logically awesome.","hook":{"events":["push"]}}"#;
+
+/// What the archive holds, each with its permissions.
+const FILES: &[(&str, u32)] = &[
+    ("CHANGELOG.md", 0o644),
+    ("LICENSE", 0o644),
+    ("LICENSE-THIRD-PARTY", 0o644),
+    ("README.md", 0o644),
+    ("completions/_deploy-cgi", 0o644),
+    ("completions/deploy-cgi.bash", 0o644),
+    ("completions/deploy-cgi.fish", 0o644),
+    ("deploy-cgi", 0o755),
+    ("deploy-cgi.1", 0o644),
+    ("deploy.cgi.example", 0o644),
+];
+
+/// Where the .deb puts what the archive has, each with its permissions. man pages are compressed.
+const INSTALLED: &[(&str, &str, u32)] = &[
+    ("usr/bin/deploy-cgi", "deploy-cgi", 0o755),
+    (
+        "usr/share/bash-completion/completions/deploy-cgi",
+        "completions/deploy-cgi.bash",
+        0o644,
+    ),
+    (
+        "usr/share/bash-completion/completions/deploy.cgi",
+        "completions/deploy-cgi.bash",
+        0o644,
+    ),
+    (
+        "usr/share/doc/deploy-cgi/CHANGELOG.md",
+        "CHANGELOG.md",
+        0o644,
+    ),
+    (
+        "usr/share/doc/deploy-cgi/LICENSE-THIRD-PARTY",
+        "LICENSE-THIRD-PARTY",
+        0o644,
+    ),
+    ("usr/share/doc/deploy-cgi/README.md", "README.md", 0o644),
+    ("usr/share/doc/deploy-cgi/copyright", "", 0o644),
+    (
+        "usr/share/doc/deploy-cgi/deploy.cgi.example",
+        "deploy.cgi.example",
+        0o644,
+    ),
+    (
+        "usr/share/fish/vendor_completions.d/deploy-cgi.fish",
+        "completions/deploy-cgi.fish",
+        0o644,
+    ),
+    ("usr/share/man/man1/deploy-cgi.1.gz", "", 0o644),
+    (
+        "usr/share/zsh/vendor-completions/_deploy-cgi",
+        "completions/_deploy-cgi",
+        0o644,
+    ),
+];
+
+/// What `.ci/package` made of this checkout.
+struct Packages {
+    /// The archive, unpacked.
+    files: PathBuf,
+    archive: PathBuf,
+    debian: Option<PathBuf>,
+    _unpacked: TempDir,
+}
+
+impl Packages {
+    fn program(&self) -> PathBuf {
+        self.files.join("deploy-cgi")
+    }
+}
+
+static PACKAGES: LazyLock<Packages> = LazyLock::new(|| {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package(checkout, None);
+    let made = checkout.join("target/package");
+    let archive = only(&made, ".tar.gz").unwrap();
+    let unpacked = TempDir::with_prefix("deploy-cgi-package-").unwrap();
+    output(
+        Command::new("tar")
+            .arg("-xpzf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(unpacked.path()),
+    );
+    let name = archive.file_name().unwrap().to_str().unwrap();
+    Packages {
+        files: unpacked.path().join(name.strip_suffix(".tar.gz").unwrap()),
+        debian: only(&made, ".deb"),
+        archive,
+        _unpacked: unpacked,
+    }
+});
+
+/// Runs `.ci/package` in this checkout or a copy of it, and builds the release in a folder of its own.
+#[track_caller]
+fn package(checkout: &Path, build: Option<&Path>) {
+    let epoch = output(
+        Command::new("git")
+            .args(["log", "-1", "--format=%ct"])
+            .current_dir(env!("CARGO_MANIFEST_DIR")),
+    );
+    let mut package = Command::new(checkout.join(".ci/package"));
+    package
+        .args(build)
+        .env("SOURCE_DATE_EPOCH", epoch.trim())
+        .env("CARGO_TARGET_DIR", target());
+    // What cargo tells a test about the package under test is not about the one to be built.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        }) {
+            package.env_remove(name);
+        }
+    }
+    output(&mut package);
+}
+
+/// Where cargo builds here.
+fn target() -> PathBuf {
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    tmp.parent().unwrap().to_owned()
+}
+
+/// What a command that has to succeed wrote.
+#[track_caller]
+fn output(command: &mut Command) -> String {
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(
+        done.status.success(),
+        "{command:?}: {}\n{text}{}",
+        done.status,
+        String::from_utf8_lossy(&done.stderr)
+    );
+    text
+}
+
+/// The one file of a folder whose name ends so.
+fn only(folder: &Path, end: &str) -> Option<PathBuf> {
+    let mut found = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_str().unwrap().ends_with(end));
+    let first = found.next();
+    assert_eq!(found.next(), None);
+    first
+}
+
+/// Every file below a folder, with its permissions.
+fn files(folder: &Path) -> BTreeMap<String, u32> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(inside) = folders.pop() {
+        for entry in fs::read_dir(inside).unwrap() {
+            let path = entry.unwrap().path();
+            let mode = path.symlink_metadata().unwrap().permissions().mode() & 0o7777;
+            if path.is_dir() {
+                assert_eq!(mode, 0o755, "{}", path.display());
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_str().unwrap();
+                found.insert(name.to_owned(), mode);
+            }
+        }
+    }
+    found
+}
+
+fn signature() -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(BODY.as_bytes());
+    let mut shown = String::from("sha256=");
+    for byte in mac.finalize().into_bytes() {
+        write!(shown, "{byte:02x}").unwrap();
+    }
+    shown
+}
+
+/// The verbs that `--help` shows.
+fn verbs() -> Vec<String> {
+    let help = output(Command::new(PACKAGES.program()).arg("--help").env_clear());
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    commands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+#[test]
+#[ignore = "two release builds: ./tests/run"]
+fn two_builds_in_two_places_are_byte_equal() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let there = TempDir::with_prefix("deploy-cgi-another-checkout-").unwrap();
+    let copy = r#"git ls-files -z --cached --others --exclude-standard | tar -cf - --null -T - | tar -xf - -C "$0""#;
+    output(
+        Command::new("sh")
+            .args(["-c", copy])
+            .arg(there.path())
+            .current_dir(here),
+    );
+    // One after the other: they share the program that makes the man page.
+    let first = &*PACKAGES;
+    package(there.path(), Some(&there.path().join("another folder")));
+    for package in [Some(&first.archive), first.debian.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        let name = package.file_name().unwrap();
+        let second = there.path().join("target/package").join(name);
+        assert!(
+            fs::read(package).unwrap() == fs::read(&second).unwrap(),
+            "{} and {} differ",
+            package.display(),
+            second.display()
+        );
+    }
+}
+
+#[test]
+#[ignore = "a release build: ./tests/run"]
+fn the_archive_holds_what_a_host_needs_and_its_checksum_fits() {
+    let expected: BTreeMap<String, u32> = FILES
+        .iter()
+        .map(|&(name, mode)| (name.to_owned(), mode))
+        .collect();
+    assert_eq!(files(&PACKAGES.files), expected);
+    for name in ["README.md", "CHANGELOG.md", "LICENSE", "deploy.cgi.example"] {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        assert!(fs::read(PACKAGES.files.join(name)).unwrap() == fs::read(here).unwrap());
+    }
+    let listed = output(
+        Command::new("tar")
+            .args(["--numeric-owner", "-tvzf"])
+            .arg(&PACKAGES.archive),
+    );
+    for line in listed.lines() {
+        assert_eq!(line.split_whitespace().nth(1), Some("0/0"), "{line}");
+    }
+    let folder = PACKAGES.archive.parent().unwrap();
+    for package in [Some(&PACKAGES.archive), PACKAGES.debian.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        output(
+            Command::new("sha256sum")
+                .args(["--check", "--strict"])
+                .arg(format!("{}.sha256", package.display()))
+                .current_dir(folder),
+        );
+    }
+}
+
+#[test]
+#[ignore = "a release build: ./tests/run"]
+fn the_program_is_small_and_static_and_names_no_place_of_its_build() {
+    let program = PACKAGES.program();
+    let size = fs::metadata(&program).unwrap().len();
+    assert!(size <= LARGEST_BYTES, "{size} bytes");
+    let ldd = Command::new("ldd")
+        .arg(&program)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    let said = [ldd.stdout, ldd.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(
+        said.contains("statically linked") || said.contains("not a dynamic executable"),
+        "{said}"
+    );
+
+    let bytes = fs::read(&program).unwrap();
+    let cargo_home = std::env::var("CARGO_HOME")
+        .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]));
+    for place in [
+        env!("CARGO_MANIFEST_DIR"),
+        target().to_str().unwrap(),
+        &cargo_home,
+        sysroot.trim(),
+        "registry/src",
+    ] {
+        assert!(
+            !bytes
+                .windows(place.len())
+                .any(|window| window == place.as_bytes()),
+            "{place} is in it"
+        );
+    }
+}
+
+#[test]
+#[ignore = "a release build: ./tests/run"]
+fn the_man_page_and_the_completions_know_every_verb() {
+    let verbs = verbs();
+    assert!(verbs.contains(&"status".to_owned()), "{verbs:?}");
+    let read = |name: &str| fs::read_to_string(PACKAGES.files.join(name)).unwrap();
+    let page = read("deploy-cgi.1");
+    for verb in &verbs {
+        assert!(page.contains(&format!("\n.SS {verb}\n")), "{verb}");
+        for name in ["_deploy-cgi", "deploy-cgi.bash", "deploy-cgi.fish"] {
+            let script = read(&format!("completions/{name}"));
+            assert!(script.contains(verb), "{name} does not know {verb}");
+            assert!(script.contains("deploy.cgi"), "{name}");
+        }
+    }
+    // As an interactive bash asks for what follows `./deploy.cgi st`.
+    let asked = r#"
+        . "$0"
+        COMP_WORDS=(./deploy.cgi st) COMP_CWORD=1
+        complete -p deploy.cgi | grep -q " _deploy__cgi " && _deploy__cgi ./deploy.cgi st ./deploy.cgi
+        echo "${COMPREPLY[@]}""#;
+    let script = PACKAGES.files.join("completions/deploy-cgi.bash");
+    let completed = output(Command::new("bash").args(["-c", asked]).arg(script));
+    assert_eq!(completed, "status\n");
+}
+
+#[test]
+#[ignore = "a release build, cargo-deb: ./tests/run"]
+fn the_debian_package_puts_every_file_where_debian_has_it() {
+    let debian = PACKAGES.debian.as_ref().expect("cargo-deb makes one");
+    let field = |name: &str| {
+        output(
+            Command::new("dpkg-deb")
+                .arg("--field")
+                .arg(debian)
+                .arg(name),
+        )
+        .trim()
+        .to_owned()
+    };
+    assert_eq!(field("Package"), "deploy-cgi");
+    assert_eq!(field("Version"), concat!(env!("CARGO_PKG_VERSION"), "-1"));
+    assert_eq!(field("Depends"), "git");
+    let root = TempDir::with_prefix("deploy-cgi-debian-").unwrap();
+    output(
+        Command::new("dpkg-deb")
+            .arg("--extract")
+            .arg(debian)
+            .arg(root.path().join("root")),
+    );
+    let root = root.path().join("root");
+    let expected: BTreeMap<String, u32> = INSTALLED
+        .iter()
+        .map(|&(name, _, mode)| (name.to_owned(), mode))
+        .collect();
+    assert_eq!(files(&root), expected);
+    for &(installed, packed, _) in INSTALLED {
+        if !packed.is_empty() {
+            assert!(
+                fs::read(root.join(installed)).unwrap()
+                    == fs::read(PACKAGES.files.join(packed)).unwrap(),
+                "{installed} is not {packed}"
+            );
+        }
+    }
+}
+
+/// A static program that looks up a name as the C library does would load shared objects, and crash.
+#[test]
+#[ignore = "a release build, strace: ./tests/run"]
+fn a_home_is_looked_up_without_a_library() {
+    let folder = TempDir::with_prefix("deploy-cgi-home-").unwrap();
+    let site = folder.path().join("deploy.cgi");
+    fs::write(
+        &site,
+        "#!/deploy-cgi\nrepo = \"~/no-such-checkout\"\nsecret_file = \"~/no-such-folder/secret\"\n",
+    )
+    .unwrap();
+    let trace = folder.path().join("trace");
+    let done = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=%file", "-o"])
+        .arg(&trace)
+        .arg(PACKAGES.program())
+        .arg(&site)
+        .arg("sign")
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("/no-such-folder/secret"), "{said}");
+    assert!(!said.contains('~'), "{said}");
+    let trace = fs::read_to_string(trace).unwrap();
+    assert!(trace.contains("\"/etc/passwd\""), "{trace}");
+    for line in trace.lines() {
+        assert!(
+            !line.contains("libnss") && !line.contains(".so") && !line.contains("nsswitch"),
+            "{line}"
+        );
+    }
+}
+
+/// A root folder with nothing in it but the program, a site, its secret and an /etc/passwd. Only root can go there.
+mod chroot {
+    use super::*;
+
+    const ME: u32 = 54_321;
+
+    fn root() -> TempDir {
+        let root = TempDir::with_prefix("deploy-cgi-root-").unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let at = |path: &str| root.path().join(path);
+        for folder in ["etc", "home/me"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        fs::copy(PACKAGES.program(), at("deploy-cgi")).unwrap();
+        let mut passwd = fs::read_to_string("/etc/passwd").unwrap();
+        writeln!(passwd, "me:x:{ME}:{ME}:Me:/home/me:/bin/sh").unwrap();
+        fs::write(at("etc/passwd"), passwd).unwrap();
+        fs::write(at("home/me/secret.txt"), format!("{SECRET}\n")).unwrap();
+        fs::write(
+            at("deploy.cgi"),
+            "#!/deploy-cgi\nrepo = \"~/blog\"\nsecret_file = \"~/secret.txt\"\n",
+        )
+        .unwrap();
+        fs::set_permissions(at("deploy.cgi"), fs::Permissions::from_mode(0o755)).unwrap();
+        for mine in ["home/me", "home/me/secret.txt"] {
+            std::os::unix::fs::chown(at(mine), Some(ME), Some(ME)).unwrap();
+        }
+        fs::set_permissions(at("home/me/secret.txt"), fs::Permissions::from_mode(0o600)).unwrap();
+        root
+    }
+
+    fn inside(root: &TempDir, program: &str) -> Command {
+        let mut command = Command::new("chroot");
+        command
+            .arg(format!("--userspec={ME}:{ME}"))
+            .arg(root.path())
+            .arg(program)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+    }
+
+    #[test]
+    #[ignore = "a release build, root: ./tests/run"]
+    fn it_tells_its_version() {
+        assert_eq!(
+            output(inside(&root(), "/deploy-cgi").arg("--version")),
+            concat!("deploy-cgi ", env!("CARGO_PKG_VERSION"), "\n")
+        );
+    }
+
+    #[test]
+    #[ignore = "a release build, root: ./tests/run"]
+    fn it_finds_the_home_of_its_user_and_signs_there() {
+        let root = root();
+        fs::write(root.path().join("body"), BODY).unwrap();
+        let signed = inside(&root, "/deploy.cgi")
+            .arg("sign")
+            .stdin(fs::File::open(root.path().join("body")).unwrap())
+            .output()
+            .unwrap();
+        let headers = String::from_utf8(signed.stdout).unwrap();
+        assert!(
+            headers.contains(&format!("X-Hub-Signature-256: {}\n", signature())),
+            "{headers}{}",
+            String::from_utf8_lossy(&signed.stderr)
+        );
+    }
+
+    /// There is no git and no checkout: the answer to a true signature says so, and the one to a wrong one nothing.
+    #[test]
+    #[ignore = "a release build, root: ./tests/run"]
+    fn it_answers_a_signed_ping_and_refuses_a_forged_one() {
+        let root = root();
+        fs::write(root.path().join("body"), BODY).unwrap();
+        let ask = |signature: &str| {
+            let answer = inside(&root, "/deploy.cgi")
+                .envs([
+                    ("GATEWAY_INTERFACE", "CGI/1.1"),
+                    ("SERVER_PROTOCOL", "HTTP/1.1"),
+                    ("REQUEST_METHOD", "POST"),
+                    ("QUERY_STRING", ""),
+                    ("CONTENT_TYPE", "application/json"),
+                    ("HTTP_X_GITHUB_EVENT", "ping"),
+                    ("HTTP_X_GITHUB_DELIVERY", "by-hand"),
+                    ("HTTP_X_HUB_SIGNATURE_256", signature),
+                ])
+                .env("CONTENT_LENGTH", BODY.len().to_string())
+                .stdin(fs::File::open(root.path().join("body")).unwrap())
+                .output()
+                .unwrap();
+            assert_eq!(answer.status.code(), Some(0));
+            String::from_utf8(answer.stdout).unwrap()
+        };
+        let pong = ask(&signature());
+        assert!(pong.starts_with("Status: 500 "), "{pong}");
+        let (_, body) = pong.split_once("\r\n\r\n").unwrap();
+        assert!(body.starts_with("pong"), "{pong}");
+        assert!(body.contains("/home/me/blog"), "{pong}");
+        let refused = ask(&format!("sha256={:064}", 0));
+        assert!(refused.starts_with("Status: 403 "), "{refused}");
+        assert!(!refused.contains("/home"), "{refused}");
+    }
+}

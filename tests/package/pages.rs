@@ -4,7 +4,10 @@
 //! `cargo run --example pages -- FOLDER DATE`
 
 #[path = "../../src/cmd/cli.rs"]
-#[expect(dead_code, reason = "only the definitions are used, not what is parsed")]
+#[expect(
+    dead_code,
+    reason = "only the definitions are used, not what is parsed"
+)]
 mod cli;
 
 use std::fs;
@@ -40,9 +43,7 @@ fn main() -> Result<()> {
 fn man_page(date: &str) -> Result<Vec<u8>> {
     let mut command = cli::Cli::command();
     command.build();
-    let man = Man::new(command.clone())
-        .date(date)
-        .manual("User Commands");
+    let man = Man::new(command.clone()).date(date).manual("User Commands");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
