@@ -550,15 +550,19 @@ impl<'d> Deploy<'d> {
         // Commits that a shallow clone lacks and its remote has.
         let mut seen = BTreeSet::new();
         loop {
+            let before = self.checkout.loose_ref(&followed.branch);
             self.pull(git, config, followed)?;
             self.has_large_files(git, config)?;
+            let moved = self.checkout.loose_ref(&followed.branch) != before;
+            let old = self.last_good.head.clone();
+            // Where it shows that there are any, they are looked for while HEAD is.
+            let early = old.as_deref().filter(|_| moved);
+            let mut commits = early.map(|old| git.commits(old)).transpose()?;
             let (head, upstream) = git.heads(&followed.branch)?;
             self.is_the_remote_branch(git, followed, head.as_deref(), upstream.as_deref())?;
-            let old = self.last_good.head.clone();
-            let commits = match (&old, &head) {
-                (Some(old), Some(new)) if old != new => Some(git.commits(old, new)?),
-                _ => None,
-            };
+            if let (None, Some(old)) = (&commits, old.filter(|old| head.as_ref() != Some(old))) {
+                commits = Some(git.commits(&old)?);
+            }
             let submodules = self.bring_submodules(git, config)?;
             // Subject lines are an ornament: without them the report is still right.
             self.commits = commits.map_or(Ok(None), Commits::end)?.unwrap_or_default();

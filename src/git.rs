@@ -3,7 +3,7 @@
 //! Must not know tickets, requests or reports. Nothing that comes from a payload is ever part of a command line, but a
 //! commit id that is known to be one. No English phrase of git decides anything here: exit codes and `-z` output do.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -110,6 +110,12 @@ const ASK_LIMIT: Duration = Duration::from_secs(4);
 /// How many commits a report names.
 const MOST_COMMITS: usize = 10;
 
+/// The key in .gitmodules that keeps a submodule away.
+const UPDATE: &[u8] = b"update";
+
+/// What git takes for false (git-config(1)).
+const NO: [&str; 5] = ["false", "no", "off", "0", ""];
+
 /// Prints the index: mode, id, stage and path of each entry.
 const LIST_INDEX: [&str; 3] = ["ls-files", "-s", "-z"];
 
@@ -199,6 +205,11 @@ impl Checkout {
         Ok(false)
     }
 
+    /// What the file of a branch says, where it has one of its own.
+    pub(crate) fn loose_ref(&self, branch: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.git_dir.join("refs/heads").join(branch)).ok()
+    }
+
     /// The branch that is checked out; `None` when HEAD is detached.
     fn head_branch(&self) -> Result<Head> {
         let path = self.git_dir.join("HEAD");
@@ -248,7 +259,7 @@ pub(crate) fn git_dir_of(folder: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// Git's whole configuration for the checkout, as it was when asked.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Config(Vec<(String, String)>);
 
 impl Config {
@@ -310,6 +321,15 @@ impl Config {
         let keys = self.0.iter().map(|(key, _)| key.as_str());
         keys.filter_map(|key| key.strip_prefix(start)?.strip_suffix(end))
             .collect()
+    }
+
+    /// Whether a submodule may be one that git passes by.
+    fn keeps_submodules_away(&self) -> bool {
+        self.0.iter().any(|(key, value)| {
+            key.strip_prefix("submodule.").is_some_and(|key| {
+                key.ends_with("update") || key.ends_with("active") && value != "."
+            })
+        })
     }
 
     fn has_url_rewrites(&self) -> bool {
@@ -558,6 +578,8 @@ pub(crate) struct Git<'s> {
     alive: Option<&'s File>,
     /// Whether a command that writes has ended badly.
     has_failed: Cell<bool>,
+    /// What was last read of the configuration.
+    known: RefCell<Option<Config>>,
     ssh: Ssh,
     /// What `~` is for ssh, whatever HOME says.
     home: Option<PathBuf>,
@@ -616,6 +638,7 @@ impl<'s> Git<'s> {
             limit: site.timeout,
             alive: None,
             has_failed: Cell::new(false),
+            known: RefCell::new(None),
             host_keys: None,
             until: None,
             progress: None,
@@ -711,7 +734,9 @@ impl<'s> Git<'s> {
     pub(crate) fn config(&self) -> Result<Config> {
         let listed = self.query(&self.checkout.folder, ["config", "-z", "--list"])?;
         let listed = self.must("read git's configuration", listed)?;
-        Ok(Config(key_values(&listed)))
+        let config = Config(key_values(&listed));
+        self.known.replace(Some(config.clone()));
+        Ok(config)
     }
 
     /// What the checkout follows: the site's branch or the one checked out, and where that comes from.
@@ -1072,9 +1097,9 @@ impl<'s> Git<'s> {
             .and_then(|(ahead, behind)| Some((ahead.parse().ok()?, behind.parse().ok()?))))
     }
 
-    /// Begins to look for the newest commits of `old..new`, while other things are done.
-    pub(crate) fn commits(&self, old: &str, new: &str) -> Result<Commits<'_>> {
-        let range = format!("{old}..{new}");
+    /// Begins to look for the newest commits of `old..HEAD`, while other things are done.
+    pub(crate) fn commits(&self, old: &str) -> Result<Commits<'_>> {
+        let range = format!("{old}..HEAD");
         let most = format!("--max-count={}", MOST_COMMITS + 1);
         let log = [
             "log",
@@ -1171,31 +1196,64 @@ impl<'s> Git<'s> {
         })
     }
 
-    /// Submodules that git itself passes by: `update = none`, or inactive.
+    /// Submodules that git itself passes by: `update = none`, or inactive (gitsubmodules(7), "Active submodules").
     fn told_to_stay_away(&self, folder: &Path) -> Result<BTreeSet<PathBuf>> {
-        let recorded = key_values(
-            &self
-                .query(folder, ["config", "-z", "-f", ".gitmodules", "--list"])?
-                .output,
-        );
-        let in_use = Config(key_values(
-            &self.query(folder, ["config", "-z", "--list"])?.output,
-        ));
-        let recorded = Config(recorded);
-        let away = |name: &str| {
-            let update = format!("submodule.{name}.update");
-            let active = in_use.last(&format!("submodule.{name}.active"));
-            in_use.last(&update).or(recorded.last(&update)) == Some("none")
-                || active == Some("false")
+        // What git does in between changes nothing of this.
+        let known = self.known.borrow().clone();
+        let in_use = match known.filter(|_| folder == self.checkout.folder) {
+            Some(known) => known,
+            None => self.config_in(folder)?,
+        };
+        // Of what was recorded only `update` counts. Most have none, which shows without git.
+        let names_update = std::fs::read(folder.join(".gitmodules")).is_ok_and(|text| {
+            let text = text.to_ascii_lowercase();
+            text.windows(UPDATE.len()).any(|word| word == UPDATE)
+        });
+        if !names_update && !in_use.keeps_submodules_away() {
+            return Ok(BTreeSet::new());
+        }
+        let listed = self.query(folder, ["config", "-z", "-f", ".gitmodules", "--list"])?;
+        let recorded = Config(key_values(&listed.output));
+        let active = self.active_submodules(folder, &in_use)?;
+        let away = |name: &str, path: &Path| {
+            let key = |key| format!("submodule.{name}.{key}");
+            let update = key("update");
+            let active = match in_use.last(&key("active")) {
+                Some(active) => !NO.iter().any(|no| active.eq_ignore_ascii_case(no)),
+                None => active.as_ref().is_none_or(|active| active.contains(path)),
+            };
+            !active || in_use.last(&update).or(recorded.last(&update)) == Some("none")
         };
         Ok(recorded
             .0
             .iter()
             .filter_map(|(key, path)| {
                 let name = key.strip_prefix("submodule.")?.strip_suffix(".path")?;
-                away(name).then(|| PathBuf::from(path))
+                let path = PathBuf::from(path);
+                away(name, &path).then_some(path)
             })
             .collect())
+    }
+
+    /// The submodules that `submodule.active` names; `None` where it is not set, and all are active.
+    fn active_submodules(
+        &self,
+        folder: &Path,
+        in_use: &Config,
+    ) -> Result<Option<BTreeSet<PathBuf>>> {
+        let paths = in_use
+            .0
+            .iter()
+            .filter(|(key, _)| key == "submodule.active")
+            .map(|(_, path)| path.as_str())
+            .collect::<Vec<_>>();
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let list = LIST_INDEX.iter().copied().chain(["--"]).chain(paths);
+        let listed = self.must("list the submodules", self.query(folder, list)?)?;
+        let active = gitlinks_in(&listed).into_iter().map(|(path, _)| path);
+        Ok(Some(active.collect()))
     }
 
     /// The names, paths and URLs of a .gitmodules: of the work tree in `folder`, or as it was in `commit`. What is in it was

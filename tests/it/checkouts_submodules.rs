@@ -404,6 +404,21 @@ fn a_reset_keeps_files_in_the_way_of_a_new_submodule() {
     has(&world, &[("notes/mine", "mine\n")]);
 }
 
+/// `git clone --recurse-submodules=posts` is for those who want no others.
+#[test]
+fn only_the_submodules_that_a_clone_asked_for_are_brought() {
+    let world = world_of_three();
+    fs::remove_dir_all(world.checkout()).unwrap();
+    let (url, place) = (world.origin.url("me/site.git"), text(&world.checkout()));
+    let only = ["clone", "-q", "--recurse-submodules=posts", &url, &place];
+    world.git(&world.path(""), &only);
+    let post = world.push_to("posts", "second.md", "two\n", "A post");
+    world.point_submodule_at(&post);
+    deployed(&world, &world.push("two"));
+    has(&world, &[("posts/second.md", "two\n")]);
+    assert!(!world.exists("checkout/a/.git") && !world.exists("checkout/z/.git"));
+}
+
 #[test]
 fn the_first_submodule_of_a_site_is_brought() {
     let world = World::new();
