@@ -9,14 +9,14 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::cgi::Environment;
 use crate::clone::{self, Cloned};
 use crate::diagnosis::{self, Diagnosis, Situation, quoted};
 use crate::git::{
-    self, Checkout, Commit, Commits, Config, Containment, Followed, Found, Git, Submodule,
+    self, Checkout, Commit, Commits, Config, Containment, Followed, Found, Git, Indexed, Submodule,
 };
 use crate::heal::Healer;
 use crate::history::{History, Record, Served};
@@ -68,6 +68,9 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(4),
     Duration::from_secs(8),
 ];
+
+/// Where the deploys of several work trees of one repository wait for each other.
+const WORK_TREES_LOCK: &str = "deploy-cgi.lock";
 
 /// How often a pause is interrupted to see whether a newer ticket waits.
 const LOOK: Duration = Duration::from_millis(50);
@@ -521,7 +524,7 @@ impl<'d> Deploy<'d> {
     }
 
     /// What the last good deploy left. Before the first one, that is what the person had checked out.
-    fn last_good_of(&self, git: &Git<'_>) -> Result<LastGood> {
+    fn last_good_of(&self, git: &Git<'_>) -> Result<LastGood, Stuck> {
         if let Some(last_good) = LastGood::read(self.state)? {
             return Ok(last_good);
         }
@@ -529,6 +532,10 @@ impl<'d> Deploy<'d> {
             Submodules::Recorded | Submodules::Latest => git.submodules()?,
             Submodules::Skip => Vec::new(),
         };
+        self.is_none_replaced(
+            git,
+            submodules.iter().map(|submodule| submodule.path.as_path()),
+        )?;
         let head = git.head_of(&self.checkout.folder)?;
         let found = LastGood::of(self.checkout, head, &submodules);
         found.write(self.state)?;
@@ -550,6 +557,8 @@ impl<'d> Deploy<'d> {
         // Commits that a shallow clone lacks and its remote has.
         let mut seen = BTreeSet::new();
         loop {
+            let submodules = self.last_good.submodules.keys().map(Path::new);
+            self.is_none_replaced(git, submodules)?;
             let before = self.checkout.loose_ref(&followed.branch);
             self.pull(git, config, followed)?;
             self.has_large_files(git, config)?;
@@ -578,6 +587,32 @@ impl<'d> Deploy<'d> {
             // A newer ticket that came meanwhile is served with them.
             *tickets = turn.tickets()?;
         }
+    }
+
+    /// What a person put where a submodule was, git writes over without a word.
+    fn is_none_replaced<'p>(
+        &self,
+        git: &Git<'_>,
+        submodules: impl Iterator<Item = &'p Path>,
+    ) -> Result<(), Stuck> {
+        let folder = &self.checkout.folder;
+        for path in submodules {
+            let there = folder.join(path).symlink_metadata();
+            if there.is_ok_and(|there| !there.is_dir())
+                && matches!(git.indexed_at(folder, path)?, Indexed::Submodule)
+            {
+                return Err(Stuck(Failure {
+                    step: "start",
+                    cause: format!(
+                        "a file or a link is where the submodule {} belongs",
+                        path.display()
+                    ),
+                    advice: Some("move it somewhere else, then press Redeliver".into()),
+                    said: String::new(),
+                }));
+            }
+        }
+        Ok(())
     }
 
     /// Without the filter of git-lfs, pointers are written in place of large files, and nothing fails.
@@ -619,16 +654,27 @@ impl<'d> Deploy<'d> {
         config: &Config,
         followed: &Followed,
     ) -> Result<(), Stuck> {
+        let _alone = self.lock_out_work_trees()?;
         let started = Instant::now();
         let mut ended = self.with_a_retry(git, || git.pull(config, &followed.branch))?;
-        if ended.is_a_failure() && self.make_room_for_files(git, config, followed)? {
-            ended = git.pull(config, &followed.branch)?;
+        if ended.is_a_failure() {
+            let cleared = self.make_room_for_files(git, config, followed)?;
+            if !cleared.is_empty() {
+                ended = git.pull(config, &followed.branch)?;
+            }
+            if ended.is_a_failure() {
+                // Something else was in the way, too: nothing was deployed, and so nothing may be gone.
+                for path in &cleared {
+                    git.submodule_update(config, Submodules::Recorded, Some(path))?;
+                }
+            }
         }
         self.step_ended("pull", started, &ended, followed)
     }
 
     /// Makes the tracked files those of the remote branch. What that removes is kept first.
     fn reset(&mut self, git: &Git<'_>, config: &Config, followed: &Followed) -> Result<(), Stuck> {
+        let _alone = self.lock_out_work_trees()?;
         let started = Instant::now();
         let (_, before) = git.heads(&followed.branch)?;
         let fetched = self.with_a_retry(git, || git.fetch(config, followed))?;
@@ -652,6 +698,20 @@ impl<'d> Deploy<'d> {
         self.step_ended("reset", started, &ended, followed)
     }
 
+    /// Work trees of one repository may have a site each, and git lets only one fetch at a time. Held as long as the file.
+    fn lock_out_work_trees(&self) -> Result<Option<File>> {
+        let Some(shared) = self.checkout.shared_with_work_trees() else {
+            return Ok(None);
+        };
+        let path = shared.join(WORK_TREES_LOCK);
+        let wait = || {
+            let file = File::create(&path)?;
+            file.lock()?;
+            std::io::Result::Ok(Some(file))
+        };
+        wait().with_context(|| format!("cannot lock {}", path.display()))
+    }
+
     /// Git would remove the folder of a submodule that becomes a file, or leave it where it becomes a folder, with all that
     /// is a person's in it.
     fn keep_submodules_that_become_files(
@@ -660,18 +720,28 @@ impl<'d> Deploy<'d> {
         config: &Config,
         target: &str,
     ) -> Result<()> {
-        let submodules: Vec<PathBuf> = self
-            .last_good
-            .submodules
-            .keys()
-            .map(PathBuf::from)
-            .collect();
-        for path in submodules {
-            let folder = self.checkout.folder.join(&path);
-            if folder.join(".git").exists() && git.has_files_at(target, &path)? {
-                let kept = save_all(git, config, &folder)?;
-                self.remarks
-                    .extend(kept.map(|kept| format!("in the submodule {} {kept}", path.display())));
+        let submodules = git.submodules()?;
+        for path in submodules.iter().map(|submodule| &submodule.path) {
+            let folder = self.checkout.folder.join(path);
+            if folder.join(".git").exists() && git.has_files_at(target, path)? {
+                // With it goes what is nested in it.
+                let inside = submodules.iter().map(|submodule| &submodule.path);
+                for path in inside.filter(|inside| inside.starts_with(path)) {
+                    let folder = self.checkout.folder.join(path);
+                    let Some(git_dir) = git::git_dir_of(&folder)? else {
+                        continue;
+                    };
+                    if !self.checkout.keeps(&git_dir) {
+                        bail!(
+                            "a repository of its own is in the way: {}; move it somewhere else, then press Redeliver",
+                            folder.display()
+                        );
+                    }
+                    let kept = save_all(git, config, &folder)?;
+                    self.remarks.extend(
+                        kept.map(|kept| format!("in the submodule {} {kept}", path.display())),
+                    );
+                }
                 std::fs::remove_dir_all(&folder)
                     .with_context(|| format!("cannot remove {}", folder.display()))?;
             }
@@ -705,24 +775,25 @@ impl<'d> Deploy<'d> {
     }
 
     /// Where submodules became plain files in what was fetched, git refuses for good as long as their folders are there.
-    /// They go where they hold nothing of a person's. Returns whether any did.
+    /// They go where they hold nothing of a person's. Returns those that did.
     fn make_room_for_files(
         &self,
         git: &Git<'_>,
         config: &Config,
         followed: &Followed,
-    ) -> Result<bool> {
+    ) -> Result<Vec<PathBuf>> {
         let (_, Some(upstream)) = git.heads(&followed.branch)? else {
-            return Ok(false);
+            return Ok(Vec::new());
         };
         let bringer = self.bringer(git, config);
-        let mut any = false;
+        let mut cleared = Vec::new();
         for path in self.last_good.submodules.keys().map(Path::new) {
-            if git.has_files_at(&upstream, path)? {
-                any |= bringer.clear(path)?;
+            let is_there = self.checkout.folder.join(path).join(".git").exists();
+            if is_there && git.has_files_at(&upstream, path)? && bringer.clear(path)? {
+                cleared.push(path.to_owned());
             }
         }
-        Ok(any)
+        Ok(cleared)
     }
 
     fn bringer<'b>(&'b self, git: &'b Git<'b>, config: &'b Config) -> Bringer<'b> {

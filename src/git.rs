@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -185,7 +185,7 @@ impl Checkout {
             }
             let attributes = match std::fs::read(&path) {
                 Ok(attributes) => attributes,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => {
                     return Err(error).with_context(|| format!("cannot read {}", path.display()));
                 }
@@ -203,6 +203,24 @@ impl Checkout {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a git directory is inside ours, as those of submodules are.
+    pub(crate) fn keeps(&self, git_dir: &Path) -> bool {
+        let real = (git_dir.canonicalize(), self.git_dir.canonicalize());
+        matches!(real, (Ok(git_dir), Ok(ours)) if git_dir.starts_with(&ours))
+    }
+
+    /// The folder that the work trees of one repository share, where there are or may be several.
+    pub(crate) fn shared_with_work_trees(&self) -> Option<PathBuf> {
+        match std::fs::read(self.git_dir.join("commondir")) {
+            Ok(common) => Some(
+                self.git_dir
+                    .join(OsStr::from_bytes(common.trim_ascii_end())),
+            ),
+            Err(_) if self.git_dir.join("worktrees").exists() => Some(self.git_dir.clone()),
+            Err(_) => None,
+        }
     }
 
     /// What the file of a branch says, where it has one of its own.
@@ -241,7 +259,9 @@ pub(crate) fn git_dir_of(folder: &Path) -> Result<Option<PathBuf>> {
     let dot_git = folder.join(".git");
     let kind = match std::fs::metadata(&dot_git) {
         Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => {
             return Err(error).with_context(|| format!("cannot look at {}", dot_git.display()));
         }
@@ -440,6 +460,14 @@ pub(crate) enum Containment {
     Outside,
     /// The repository does not have it.
     Absent,
+}
+
+/// What an index has where a submodule was.
+pub(crate) enum Indexed {
+    Nothing,
+    Submodule,
+    /// These files, below it.
+    Files(BTreeSet<PathBuf>),
 }
 
 /// A submodule, at any level.
@@ -835,11 +863,19 @@ impl<'s> Git<'s> {
             .last(&key)
             .map_or_else(String::new, |own| format!("{own} "));
         let careful = format!("{key}={own}--no-overwrite-ignore");
-        // A name with a `=` cannot be told from its value there.
-        let careful: &[&str] = if branch.contains('=') {
-            &[]
+        // A name with a `=` cannot be told from its value there, but in a file.
+        let mut file = None;
+        let careful = if branch.contains('=') {
+            let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+            let text = format!(
+                "[branch \"{}\"]\n\tmergeOptions = \"{}--no-overwrite-ignore\"\n",
+                quoted(branch),
+                quoted(&own)
+            );
+            let (_, path) = file.insert(process::file_in_memory(text.as_bytes())?);
+            format!("include.path={}", path.display())
         } else {
-            &["-c", &careful]
+            careful
         };
         let mut pull = vec![
             "pull",
@@ -851,7 +887,7 @@ impl<'s> Git<'s> {
         self.write(
             &self.checkout.folder,
             config,
-            careful.iter().copied().chain(pull),
+            ["-c", &careful].into_iter().chain(pull),
         )
     }
 
@@ -921,16 +957,62 @@ impl<'s> Git<'s> {
         Ok(())
     }
 
-    /// Whether the index of a work tree has nothing at a path, nor below it.
-    pub(crate) fn is_not_in_index(&self, folder: &Path, path: &Path) -> Result<bool> {
-        let args = [
-            OsString::from("ls-files"),
-            "-z".into(),
-            "--".into(),
-            option(":(top,literal)", path),
-        ];
-        let listed = self.query(folder, args)?;
-        Ok(self.must("list the files", listed)?.is_empty())
+    /// What the index of a work tree has where a submodule was.
+    pub(crate) fn indexed_at(&self, folder: &Path, path: &Path) -> Result<Indexed> {
+        let args = LIST_INDEX.map(OsString::from).into_iter();
+        let args = args.chain(["--".into(), option(":(top,literal)", path)]);
+        let listed = self.must("list the files", self.query(folder, args)?)?;
+        Ok(if listed.starts_with(GITLINK) {
+            Indexed::Submodule
+        } else if listed.is_empty() {
+            Indexed::Nothing
+        } else {
+            // mode SP id SP stage TAB path
+            let paths = listed.split(|&byte| byte == 0).filter_map(|entry| {
+                let tab = entry.iter().position(|&byte| byte == b'\t')?;
+                let file = path_of(&entry[tab + 1..]);
+                file.strip_prefix(path).ok().map(Path::to_owned)
+            });
+            Indexed::Files(paths.collect())
+        })
+    }
+
+    /// The tracked files of a submodule, where it is as its HEAD says but for files of these names, which are new, and for
+    /// files that are gone already. `None` where anything else is there, or submodules of its own.
+    pub(crate) fn leftover_files(
+        &self,
+        folder: &Path,
+        new: &BTreeSet<PathBuf>,
+    ) -> Result<Option<Vec<PathBuf>>> {
+        let Some(status) = self.status_of(folder)? else {
+            return Ok(None);
+        };
+        let is_expected = |entry: &[u8]| match entry.split_at_checked(3) {
+            Some((b" D ", _)) => true,
+            Some((b"?? " | b"!! ", path)) => new.contains(&path_of(path)),
+            _ => false,
+        };
+        let mut entries = status.split(|&byte| byte == 0);
+        if !entries.all(|entry| entry.is_empty() || is_expected(entry)) {
+            return Ok(None);
+        }
+        let listed = self.query(folder, ["ls-files", "-v", "-s", "-z"])?;
+        let listed = self.must("list the files", listed)?;
+        let mut files = Vec::new();
+        for entry in listed
+            .split(|&byte| byte == 0)
+            .filter(|entry| !entry.is_empty())
+        {
+            let tab = entry.iter().position(|&byte| byte == b'\t');
+            let (Some(tab), Some(entry_itself)) = (tab, entry.strip_prefix(b"H ")) else {
+                return Ok(None);
+            };
+            if entry_itself.starts_with(GITLINK) {
+                return Ok(None);
+            }
+            files.push(path_of(&entry[tab + 1..]));
+        }
+        Ok(Some(files))
     }
 
     /// Whether a commit has a file or a folder of files at a path: not nothing, and not a submodule.
@@ -974,6 +1056,49 @@ impl<'s> Git<'s> {
         let Some(git_dir) = git_dir_of(folder)? else {
             return Ok(false);
         };
+        if self
+            .status_of(folder)?
+            .is_none_or(|status| !status.is_empty())
+        {
+            return Ok(false);
+        }
+        let at = [option("--git-dir=", &git_dir)]
+            .into_iter()
+            .chain(["ls-files", "-v", "-s", "-z"].map(OsString::from));
+        let listed = self.query(folder, at)?;
+        let listed = self.must("list the files", listed)?;
+        let mut gitlinks = Vec::new();
+        for entry in listed.split_inclusive(|&byte| byte == 0) {
+            // A letter, a blank, and the entry as it is without them.
+            let (tag, entry) = entry.split_at_checked(2).unwrap_or_default();
+            // What git was told not to look at may be anything.
+            let is_looked_at = tag == b"H " || tag == b"S " && !exists(folder, entry);
+            if !is_looked_at {
+                return Ok(false);
+            }
+            gitlinks.extend_from_slice(entry);
+        }
+        for (path, recorded) in gitlinks_in(&gitlinks) {
+            let nested = folder.join(path);
+            let is_as_recorded = match self.look_at(&nested)? {
+                Found::At(commit) => commit == recorded && self.is_untouched(&nested)?,
+                Found::WithoutIndex(_) => false,
+                Found::Nothing => {
+                    std::fs::read_dir(&nested).map_or(true, |mut inside| inside.next().is_none())
+                }
+            };
+            if !is_as_recorded {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// All that differs from HEAD in a work tree, and all that git does not know there; `None` where it cannot say.
+    fn status_of(&self, folder: &Path) -> Result<Option<Vec<u8>>> {
+        let Some(git_dir) = git_dir_of(folder)? else {
+            return Ok(None);
+        };
         let mut args = vec![
             option("--git-dir=", &git_dir),
             option("--work-tree=", folder),
@@ -988,27 +1113,7 @@ impl<'s> Git<'s> {
         ];
         args.extend(status.map(OsString::from));
         let status = self.query(folder, args)?;
-        if !status.end.is_good() || !status.output.is_empty() {
-            return Ok(false);
-        }
-        let at = [option("--git-dir=", &git_dir)]
-            .into_iter()
-            .chain(LIST_INDEX.map(OsString::from));
-        let listed = self.query(folder, at)?;
-        for (path, recorded) in gitlinks_in(&self.must("list the submodules", listed)?) {
-            let nested = folder.join(path);
-            let is_as_recorded = match self.look_at(&nested)? {
-                Found::At(commit) => commit == recorded && self.is_untouched(&nested)?,
-                Found::WithoutIndex(_) => false,
-                Found::Nothing => {
-                    std::fs::read_dir(&nested).map_or(true, |mut inside| inside.next().is_none())
-                }
-            };
-            if !is_as_recorded {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(status.end.is_good().then_some(status.output))
     }
 
     /// `git submodule sync` in a work tree: the URLs in .gitmodules become the ones in use.
@@ -1429,7 +1534,7 @@ impl<'s> Git<'s> {
             match File::open(folder.join(path)) {
                 Ok(mut file) => file.read_exact(&mut start).is_ok() && start == *LFS_POINTER,
                 // Removed below, by a run that died.
-                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+                Err(error) => error.kind() == ErrorKind::NotFound,
             }
         };
         let paths: Vec<PathBuf> = listed
@@ -1452,45 +1557,58 @@ impl<'s> Git<'s> {
         )
     }
 
-    /// Whether a git directory has a commit at HEAD, and whether it has any branch of its own.
+    /// Whether HEAD of a submodule's git directory is a commit, and whether it has anything by a name of a person's: a branch,
+    /// a stash, what a reset kept.
     pub(crate) fn look_into(&self, git_dir: &Path) -> Result<(bool, bool)> {
-        let at = option("--git-dir=", git_dir);
-        let verify = ["rev-parse", "--verify", "-q", "HEAD^{commit}"].map(OsString::from);
-        let head = self.query(git_dir, [at.clone()].into_iter().chain(verify))?;
-        let list = ["for-each-ref", "--count=1", "refs/heads"].map(OsString::from);
-        let branches = self.query(git_dir, [at].into_iter().chain(list))?;
-        answered(&branches, git_dir)?;
-        Ok((answered(&head, git_dir)?, !branches.output.is_empty()))
+        let verify = ["rev-parse", "--verify", "-q", "HEAD^{commit}"];
+        let has_commit = self.module_answers(git_dir, &verify)?.is_some();
+        let list = [
+            "for-each-ref",
+            "--count=1",
+            "refs/heads",
+            "refs/stash",
+            "refs/deploy-cgi",
+        ];
+        let names = self.module_answers(git_dir, &list)?;
+        Ok((has_commit, names.is_some_and(|names| !names.is_empty())))
     }
 
     /// Whether a git directory has a commit.
     pub(crate) fn module_has(&self, git_dir: &Path, commit: &str) -> Result<bool> {
-        let args = [
+        let there = self.module_answers(git_dir, &["cat-file", "-e", commit])?;
+        Ok(there.is_some())
+    }
+
+    /// What git prints when it looks into a submodule's git directory; `None` for a no, and where git has not come so far that
+    /// it is one. Anything else is not to be taken for a no: what is found missing is removed or written anew.
+    fn module_answers(&self, git_dir: &Path, words: &[&str]) -> Result<Option<Vec<u8>>> {
+        // The work tree that its configuration names may be gone.
+        let mut args = vec![
             option("--git-dir=", git_dir),
-            "cat-file".into(),
-            "-e".into(),
-            format!("{commit}^{{commit}}").into(),
+            option("--work-tree=", git_dir),
         ];
-        answered(&self.query(git_dir, args)?, git_dir)
+        args.extend(words.iter().map(OsString::from));
+        let asked = self.query(git_dir, args)?;
+        match asked.end {
+            End::Exit(0) => Ok(Some(asked.output)),
+            End::Exit(1) => Ok(None),
+            _ if !is_git_dir(git_dir) => Ok(None),
+            _ => bail!(
+                "cannot look into {}: git ended with {}: {}",
+                git_dir.display(),
+                asked.end,
+                said(&asked.errors)
+            ),
+        }
     }
 
     /// Whether a git directory has what a file holds.
     pub(crate) fn module_has_file(&self, git_dir: &Path, path: &Path) -> Result<bool> {
         let at = option("--git-dir=", git_dir);
-        let id = self.query(
-            git_dir,
-            [
-                at.clone(),
-                "hash-object".into(),
-                "--no-filters".into(),
-                path.into(),
-            ],
-        )?;
+        let words = ["hash-object".into(), "--no-filters".into(), path.into()];
+        let id = self.query(git_dir, [at].into_iter().chain(words))?;
         let id = line(&self.must("look at a file", id)?);
-        Ok(self
-            .query(git_dir, [at, "cat-file".into(), "-e".into(), id.into()])?
-            .end
-            .is_good())
+        self.module_has(git_dir, &id)
     }
 
     /// The branch that is checked out in a work tree.
@@ -1520,6 +1638,7 @@ impl<'s> Git<'s> {
     pub(crate) fn set_head(&self, git_dir: &Path, config: &Config, commit: &str) -> Result<()> {
         let args = [
             option("--git-dir=", git_dir),
+            option("--work-tree=", git_dir),
             "update-ref".into(),
             "--no-deref".into(),
             "HEAD".into(),
@@ -2195,19 +2314,12 @@ pub(crate) fn is_shallow(folder: &Path) -> Result<bool> {
     Ok(git_dir_of(folder)?.is_some_and(|git_dir| git_dir.join("shallow").exists()))
 }
 
-/// Whether a look-up said yes. One that was killed has said nothing, and is not to be taken for a no: what is found
-/// missing is removed or written anew.
-fn answered(asked: &Ended, git_dir: &Path) -> Result<bool> {
-    match asked.end {
-        End::Exit(code) => Ok(code == 0),
-        End::Signal(_) | End::Limit(_) | End::Stopped => {
-            bail!(
-                "cannot look into {}: git was ended: {}",
-                git_dir.display(),
-                asked.end
-            )
-        }
-    }
+/// Whether a folder has what git goes by: a HEAD that says something, and places for objects and refs.
+fn is_git_dir(folder: &Path) -> bool {
+    let head = std::fs::read(folder.join("HEAD")).unwrap_or_default();
+    let says =
+        head.starts_with(b"ref: ") || std::str::from_utf8(head.trim_ascii_end()).is_ok_and(is_id);
+    says && folder.join("objects").is_dir() && folder.join("refs").is_dir()
 }
 
 /// Whether a path leads down from where it begins, and nowhere else.
@@ -2234,6 +2346,13 @@ pub(crate) fn remove_empty_parents(top: &Path, path: &Path) {
     }
 }
 
+/// Whether there is something where an entry of the index has its file.
+fn exists(folder: &Path, entry: &[u8]) -> bool {
+    let path = entry.splitn(2, |&byte| byte == b'\t').nth(1);
+    path.and_then(|path| path.strip_suffix(b"\0"))
+        .is_some_and(|path| folder.join(path_of(path)).symlink_metadata().is_ok())
+}
+
 /// The submodules in what `LIST_INDEX` prints.
 fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
     listed
@@ -2253,7 +2372,7 @@ fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
 /// Removes a file, if it is there.
 pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         Ok(()) | Err(_) => Ok(()),

@@ -2,13 +2,13 @@
 //!
 //! Must not know turns, tickets or reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::git::{self, Config, Found, Git, Gitlink, Submodule};
+use crate::git::{self, Config, Found, Git, Gitlink, Indexed, Submodule};
 use crate::last_good::LastGood;
 use crate::process::Ended;
 use crate::save::{in_the_way, save, save_head};
@@ -339,59 +339,94 @@ impl Bringer<'_> {
         });
         let mut remarks = Vec::new();
         for path in gone {
-            if self.is_gone_from_the_index(path)? && !self.clear(path)? {
-                remarks.push(format!(
-                    "the submodule {} was removed from the repository; its folder stays, since it holds files that git does \
-                     not know or that were changed here",
-                    path.display()
-                ));
-            }
+            let why = match self.indexed_at(path)? {
+                Indexed::Submodule => continue,
+                Indexed::Nothing if self.clear(path)? => continue,
+                Indexed::Files(files) if self.clear_from_among(path, &files)? => continue,
+                Indexed::Nothing => "its folder stays, since it",
+                Indexed::Files(_) => {
+                    "what it had in the folder stays beside what is there now, since it"
+                }
+            };
+            remarks.push(format!(
+                "the submodule {} was removed from the repository; {why} holds files that git does not know or that were \
+                 changed here",
+                path.display()
+            ));
         }
         brought.remarks.extend(remarks);
         Ok(())
     }
 
-    /// A submodule that is told to stay away is not listed either.
-    fn is_gone_from_the_index(&self, path: &Path) -> Result<bool> {
+    /// What there is now where a submodule was. One that is told to stay away is not listed either.
+    fn indexed_at(&self, path: &Path) -> Result<Indexed> {
         let folder = self.git.checkout.folder.join(path);
+        // Nothing that would have to go.
+        let none = Indexed::Submodule;
         if !folder.join(".git").is_file() {
-            return Ok(false);
+            return Ok(none);
         }
         let superproject = folder
             .ancestors()
             .skip(1)
             .find(|above| above.join(".git").exists());
         let Some(superproject) = superproject else {
-            return Ok(false);
+            return Ok(none);
         };
         let inside = folder
             .strip_prefix(superproject)
             .context("a folder is not where it is")?;
-        self.git.is_not_in_index(superproject, inside)
+        let indexed = self.git.indexed_at(superproject, inside)?;
+        // One that a person has taken out of the index is in the commit still.
+        if matches!(indexed, Indexed::Nothing)
+            && self.git.gitlink_at(superproject, "HEAD", inside)?.is_some()
+        {
+            return Ok(none);
+        }
+        Ok(indexed)
+    }
+
+    /// Removes the files of a submodule that became a folder of other files, which git leaves beside them, if it is as git
+    /// left it. Returns whether it was.
+    fn clear_from_among(&self, path: &Path, new: &BTreeSet<PathBuf>) -> Result<bool> {
+        let folder = self.git.checkout.folder.join(path);
+        if !self.is_as_left(path, &folder)? {
+            return Ok(false);
+        }
+        let Some(files) = self.git.leftover_files(&folder, new)? else {
+            return Ok(false);
+        };
+        for file in files.iter().filter(|file| !new.contains(*file)) {
+            git::remove_if_there(&folder.join(file))?;
+            git::remove_empty_parents(&folder, &folder.join(file));
+        }
+        // Last: as long as it is there, this can be gone on with.
+        git::remove_if_there(&folder.join(".git"))?;
+        Ok(true)
     }
 
     /// Removes the folder of a submodule that was removed, if it is as git left it. Its repository stays in the git
     /// directory. Returns whether there is nothing left to say.
     pub(crate) fn clear(&self, path: &Path) -> Result<bool> {
         let folder = self.git.checkout.folder.join(path);
-        let Some(git_dir) = git::git_dir_of(&folder)? else {
+        if git::git_dir_of(&folder)?.is_none() {
             return Ok(true);
-        };
-        let of_ours = git_dir.canonicalize().is_ok_and(|git_dir| {
-            self.git
-                .checkout
-                .git_dir
-                .canonicalize()
-                .is_ok_and(|ours| git_dir.starts_with(ours))
-        });
-        let as_left = self.git.head_of(&folder)?.as_deref() == self.before.commit_of(path);
-        if !of_ours || !as_left || !self.git.is_untouched(&folder)? {
+        }
+        if !self.is_as_left(path, &folder)? || !self.git.is_untouched(&folder)? {
             return Ok(false);
         }
         std::fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;
         git::remove_empty_parents(&self.git.checkout.folder, &folder);
         Ok(true)
+    }
+
+    /// Whether a submodule has its repository in ours and is at the commit that the last deploy left.
+    fn is_as_left(&self, path: &Path, folder: &Path) -> Result<bool> {
+        Ok(
+            git::git_dir_of(folder)?.is_some_and(|git_dir| self.git.checkout.keeps(&git_dir))
+                && self.git.head_of(folder)?.as_deref() == self.before.commit_of(path),
+        )
     }
 }
 

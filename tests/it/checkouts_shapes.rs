@@ -355,6 +355,7 @@ fn branches_of_any_name_are_followed() {
         "x'y$(id)",
         "origin/main",
         "v1.0",
+        "v=1",
     ] {
         for update in ["fast-forward", "reset"] {
             let mut world = World::new();
@@ -381,6 +382,59 @@ fn branches_of_any_name_are_followed() {
             );
         }
     }
+}
+
+#[test]
+fn a_fast_forward_of_a_branch_of_any_name_leaves_what_git_ignores() {
+    for branch in ["v=1", "a=\"b\""] {
+        let mut world = World::new();
+        world.key("branch", &quoted(branch));
+        let seed = world.path("seed/site");
+        world.git(&seed, &["checkout", "-q", "-b", branch]);
+        change(&world, "site", &[(".gitignore", Some("*.log\n"))]);
+        change_on(&world, branch, "one\n");
+        clone_anew(&world, &["--recursive", "-b", branch]);
+        fs::write(world.path("checkout/my.log"), "mine\n").unwrap();
+        change(&world, "site", &[("my.log", Some("theirs\n"))]);
+        let commit = change_on(&world, branch, "two\n");
+        let reply = push_of(&world, "me/site", branch, &commit).send();
+        world.settle();
+        assert_eq!(world.read("checkout/my.log"), "mine\n");
+        reply.expect(500, "failed");
+        reply.says("my.log");
+    }
+}
+
+/// Git lets one of them fetch at a time.
+#[test]
+fn work_trees_of_one_repository_are_deployed_at_the_same_moment() {
+    let world = World::new();
+    let seed = world.path("seed/site");
+    world.git(&seed, &["push", "-q", "origin", "main:dev"]);
+    world.git(&world.checkout(), &["fetch", "-q"]);
+    let other = world.path("other");
+    let place = text(&other);
+    let words = ["worktree", "add", "-q", &place, "-b", "dev", "origin/dev"];
+    world.git(&world.checkout(), &words);
+    world.git(&other, &["submodule", "--quiet", "update", "--init"]);
+    let second = world.path("cgi-bin/dev.cgi");
+    let settings = world
+        .settings()
+        .replace(&quoted(&text(&world.checkout())), &quoted(&place))
+        .replace("branch = \"main\"", "branch = \"dev\"");
+    world.write_site(&second, &settings);
+    for round in 0..5 {
+        let commit = world.push(&format!("{round}"));
+        world.git(&seed, &["push", "-q", "origin", "main:dev"]);
+        let dev = push_of(&world, "me/site", "dev", &commit).through(&second);
+        let (main, dev) = (world.push_delivery(&commit).start(), dev.start());
+        main.reply().expect(200, "deployed");
+        dev.reply().expect(200, "deployed");
+        let heads = [world.checkout(), other.clone()];
+        let heads = heads.map(|folder| world.git(&folder, &["rev-parse", "HEAD"]));
+        assert_eq!(heads, [commit.clone(), commit]);
+    }
+    world.settle();
 }
 
 /// A commit on a branch of any name.

@@ -356,6 +356,219 @@ fn a_submodule_that_becomes_a_plain_file_by_a_reset_takes_nothing_of_the_persons
     assert_eq!(lost, [""; 0]);
 }
 
+/// Git removes no file of a submodule that became a folder of other files.
+#[test]
+fn a_submodule_can_become_a_folder_of_other_files() {
+    for update in ["fast-forward", "reset"] {
+        let mut world = World::new();
+        world.key("update", &quoted(update));
+        deployed(&world, &replace(&world, &[("posts/new.md", Some("n\n"))]));
+        is_as_pushed(&world, &[]);
+        assert!(!world.exists("checkout/posts/.git"), "{update}");
+        let files = [("posts/first.md", Some("plain\n"))];
+        deployed(&world, &change(&world, "site", &files));
+        is_as_pushed(&world, &[]);
+    }
+}
+
+#[test]
+fn a_persons_file_among_those_of_a_submodule_that_became_a_folder_stays() {
+    let world = World::new();
+    fs::write(world.path("checkout/posts/mine.md"), "mine\n").unwrap();
+    let commit = replace(&world, &[("posts/new.md", Some("n\n"))]);
+    let reply = deployed(&world, &commit);
+    reply.says("posts was removed from the repository");
+    has(
+        &world,
+        &[("posts/mine.md", "mine\n"), ("posts/new.md", "n\n")],
+    );
+}
+
+/// Makes a branch and a stash that are nowhere else.
+fn work_in(world: &World, folder: &Path) {
+    world.git(folder, &["checkout", "-q", "-b", "work"]);
+    fs::write(folder.join("mine.md"), "mine").unwrap();
+    world.git(folder, &["add", "mine.md"]);
+    world.git(folder, &["commit", "-q", "-m", "Mine"]);
+    fs::write(folder.join("first.md"), "stashed").unwrap();
+    world.git(folder, &["stash", "-q"]);
+    world.git(folder, &["checkout", "-q", "--detach", "origin/main"]);
+}
+
+#[track_caller]
+fn has_the_work(world: &World) {
+    for name in ["work:mine.md", "stash:first.md"] {
+        let modules = text(&world.path("checkout/.git/modules/posts"));
+        let at = format!("--git-dir={modules}");
+        world.git(&world.path(""), &[&at, "--work-tree=.", "show", name]);
+    }
+}
+
+#[test]
+fn a_repository_of_a_submodule_whose_folder_is_gone_outlives_a_failed_deploy() {
+    let world = World::new();
+    work_in(&world, &world.path("checkout/posts"));
+    fs::remove_dir_all(world.path("checkout/posts")).unwrap();
+    fs::write(world.path("checkout/index.html"), "mine").unwrap();
+    let reply = send(&world, &world.push("two"));
+    reply.expect(500, "failed");
+    assert!(!reply.body.contains("put right"), "{reply:#?}");
+    has_the_work(&world);
+    fs::remove_file(world.path("checkout/index.html")).unwrap();
+    world.git(&world.checkout(), &["checkout", "-q", "index.html"]);
+    deployed(&world, &world.push("three"));
+    is_as_pushed(&world, &[]);
+    has_the_work(&world);
+}
+
+#[test]
+fn a_push_that_cannot_be_deployed_takes_no_submodule_away() {
+    let world = World::new();
+    let before = world.submodule_head();
+    work_in(&world, &world.path("checkout/posts"));
+    fs::write(world.path("checkout/index.html"), "mine").unwrap();
+    remove(&world, "site", "posts");
+    let files = [AS_FILES, &[("index.html", Some("theirs"))]].concat();
+    let reply = send(&world, &change(&world, "site", &files));
+    reply.expect(500, "failed");
+    reply.says("index.html");
+    assert_eq!(world.submodule_head(), before);
+    assert!(world.exists("checkout/posts/first.md"));
+    has_the_work(&world);
+}
+
+#[test]
+fn a_submodule_that_a_person_took_out_of_the_index_stays() {
+    let world = World::new();
+    world.git(&world.checkout(), &["rm", "-q", "--cached", "posts"]);
+    let reply = deployed(&world, &world.push("two"));
+    assert!(!reply.body.contains("removed"), "{reply:#?}");
+    has(&world, &[("posts/first.md", "the first post\n")]);
+}
+
+#[test]
+fn what_a_person_put_where_a_submodule_belongs_is_never_written_over() {
+    for bump in [false, true] {
+        for is_link in [false, true] {
+            let world = World::new();
+            let (place, moved) = (world.path("checkout/posts"), world.path("moved"));
+            fs::rename(&place, &moved).unwrap();
+            if is_link {
+                std::os::unix::fs::symlink(&moved, &place).unwrap();
+            } else {
+                fs::write(&place, "mine").unwrap();
+            }
+            let commit = if bump {
+                world.push_with_post("two").0
+            } else {
+                world.push("two")
+            };
+            let reply = send(&world, &commit);
+            reply.expect(500, "failed");
+            reply.says("where the submodule posts belongs");
+            let there = fs::read(&place);
+            assert!(fs::read_link(&place).is_ok() || there.unwrap() == b"mine");
+            fs::remove_file(&place).unwrap();
+            fs::rename(&moved, &place).unwrap();
+            deployed(&world, &commit);
+            is_as_pushed(&world, &[]);
+        }
+    }
+}
+
+#[test]
+fn an_edit_that_git_was_told_not_to_look_at_outlives_its_submodule() {
+    for flag in ["--assume-unchanged", "--skip-worktree"] {
+        let world = World::new();
+        let posts = world.path("checkout/posts");
+        world.git(&posts, &["update-index", flag, "first.md"]);
+        fs::write(posts.join("first.md"), "mine\n").unwrap();
+        remove(&world, "site", "posts");
+        deployed(&world, &publish(&world, "site")).says("its folder stays");
+        has(&world, &[("posts/first.md", "mine\n")]);
+    }
+}
+
+#[test]
+fn a_reset_never_removes_a_repository_inside_a_submodules_folder() {
+    let mut world = World::new();
+    world.key("update", "\"reset\"");
+    let posts = world.path("checkout/posts");
+    work_in(&world, &posts);
+    let module = world.path("checkout/.git/modules/posts");
+    world.git(&posts, &["config", "--unset", "core.worktree"]);
+    fs::remove_file(posts.join(".git")).unwrap();
+    fs::rename(module, posts.join(".git")).unwrap();
+    for files in [AS_FILES, AS_ONE_FILE] {
+        let reply = send(&world, &replace_again(&world, files));
+        reply.expect(500, "failed");
+        reply.says("a repository of its own is in the way");
+        world.git(&posts, &["show", "work:mine.md"]);
+    }
+}
+
+/// The same, where it may have been replaced before.
+fn replace_again(world: &World, files: &[(&str, Option<&str>)]) -> String {
+    let seed = world.path("seed/site");
+    world.git(&seed, &["rm", "-r", "-q", "--cached", "posts"]);
+    drop(fs::remove_dir_all(seed.join("posts")));
+    drop(fs::remove_file(seed.join(".gitmodules")));
+    change(world, "site", files)
+}
+
+/// What is kept in the repository of a submodule has this file.
+fn is_saved(world: &World, module: &str, file: &str) -> bool {
+    let module = world.path("checkout/.git/modules").join(module);
+    let at = format!("--git-dir={}", text(&module));
+    let git = |words: &[&str]| {
+        let words = [&[at.as_str(), "--work-tree=."], words].concat();
+        world.clean("git").args(words).output().unwrap()
+    };
+    let refs = git(&["for-each-ref", "--format=%(refname)", "refs/deploy-cgi"]).stdout;
+    String::from_utf8(refs)
+        .unwrap()
+        .lines()
+        .any(|name| git(&["show", &format!("{name}:{file}")]).stdout == b"mine\n")
+}
+
+#[test]
+fn a_reset_keeps_what_is_in_a_nested_submodule_that_goes_with_the_one_around_it() {
+    for files in [AS_FILES, AS_ONE_FILE] {
+        let mut world = World::new();
+        world.key("update", "\"reset\"");
+        let note = plant(&world, "notes", "note", "one\n");
+        add(&world, "posts", "notes", "../notes.git", &note);
+        let post = publish(&world, "posts");
+        point(&world, "site", "posts", &post);
+        deployed(&world, &publish(&world, "site"));
+        for file in ["note", "new"] {
+            fs::write(world.path("checkout/posts/notes").join(file), "mine\n").unwrap();
+        }
+        deployed(&world, &replace(&world, files));
+        is_as_pushed(&world, &[]);
+        for file in ["note", "new"] {
+            assert!(is_saved(&world, "posts/modules/notes", file), "{file}");
+        }
+    }
+}
+
+#[test]
+fn a_reset_keeps_what_is_in_a_submodule_that_goes_also_where_submodules_are_left_alone() {
+    for files in [AS_FILES, AS_ONE_FILE] {
+        let mut world = World::new();
+        world.key("update", "\"reset\"");
+        world.key("submodules", "\"skip\"");
+        for file in ["first.md", "new.md"] {
+            fs::write(world.path("checkout/posts").join(file), "mine\n").unwrap();
+        }
+        deployed(&world, &replace(&world, files));
+        is_as_pushed(&world, &[]);
+        for file in ["first.md", "new.md"] {
+            assert!(is_saved(&world, "posts", file), "{file}");
+        }
+    }
+}
+
 #[test]
 fn a_plain_folder_can_become_a_submodule() {
     for update in ["fast-forward", "reset"] {
