@@ -16,7 +16,8 @@ use crate::cgi::Environment;
 use crate::clone::{self, Cloned};
 use crate::diagnosis::{self, Diagnosis, Situation, quoted};
 use crate::git::{
-    self, Checkout, Commit, Commits, Config, Containment, Followed, Found, Git, Indexed, Submodule,
+    self, Checkout, Commit, Commits, Config, Containment, Followed, Found, Git, Gitlinks, Indexed,
+    Submodule,
 };
 use crate::heal::Healer;
 use crate::history::{History, Record, Served};
@@ -24,7 +25,7 @@ use crate::home::User;
 use crate::last_good::LastGood;
 use crate::outcome::{Failure, News, Outcome, Step, Verdict, short};
 use crate::process::{self, End, Ended, Progress, Run};
-use crate::queue::{Queue, Ticket, Turn, now};
+use crate::queue::{Promise, Queue, Ticket, Turn, now};
 use crate::redaction;
 use crate::save::{save, save_all};
 use crate::site::{Site, Submodules, Update};
@@ -68,6 +69,9 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(4),
     Duration::from_secs(8),
 ];
+
+/// How many submodules are fetched at the same time as the checkout itself.
+const FETCHES_BESIDE_A_PULL: usize = 2;
 
 /// Where the deploys of several work trees of one repository wait for each other.
 const WORK_TREES_LOCK: &str = "deploy-cgi.lock";
@@ -556,14 +560,24 @@ impl<'d> Deploy<'d> {
             .chain(std::iter::repeat(&PAUSES[PAUSES.len() - 1]));
         // Commits that a shallow clone lacks and its remote has.
         let mut seen = BTreeSet::new();
+        let mut likely = self.likely_to_move(tickets);
         loop {
             let submodules = self.last_good.submodules.keys().map(Path::new);
             self.is_none_replaced(git, submodules)?;
             let before = self.checkout.loose_ref(&followed.branch);
-            self.pull(git, config, followed)?;
+            // They need not wait for each other, and the network is what takes time.
+            let beside = git.begin_fetches(std::mem::take(&mut likely), config)?;
+            let pulled = self.pull(git, config, followed);
+            let fetched = beside.end();
+            pulled?;
+            let fetched = fetched?;
             self.has_large_files(git, config)?;
             let moved = self.checkout.loose_ref(&followed.branch) != before;
             let old = self.last_good.head.clone();
+            let listing = match self.site.submodules {
+                Submodules::Recorded | Submodules::Latest => git.begin_gitlinks()?,
+                Submodules::Skip => None,
+            };
             // Where it shows that there are any, they are looked for while HEAD is.
             let early = old.as_deref().filter(|_| moved);
             let mut commits = early.map(|old| git.commits(old)).transpose()?;
@@ -572,10 +586,10 @@ impl<'d> Deploy<'d> {
             if let (None, Some(old)) = (&commits, old.filter(|old| head.as_ref() != Some(old))) {
                 commits = Some(git.commits(&old)?);
             }
-            let submodules = self.bring_submodules(git, config)?;
+            let submodules = self.bring_submodules(git, config, listing, &fetched)?;
             // Subject lines are an ornament: without them the report is still right.
             self.commits = commits.map_or(Ok(None), Commits::end)?.unwrap_or_default();
-            let now = LastGood::of(self.checkout, head, &submodules);
+            let now = LastGood::of(self.checkout, head, &submodules).after(&self.last_good);
             let sorted = Sorted::by_commit(tickets, git, config, followed, &now, &mut seen)?;
             if sorted.lagging.is_empty() || !sorted.confirmed.is_empty() {
                 self.remarks.extend(sorted.remarks.iter().cloned());
@@ -587,6 +601,24 @@ impl<'d> Deploy<'d> {
             // A newer ticket that came meanwhile is served with them.
             *tickets = turn.tickets()?;
         }
+    }
+
+    /// The submodules that the last deploys moved, where something has come: fetched while the checkout is pulled. Only a
+    /// few, since shared hosts allow few processes.
+    fn likely_to_move(&self, tickets: &[Ticket]) -> Vec<PathBuf> {
+        let is_news = |promise: &Promise| {
+            let below = Path::new(promise.submodule.as_deref().unwrap_or(""));
+            promise.after.is_some() && self.last_good.commit_of(below) != promise.after.as_deref()
+        };
+        let comes = tickets.iter().filter_map(|ticket| ticket.push.as_ref());
+        if self.site.submodules == Submodules::Skip || !comes.into_iter().any(is_news) {
+            return Vec::new();
+        }
+        let moved = self.last_good.moved.iter().map(PathBuf::from);
+        moved
+            .filter(|path| self.checkout.folder.join(path).join(".git").exists())
+            .take(FETCHES_BESIDE_A_PULL)
+            .collect()
     }
 
     /// What a person put where a submodule was, git writes over without a word.
@@ -834,10 +866,12 @@ impl<'d> Deploy<'d> {
         &mut self,
         git: &Git<'_>,
         config: &Config,
+        listing: Option<Gitlinks<'_>>,
+        fetched: &[PathBuf],
     ) -> Result<Vec<Submodule>, Stuck> {
         let started = Instant::now();
         let bringer = self.bringer(git, config);
-        let brought = bringer.bring()?;
+        let brought = bringer.bring(listing, fetched)?;
         let missing = brought.missing;
         self.remarks.extend(brought.remarks);
         if let Some((submodule, files)) = brought.in_the_way {

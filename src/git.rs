@@ -590,6 +590,42 @@ impl Commits<'_> {
     }
 }
 
+/// Submodules that are being fetched.
+pub(crate) struct Fetches<'g> {
+    git: &'g Git<'g>,
+    begun: Vec<(PathBuf, Running<'g>)>,
+}
+
+impl Fetches<'_> {
+    /// Waits for them. Returns those that were fetched; the others are found out about when they are needed.
+    pub(crate) fn end(self) -> Result<Vec<PathBuf>> {
+        let mut fetched = Vec::new();
+        let mut error = None;
+        // Every one that was begun is waited for.
+        for (path, fetch) in self.begun {
+            match fetch.end() {
+                Ok(ended) if ended.end.is_good() => fetched.push(path),
+                Ok(_) => self.git.has_failed.set(true),
+                Err(found) => error = Some(found),
+            }
+        }
+        error.map_or(Ok(fetched), Err)
+    }
+}
+
+/// The submodules of an index, being listed.
+pub(crate) struct Gitlinks<'g> {
+    git: &'g Git<'g>,
+    list: Running<'g>,
+}
+
+impl Gitlinks<'_> {
+    pub(crate) fn end(self) -> Result<Vec<Gitlink>> {
+        let listed = self.list.end()?;
+        Ok(gitlinks_in(&self.git.must("list the submodules", listed)?))
+    }
+}
+
 /// A commit, for a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Commit {
@@ -957,6 +993,23 @@ impl<'s> Git<'s> {
         Ok(())
     }
 
+    /// Begins to fetch submodules, while other things are done.
+    pub(crate) fn begin_fetches(
+        &self,
+        paths: Vec<PathBuf>,
+        config: &Config,
+    ) -> Result<Fetches<'_>> {
+        let mut begun = Vec::new();
+        for path in paths {
+            let folder = self.checkout.folder.join(&path);
+            let fetch = self
+                .writing(&folder, config, ["fetch", "--quiet"])
+                .begin()?;
+            begun.push((path, fetch));
+        }
+        Ok(Fetches { git: self, begun })
+    }
+
     /// What the index of a work tree has where a submodule was.
     pub(crate) fn indexed_at(&self, folder: &Path, path: &Path) -> Result<Indexed> {
         let args = LIST_INDEX.map(OsString::from).into_iter();
@@ -1280,6 +1333,16 @@ impl<'s> Git<'s> {
         Ok(gitlinks_in(&self.must("list the submodules", listed)?))
     }
 
+    /// Begins to list those of the checkout, where it may have any.
+    pub(crate) fn begin_gitlinks(&self) -> Result<Option<Gitlinks<'_>>> {
+        let folder = &self.checkout.folder;
+        if !may_have_submodules(folder)? {
+            return Ok(None);
+        }
+        let list = self.reading(folder, LIST_INDEX).begin()?;
+        Ok(Some(Gitlinks { git: self, list }))
+    }
+
     fn look_at(&self, folder: &Path) -> Result<Found> {
         let Some(git_dir) = git_dir_of(folder)? else {
             return Ok(Found::Nothing);
@@ -1461,6 +1524,13 @@ impl<'s> Git<'s> {
 
     /// Whether a repository has a commit.
     pub(crate) fn has_commit(&self, folder: &Path, commit: &str) -> Result<bool> {
+        // What has just been fetched is mostly a file of its own, which shows without git.
+        if let (Some(git_dir), Some((start, rest))) =
+            (git_dir_of(folder)?, commit.split_at_checked(2))
+            && git_dir.join("objects").join(start).join(rest).is_file()
+        {
+            return Ok(true);
+        }
         Ok(self
             .query(folder, ["cat-file", "-e", &format!("{commit}^{{commit}}")])?
             .end

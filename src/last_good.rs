@@ -24,6 +24,9 @@ pub(crate) struct LastGood {
     /// Digests of the .gitmodules files by the folder they are in, to see that a URL may have changed.
     #[serde(default)]
     gitmodules: BTreeMap<String, String>,
+    /// The submodules that were moved when any last was: they are likely to be moved again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) moved: Vec<String>,
     /// Whether this is what a person left, and not a deploy.
     #[serde(skip)]
     by_a_person: bool,
@@ -57,12 +60,26 @@ impl LastGood {
                     Found::WithoutIndex(_) | Found::Nothing => None,
                 })
                 .collect(),
+            moved: Vec::new(),
             by_a_person: false,
             gitmodules: std::iter::once(top)
                 .chain(folders)
                 .filter_map(|below| Some((key(below), gitmodules_digest(checkout, below)?)))
                 .collect(),
         }
+    }
+
+    /// The same, which came after `before`.
+    pub(crate) fn after(mut self, before: &Self) -> Self {
+        let submodules = self.submodules.iter();
+        self.moved = submodules
+            .filter(|(path, now)| before.submodules.get(*path).is_some_and(|old| old != *now))
+            .map(|(path, _)| path.clone())
+            .collect();
+        if self.moved.is_empty() {
+            self.moved.clone_from(&before.moved);
+        }
+        self
     }
 
     /// The same, before there was any deploy.

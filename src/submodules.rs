@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::git::{self, Config, Found, Git, Gitlink, Indexed, Submodule};
+use crate::git::{self, Config, Found, Git, Gitlink, Gitlinks, Indexed, Submodule};
 use crate::last_good::LastGood;
 use crate::process::Ended;
 use crate::save::{in_the_way, save, save_head};
@@ -41,7 +41,11 @@ pub(crate) struct Brought {
 
 impl Bringer<'_> {
     /// Brings every submodule to the commit that its superproject records, or with `"latest"` to the tip of its branch.
-    pub(crate) fn bring(&self) -> Result<Brought> {
+    pub(crate) fn bring(
+        &self,
+        listing: Option<Gitlinks<'_>>,
+        fetched: &[PathBuf],
+    ) -> Result<Brought> {
         let mut brought = Brought {
             there: Vec::new(),
             ended: None,
@@ -52,11 +56,11 @@ impl Bringer<'_> {
         if self.mode == Submodules::Skip {
             return Ok(brought);
         }
-        if git::may_have_submodules(&self.git.checkout.folder)? {
+        if let Some(listing) = listing {
             let synced = self.follow_changed_url(Path::new(""))?;
-            let top_level = self.git.gitlinks(&self.git.checkout.folder)?;
+            let top_level = listing.end()?;
             let there = self.git.submodules_of(&top_level)?;
-            self.fetch_in_parallel(&there)?;
+            self.fetch_in_parallel(&there, fetched)?;
             brought.in_the_way = self.look_before(&there, &mut brought.remarks)?;
             if brought.in_the_way.is_some() {
                 brought.there = there;
@@ -237,17 +241,23 @@ impl Bringer<'_> {
 
     /// Fetches what submodules lack that are to be moved, all at the same time: git itself does it one after the other,
     /// and what they will be is to be looked at before. Whether it works shows when they are moved.
-    fn fetch_in_parallel(&self, there: &[Submodule]) -> Result<()> {
-        let behind: Vec<PathBuf> = there
-            .iter()
-            .filter(|submodule| match &submodule.found {
-                Found::At(commit) => {
-                    self.mode == Submodules::Latest || *commit != submodule.recorded
+    fn fetch_in_parallel(&self, there: &[Submodule], fetched: &[PathBuf]) -> Result<()> {
+        let mut behind = Vec::new();
+        for submodule in there {
+            let folder = self.git.checkout.folder.join(&submodule.path);
+            let just_now = fetched.contains(&submodule.path);
+            let is_behind = match (&submodule.found, self.mode) {
+                (Found::At(_), Submodules::Latest) => !just_now,
+                (Found::At(commit), Submodules::Recorded | Submodules::Skip) => {
+                    *commit != submodule.recorded
+                        && !(just_now && self.git.has_commit(&folder, &submodule.recorded)?)
                 }
-                Found::WithoutIndex(_) | Found::Nothing => false,
-            })
-            .map(|submodule| self.git.checkout.folder.join(&submodule.path))
-            .collect();
+                (Found::WithoutIndex(_) | Found::Nothing, _) => false,
+            };
+            if is_behind {
+                behind.push(folder);
+            }
+        }
         self.git.fetch_all(&behind, self.config)
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::checkouts::{Brake, bring_back, change, deployed, has, is_as_pushed, kept, publish};
-use crate::world::{Reply, World, quoted, text, wait_until};
+use crate::world::{Reply, World, quoted, search_path, text, wait_until, write_executable};
 
 /// A repository of the upstream with one commit, and a seed for it.
 pub(crate) fn plant(world: &World, name: &str, file: &str, content: &str) -> String {
@@ -615,6 +615,39 @@ fn a_reset_keeps_files_in_the_way_of_a_new_submodule() {
     is_as_pushed(&world, &[]);
     bring_back(&world, &reply);
     has(&world, &[("notes/mine", "mine\n")]);
+}
+
+/// The pull of this git does not end before a submodule is being fetched.
+#[test]
+fn a_submodule_that_is_bumped_again_is_fetched_while_the_site_is_pulled() {
+    let mut world = World::new();
+    world.key("wait", "\"30s\"");
+    deployed(&world, &world.push_with_post("two").0);
+    let (folder, path) = (text(&world.path("fake")), search_path());
+    let script = format!(
+        "#!/bin/sh\nPATH='{path}'\ncase \" $* \" in\n  *' pull '*)\n    \
+         git \"$@\" || exit\n    for i in $(seq 500); do [ -e '{folder}/fetched' ] && exit; sleep 0.02; done\n    \
+         exit 1;;\n  *' fetch '*) : >'{folder}/fetched';;\nesac\nexec git \"$@\"\n"
+    );
+    write_executable(&world.path("fake/git"), &script);
+    world.key("path", &quoted(&format!("{folder}:{path}")));
+    deployed(&world, &world.push_with_post("three").0);
+    is_as_pushed(&world, &[]);
+}
+
+/// And whether it can be fetched shows when it is needed.
+#[test]
+fn a_submodule_that_cannot_be_fetched_is_no_matter_where_it_stays_as_it_is() {
+    let world = World::new();
+    deployed(&world, &world.push_with_post("two").0);
+    let (there, gone) = (
+        world.path("upstream/me/posts.git"),
+        world.path("upstream/me/gone.git"),
+    );
+    fs::rename(&there, &gone).unwrap();
+    deployed(&world, &world.push("three"));
+    fs::rename(&gone, &there).unwrap();
+    is_as_pushed(&world, &[]);
 }
 
 /// `git clone --recurse-submodules=posts` is for those who want no others.
