@@ -313,22 +313,27 @@ impl Bringer<'_> {
         );
         let in_use = self.git.config_in(&folder)?;
         let superproject = in_use.a_remote_url();
-        let changed: Vec<PathBuf> = new
-            .iter()
-            .filter(|(name, module)| {
-                let Some(used) = in_use.last(&format!("submodule.{name}.url")) else {
-                    return false;
-                };
-                let is =
-                    |url: &str| git::resolved_url(superproject, url).is_some_and(|url| url == used);
-                match old.get(*name) {
-                    Some(old) => old.url != module.url && is(&old.url),
-                    // It was here once, went, and comes back.
-                    None => !is(&module.url),
-                }
-            })
-            .map(|(_, module)| module.path.clone())
-            .collect();
+        let mut changed = Vec::new();
+        for (name, module) in &new {
+            let Some(used) = in_use.last(&format!("submodule.{name}.url")) else {
+                continue;
+            };
+            let is =
+                |url: &str| git::resolved_url(superproject, url).is_some_and(|url| url == used);
+            let is_other = match old.get(name) {
+                Some(old) => old.url != module.url && is(&old.url),
+                // It was here once, went, and comes back.
+                None => !is(&module.url),
+            };
+            // Or it was changed in the submodule itself.
+            let place = folder.join(&module.path);
+            let is_theirs = is_other
+                && git::git_dir_of(&place)?.is_some()
+                && self.git.config_in(&place)?.a_remote_url() != Some(used);
+            if is_other && !is_theirs {
+                changed.push(module.path.clone());
+            }
+        }
         if !changed.is_empty() {
             self.git.submodule_sync(&folder, self.config, &changed)?;
         }
