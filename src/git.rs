@@ -67,6 +67,11 @@ const GIVEN: &[(&str, &str)] = &[
     ("GIT_HTTP_LOW_SPEED_TIME", "30"),
 ];
 
+/// What a look-up is given that asks whether something is here: in a partial clone git would bring it, and say yes. A git
+/// that does not know the first one is kept from it by the second.
+const NOTHING_BROUGHT: [(&str, &str); 2] =
+    [("GIT_NO_LAZY_FETCH", "1"), ("GIT_ALLOW_PROTOCOL", "none")];
+
 /// How ssh is started, unless the host, the site or git's configuration say how: it never asks, it notices a dead
 /// connection, and it takes no host key on trust.
 const SSH: &str =
@@ -1227,7 +1232,7 @@ impl<'s> Git<'s> {
         if git_dir_of(folder)?.is_none() {
             return Ok(Containment::Absent);
         }
-        let asked = self.query(folder, ["merge-base", "--is-ancestor", commit, descendant])?;
+        let asked = self.query_here(folder, ["merge-base", "--is-ancestor", commit, descendant])?;
         match asked.end {
             End::Exit(0) => Ok(Containment::Contained),
             End::Exit(1) => Ok(Containment::Outside),
@@ -1532,7 +1537,7 @@ impl<'s> Git<'s> {
             return Ok(true);
         }
         Ok(self
-            .query(folder, ["cat-file", "-e", &format!("{commit}^{{commit}}")])?
+            .query_here(folder, ["cat-file", "-e", &format!("{commit}^{{commit}}")])?
             .end
             .is_good())
     }
@@ -1658,7 +1663,7 @@ impl<'s> Git<'s> {
             option("--work-tree=", git_dir),
         ];
         args.extend(words.iter().map(OsString::from));
-        let asked = self.query(git_dir, args)?;
+        let asked = self.query_here(git_dir, args)?;
         match asked.end {
             End::Exit(0) => Ok(Some(asked.output)),
             End::Exit(1) => Ok(None),
@@ -2094,6 +2099,17 @@ impl<'s> Git<'s> {
         args: impl IntoIterator<Item = S>,
     ) -> Result<Ended> {
         self.reading(folder, args).output_apart()
+    }
+
+    /// The same of what is here, and nothing else.
+    fn query_here<S: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Ended> {
+        let here = NOTHING_BROUGHT.map(|(name, value)| (name.into(), value.into()));
+        let env = self.env.iter().cloned().chain(here).collect();
+        self.reading(folder, args).env(env).output_apart()
     }
 
     fn reading<S: AsRef<OsStr>>(

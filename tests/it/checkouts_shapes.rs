@@ -82,24 +82,28 @@ fn an_old_push_that_a_shallow_clone_does_not_reach_is_no_failure() {
 }
 
 #[test]
-fn a_shallow_clone_whose_remote_lags_waits_for_the_push() {
-    let mut world = World::new();
-    clone_anew(&world, &["--recursive", "--depth", "1"]);
-    world.key("wait", "\"0s\"");
-    world.fake_git("merge-base", &Fault::Hold);
-    let late = world.commit("site", "index.html", "late", "Late");
-    push_of(&world, "me/site", "main", &late)
-        .send()
-        .expect(202, "accepted");
-    // The pull found nothing; before the next look the remote has it.
-    world.wait_until_held();
-    world.git(&world.path("seed/site"), &["push", "-q", "origin", "main"]);
-    world.release();
-    world.settle();
-    let history = world.history();
-    assert_eq!(world.head(), late, "{history:#?}");
-    is_as_pushed(&world, &[]);
-    deployed_after(&world);
+fn a_clone_of_a_part_whose_remote_lags_waits_for_the_push() {
+    for part in ["--depth=1", "--filter=blob:none", "--filter=tree:0"] {
+        let mut world = World::new();
+        let upstream = world.path("upstream/me/site.git");
+        world.git(&upstream, &["config", "uploadpack.allowFilter", "true"]);
+        clone_anew(&world, &["--recursive", part]);
+        world.key("wait", "\"0s\"");
+        world.fake_git("merge-base", &Fault::Hold);
+        let late = world.commit("site", "index.html", "late", "Late");
+        push_of(&world, "me/site", "main", &late)
+            .send()
+            .expect(202, "accepted");
+        // The pull found nothing; before the next look the remote has it.
+        world.wait_until_held();
+        world.git(&world.path("seed/site"), &["push", "-q", "origin", "main"]);
+        world.release();
+        world.settle();
+        let history = world.history();
+        assert_eq!(world.head(), late, "{part}: {history:#?}");
+        is_as_pushed(&world, &[]);
+        deployed_after(&world);
+    }
 }
 
 /// The next push is deployed as well.
