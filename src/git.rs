@@ -1199,10 +1199,9 @@ impl<'s> Git<'s> {
         remote: &str,
         commit: &str,
     ) -> Result<bool> {
-        let Some(git_dir) = git_dir_of(folder)? else {
+        let Some(path) = shallow_file(folder)? else {
             return Ok(false);
         };
-        let path = git_dir.join("shallow");
         let what = || format!("cannot keep {}", path.display());
         let beginning = std::fs::read(&path).with_context(what)?;
         let args = [
@@ -1215,7 +1214,7 @@ impl<'s> Git<'s> {
             commit,
         ];
         let has = self.write(folder, config, args)?.end.is_good();
-        let restored = git_dir.join("shallow.deploy-cgi");
+        let restored = path.with_extension("deploy-cgi");
         std::fs::write(&restored, beginning)
             .and_then(|()| std::fs::rename(&restored, &path))
             .with_context(what)?;
@@ -2397,7 +2396,20 @@ fn without_login(url: &str) -> &str {
 
 /// Whether a work tree's history was cut off when it was cloned.
 pub(crate) fn is_shallow(folder: &Path) -> Result<bool> {
-    Ok(git_dir_of(folder)?.is_some_and(|git_dir| git_dir.join("shallow").exists()))
+    Ok(shallow_file(folder)?.is_some_and(|file| file.exists()))
+}
+
+/// Where git keeps the commits at which a shallow history begins.
+fn shallow_file(folder: &Path) -> Result<Option<PathBuf>> {
+    Ok(git_dir_of(folder)?.map(|git_dir| common_dir(&git_dir).join("shallow")))
+}
+
+/// What the git directory of a linked worktree shares with the others; else it has all of its own.
+fn common_dir(git_dir: &Path) -> PathBuf {
+    match std::fs::read(git_dir.join("commondir")) {
+        Ok(common) => git_dir.join(path_of(common.trim_ascii_end())),
+        Err(_) => git_dir.to_owned(),
+    }
 }
 
 /// Whether a folder has what git goes by: a HEAD that says something, and places for objects and refs.

@@ -82,6 +82,26 @@ fn an_old_push_that_a_shallow_clone_does_not_reach_is_no_failure() {
 }
 
 #[test]
+fn an_old_push_that_a_worktree_of_a_shallow_clone_does_not_reach_is_no_failure() {
+    let world = World::new();
+    let old = world.push("two");
+    world.push("three");
+    clone_anew(&world, &["--depth", "1"]);
+    let whole = world.path("whole");
+    fs::rename(world.checkout(), &whole).unwrap();
+    world.git(&whole, &["checkout", "-q", "--detach"]);
+    let place = text(&world.checkout());
+    world.git(&whole, &["worktree", "add", "-q", &place, "main"]);
+    let state = whole.join(".git/worktrees/checkout/deploy-cgi");
+    let reply = send(world.push_delivery(&old), &state);
+    assert_eq!(reply.status, 200, "{reply:#?}");
+    reply.says("older than this shallow clone reaches back");
+    let (commit, _) = world.push_with_post("four");
+    send(world.push_delivery(&commit), &state).expect(200, "deployed");
+    is_as_pushed(&world, &[]);
+}
+
+#[test]
 fn a_clone_of_a_part_whose_remote_lags_waits_for_the_push() {
     for part in ["--depth=1", "--filter=blob:none", "--filter=tree:0"] {
         let mut world = World::new();
