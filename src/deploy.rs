@@ -571,7 +571,6 @@ impl<'d> Deploy<'d> {
             let fetched = beside.end();
             pulled?;
             let fetched = fetched?;
-            self.has_large_files(git, config)?;
             let moved = self.checkout.loose_ref(&followed.branch) != before;
             let old = self.last_good.head.clone();
             let listing = match self.site.submodules {
@@ -587,6 +586,7 @@ impl<'d> Deploy<'d> {
                 commits = Some(git.commits(&old)?);
             }
             let submodules = self.bring_submodules(git, config, listing, &fetched)?;
+            self.has_large_files(git, config, &submodules)?;
             // Subject lines are an ornament: without them the report is still right.
             self.commits = commits.map_or(Ok(None), Commits::end)?.unwrap_or_default();
             let now = LastGood::of(self.checkout, head, &submodules).after(&self.last_good);
@@ -648,28 +648,47 @@ impl<'d> Deploy<'d> {
     }
 
     /// Without the filter of git-lfs, pointers are written in place of large files, and nothing fails.
-    fn has_large_files(&self, git: &Git<'_>, config: &Config) -> Result<(), Stuck> {
-        if !self.checkout.wants_lfs()? {
-            return Ok(());
-        }
-        if config.has_lfs() {
-            // What was written before it was set up are pointers still.
-            if self.state.read(POINTERS)?.is_some() {
-                git.write_large_files(config)?;
-                self.state.remove(POINTERS)?;
+    fn has_large_files(
+        &self,
+        git: &Git<'_>,
+        config: &Config,
+        submodules: &[Submodule],
+    ) -> Result<(), Stuck> {
+        // What was written before it was set up are pointers still.
+        let had_pointers = self.state.read(POINTERS)?.is_some();
+        let top = &self.checkout.folder;
+        let below = submodules.iter().map(|submodule| &submodule.path);
+        for folder in std::iter::once(top.clone()).chain(below.map(|path| top.join(path))) {
+            let is_top = folder == *top;
+            if is_top && config.has_lfs() && !had_pointers {
+                continue;
             }
-            return Ok(());
+            let files = git.large_files(&folder)?;
+            let is_pointer = |path: &PathBuf| git::is_pointer(&folder.join(path)) == Some(true);
+            if files.is_empty() {
+                continue;
+            }
+            if is_top && config.has_lfs() || !is_top && git.config_in(&folder)?.has_lfs() {
+                if had_pointers {
+                    git.write_large_files(&folder, config, files)?;
+                }
+            } else if files.iter().any(is_pointer) {
+                self.state.write(POINTERS, b"")?;
+                return Err(Stuck(Failure {
+                    step: "pull",
+                    cause: "large files are kept in git-lfs, and git-lfs is not set up here: their places hold pointers".into(),
+                    advice: Some(format!(
+                        "install git-lfs, then `git -C {} lfs install --local`, and press Redeliver",
+                        quoted(&folder)
+                    )),
+                    said: String::new(),
+                }));
+            }
         }
-        self.state.write(POINTERS, b"")?;
-        let folder = quoted(&self.checkout.folder);
-        Err(Stuck(Failure {
-            step: "pull",
-            cause: "large files are kept in git-lfs, and git-lfs is not set up here: their places hold pointers".into(),
-            advice: Some(format!(
-                "install git-lfs, then `git -C {folder} lfs install --local`, and press Redeliver"
-            )),
-            said: String::new(),
-        }))
+        if had_pointers {
+            self.state.remove(POINTERS)?;
+        }
+        Ok(())
     }
 
     /// Brings the branch to what the remote has.

@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use rustix::fs::Access;
 
 use crate::cgi::Environment;
@@ -913,15 +914,14 @@ impl Doctor<'_> {
     }
 
     fn lfs(&mut self, git: &Git<'_>, config: &Config) {
-        match git.checkout.wants_lfs() {
-            Ok(true) => {}
-            Ok(false) => return,
+        let (folder, is_on) = match self.large_files(git, config) {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
             Err(error) => {
                 self.findings.push(Finding::error("git-lfs", &error));
                 return;
             }
-        }
-        let is_on = config.has_lfs();
+        };
         let found = diagnosis::lfs_missing(self.user);
         if self.site.programs.find("git-lfs").is_none() {
             self.findings
@@ -936,14 +936,31 @@ impl Doctor<'_> {
                     "switch it on, and have the files brought",
                     [
                         as_user(self.user, "git lfs install"),
-                        as_user(
-                            self.user,
-                            &format!("git -C {} lfs pull", quoted(&git.checkout.folder)),
-                        ),
+                        as_user(self.user, &format!("git -C {} lfs pull", quoted(&folder))),
                     ],
                 ),
             );
         }
+    }
+
+    /// A work tree whose files git-lfs keeps, and whether it is switched on there; one where it is not, if there is any.
+    fn large_files(&self, git: &Git<'_>, config: &Config) -> Result<Option<(PathBuf, bool)>> {
+        let top = &git.checkout.folder;
+        let mut found =
+            (!git.large_files(top)?.is_empty()).then(|| (top.clone(), config.has_lfs()));
+        let submodules = match self.site.submodules {
+            Submodules::Recorded | Submodules::Latest => git.submodules()?,
+            Submodules::Skip => Vec::new(),
+        };
+        for folder in submodules.iter().map(|submodule| top.join(&submodule.path)) {
+            if found.as_ref().is_none_or(|(_, is_on)| *is_on)
+                && !git.large_files(&folder)?.is_empty()
+            {
+                let is_on = git.config_in(&folder)?.has_lfs();
+                found = Some((folder, is_on));
+            }
+        }
+        Ok(found)
     }
 
     /// What earlier deploys left: whose the folder is, what waits, how the last one ended.

@@ -109,6 +109,9 @@ const QUERY_LIMIT: Duration = Duration::from_secs(60);
 /// How a pointer begins that git-lfs keeps in place of a large file (its specification).
 const LFS_POINTER: &[u8; 42] = b"version https://git-lfs.github.com/spec/v1";
 
+/// Lists the attribute files at any depth.
+const LIST_ATTRIBUTES: [&str; 4] = ["ls-files", "-z", "--", ":(top,glob)**/.gitattributes"];
+
 /// The limit of a question to a remote while GitHub waits.
 const ASK_LIMIT: Duration = Duration::from_secs(4);
 
@@ -176,38 +179,6 @@ impl Checkout {
             .with_context(|| format!("cannot find the checkout {}", repo.display()))?;
         let git_dir = folder.join(".git");
         Ok(Self { folder, git_dir })
-    }
-
-    /// Whether the repository keeps files with git-lfs.
-    pub(crate) fn wants_lfs(&self) -> Result<bool> {
-        for path in [
-            self.folder.join(".gitattributes"),
-            self.git_dir.join("info/attributes"),
-        ] {
-            // A pipe in its place would never end.
-            if path.metadata().is_ok_and(|there| !there.is_file()) {
-                continue;
-            }
-            let attributes = match std::fs::read(&path) {
-                Ok(attributes) => attributes,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => {
-                    return Err(error).with_context(|| format!("cannot read {}", path.display()));
-                }
-            };
-            let is_comment = |line: &[u8]| line.trim_ascii_start().starts_with(b"#");
-            let says_lfs = |line: &[u8]| {
-                line.split(u8::is_ascii_whitespace)
-                    .any(|word| word == b"filter=lfs")
-            };
-            if attributes
-                .split(|&byte| byte == b'\n')
-                .any(|line| !is_comment(line) && says_lfs(line))
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Whether a git directory is inside ours, as those of submodules are.
@@ -1598,25 +1569,46 @@ impl<'s> Git<'s> {
         Ok(())
     }
 
-    /// Writes the files anew that git-lfs has to bring.
-    pub(crate) fn write_large_files(&self, config: &Config) -> Result<()> {
-        let folder = &self.checkout.folder;
+    /// The files of a work tree that are kept with git-lfs. No process is needed where no attributes say so.
+    pub(crate) fn large_files(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        if !self.attributes_say_lfs(folder)? {
+            return Ok(Vec::new());
+        }
         let listed = self.query(folder, ["ls-files", "-z", "--", ":(top,attr:filter=lfs)"])?;
-        let listed = self.must("list the large files", listed)?;
-        let is_pointer = |path: &PathBuf| {
-            let mut start = [0; LFS_POINTER.len()];
-            match File::open(folder.join(path)) {
-                Ok(mut file) => file.read_exact(&mut start).is_ok() && start == *LFS_POINTER,
-                // Removed below, by a run that died.
-                Err(error) => error.kind() == ErrorKind::NotFound,
-            }
+        Ok(paths_in(&self.must("list the large files", listed)?))
+    }
+
+    fn attributes_say_lfs(&self, folder: &Path) -> Result<bool> {
+        let Some(git_dir) = git_dir_of(folder)? else {
+            return Ok(false);
         };
-        let paths: Vec<PathBuf> = listed
-            .split(|&byte| byte == 0)
-            .filter(|path| !path.is_empty())
-            .map(path_of)
-            .filter(is_pointer)
-            .collect();
+        if says_lfs(&folder.join(".gitattributes"))?
+            || says_lfs(&common_dir(&git_dir).join("info/attributes"))?
+        {
+            return Ok(true);
+        }
+        let index = read_if_there(&git_dir.join("index"))?;
+        if !index.is_some_and(|index| may_have_attributes_below(&index)) {
+            return Ok(false);
+        }
+        let listed = self.query(folder, LIST_ATTRIBUTES)?;
+        for path in paths_in(&self.must("list the files with attributes", listed)?) {
+            if says_lfs(&folder.join(path))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes the files anew that git-lfs has to bring.
+    pub(crate) fn write_large_files(
+        &self,
+        folder: &Path,
+        config: &Config,
+        mut paths: Vec<PathBuf>,
+    ) -> Result<()> {
+        // Removed below, by a run that died.
+        paths.retain(|path| is_pointer(&folder.join(path)).unwrap_or(true));
         if paths.is_empty() {
             return Ok(());
         }
@@ -2465,6 +2457,54 @@ fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
             ))
         })
         .collect()
+}
+
+/// Whether a file is a pointer that git-lfs keeps in place of a large one; `None` where there is none.
+pub(crate) fn is_pointer(path: &Path) -> Option<bool> {
+    let mut start = [0; LFS_POINTER.len()];
+    match File::open(path) {
+        Ok(mut file) => Some(file.read_exact(&mut start).is_ok() && start == *LFS_POINTER),
+        Err(error) => (error.kind() != ErrorKind::NotFound).then_some(false),
+    }
+}
+
+/// Whether a file of attributes has git-lfs keep some files.
+fn says_lfs(path: &Path) -> Result<bool> {
+    // A pipe in its place would never end.
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        return Ok(false);
+    }
+    let Some(attributes) = read_if_there(path)? else {
+        return Ok(false);
+    };
+    let is_comment = |line: &[u8]| line.trim_ascii_start().starts_with(b"#");
+    Ok(attributes.split(|&byte| byte == b'\n').any(|line| {
+        !is_comment(line)
+            && line
+                .split(u8::is_ascii_whitespace)
+                .any(|word| word == b"filter=lfs")
+    }))
+}
+
+/// Whether an index may know a file of attributes below its top: one that is whole and has no path shortened
+/// (gitformat-index(5)) names it.
+fn may_have_attributes_below(index: &[u8]) -> bool {
+    let has = |part: &[u8]| index.windows(part.len()).any(|bytes| bytes == part);
+    let is_shortened = index.get(4..8) == Some(&[0, 0, 0, 4]);
+    has(b"/.gitattributes\0") || has(b"link\0\0") || is_shortened && has(b"attributes\0")
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => Some(read.with_context(|| format!("cannot read {}", path.display()))).transpose(),
+    }
+}
+
+/// What `-z` lists.
+fn paths_in(listed: &[u8]) -> Vec<PathBuf> {
+    let paths = listed.split(|&byte| byte == 0);
+    paths.filter(|path| !path.is_empty()).map(path_of).collect()
 }
 
 /// Removes a file, if it is there.

@@ -642,24 +642,46 @@ fn a_remote_by_an_ssh_alias_is_cloned_and_deployed_with_its_relative_submodules(
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\n\
     oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
 
-fn push_large_file(world: &World) -> String {
-    let rules = "*.jpg filter=lfs diff=lfs merge=lfs -text\n";
-    let files = [(".gitattributes", Some(rules)), ("big.jpg", Some(POINTER))];
-    change(world, "site", &files)
-}
+const RULES: &str = "*.jpg filter=lfs diff=lfs merge=lfs -text\n";
 
-/// Deploys a large file with this configuration of git; what went wrong with that.
-fn without_git_lfs(config: &str) -> Vec<String> {
+/// Deploys a large file with this configuration of git, once its attributes stand here; what went wrong with that.
+fn without_git_lfs(config: &str, attributes: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for update in ["fast-forward", "reset"] {
         let mut world = World::new();
         world.key("update", &quoted(update));
         fs::write(world.path("home/site.gitconfig"), config).unwrap();
-        let commit = push_large_file(&world);
-        let reply = world.push_delivery(&commit).send();
-        world.settle();
-        if reply.first_word() != "failed" || !reply.body.contains("git-lfs") {
-            wrong.push(format!("{update}: {}", world.plain(&reply.body)));
+        let (seed, attributes) = match attributes.strip_prefix("posts/") {
+            Some(attributes) => ("posts", attributes),
+            None => ("site", attributes),
+        };
+        let of_git = attributes.starts_with(".git/");
+        let folder = Path::new(attributes).parent().filter(|_| !of_git);
+        let large = text(&folder.unwrap_or(Path::new("")).join("big.jpg"));
+        let mut files = vec![(large.as_str(), Some(POINTER))];
+        if of_git {
+            fs::create_dir_all(world.path("checkout/.git/info")).unwrap();
+            fs::write(world.checkout().join(attributes), RULES).unwrap();
+        } else {
+            files.push((attributes, Some(RULES)));
+        }
+        let mut commit = change(&world, seed, &files);
+        let mut place = world.checkout().join(&large);
+        if seed == "posts" {
+            world.point_submodule_at(&commit);
+            commit = world.push("two");
+            place = world.path("checkout/posts").join(&large);
+        }
+        for _ in 0..2 {
+            let reply = world.push_delivery(&commit).send();
+            world.settle();
+            if reply.first_word() != "failed" || !reply.body.contains("git-lfs") {
+                wrong.push(format!("{update}: {}", world.plain(&reply.body)));
+            }
+        }
+        let check = world.verb(&["check"]);
+        if config.is_empty() && !check.stdout.contains("PROBLEM  git-lfs") {
+            wrong.push(format!("{update}: {}", check.stdout));
         }
         // It heals when git-lfs is there.
         let program = world.path("fake/lfs");
@@ -667,11 +689,11 @@ fn without_git_lfs(config: &str) -> Vec<String> {
         let smudge = format!("smudge = \"'{}'\"", text(&program));
         let filter = format!("[filter \"lfs\"]\n\t{smudge}\n\tclean = cat\n\trequired = true\n");
         fs::write(world.path("home/site.gitconfig"), filter).unwrap();
-        world.push_delivery(&commit).send();
+        let reply = world.push_delivery(&commit).send();
         world.settle();
-        let there = fs::read_to_string(world.path("checkout/big.jpg"));
-        if there.unwrap_or_default() != "large\n" {
-            wrong.push(format!("{update}: not healed"));
+        let there = fs::read_to_string(place);
+        if there.unwrap_or_default() != "large\n" || reply.status != 200 {
+            wrong.push(format!("{update}: not healed: {}", reply.body));
         }
     }
     wrong
@@ -682,12 +704,49 @@ fn large_files_without_the_program_git_lfs_fail_and_say_so() {
     // As `git lfs install` sets it up.
     let installed = "[filter \"lfs\"]\n\tsmudge = git-lfs smudge -- %f\n\
         \tprocess = git-lfs filter-process\n\trequired = true\n";
-    assert_eq!(without_git_lfs(installed), [""; 0]);
+    assert_eq!(without_git_lfs(installed, ".gitattributes"), [""; 0]);
 }
 
 #[test]
 fn large_files_without_a_filter_for_them_fail_and_say_so() {
-    assert_eq!(without_git_lfs(""), [""; 0]);
+    for attributes in [
+        ".gitattributes",
+        ".git/info/attributes",
+        "as sets/.gitattributes",
+        "posts/.gitattributes",
+        "posts/a/b/.gitattributes",
+    ] {
+        assert_eq!(without_git_lfs("", attributes), [""; 0], "{attributes}");
+    }
+}
+
+#[test]
+fn attributes_of_large_files_in_an_index_of_any_form_are_seen() {
+    for form in [&["--index-version", "4"][..], &["--split-index"]] {
+        let world = World::new();
+        // In the fourth form a path is shortened by what the one before it begins with.
+        let files = [(".before", Some("")), ("a/.before", Some(""))];
+        deployed(&world, &change(&world, "site", &files));
+        world.git(&world.checkout(), &[&["update-index"], form].concat());
+        let files = [
+            ("a/.gitattributes", Some(RULES)),
+            ("a/big.jpg", Some(POINTER)),
+        ];
+        let reply = world.push_delivery(&change(&world, "site", &files)).send();
+        reply.expect(500, "failed");
+        reply.says("git-lfs");
+    }
+}
+
+#[test]
+fn attributes_of_large_files_that_are_not_there_are_no_failure() {
+    let world = World::new();
+    let rules = [
+        ("a/.gitattributes", Some(RULES)),
+        (".gitattributes", Some(RULES)),
+    ];
+    deployed(&world, &change(&world, "site", &rules));
+    world.verb(&["check"]).expect_exit(0);
 }
 
 // ---- each git that is here ----
