@@ -395,6 +395,11 @@ impl<'d> Deploy<'d> {
         }
         let config = git.config()?;
         self.hidden.extend(config.credentials());
+        if let Some(there) = git.writes_elsewhere(&config)? {
+            let user = User::running(self.host);
+            let found = diagnosis::written_elsewhere(&there, self.checkout, &user);
+            return Err(Stuck(failure("start", found)));
+        }
         if let Some(marked) = marked {
             let put_back = self.heal(&git, &config, &marked)?;
             self.remarks

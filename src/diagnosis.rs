@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cgi::Environment;
-use crate::git::{self, Config, Followed, Git, Unfollowing, ssh_host};
+use crate::git::{self, Checkout, Config, Followed, Git, Unfollowing, ssh_host};
 use crate::home::User;
 use crate::process::{self, End};
 use crate::redaction::{escape_line, redact};
@@ -1099,6 +1099,28 @@ pub(crate) fn not_following(
             }
         }
     }
+}
+
+/// What it means that git writes the files to another folder than the checkout's.
+pub(crate) fn written_elsewhere(there: &Path, checkout: &Checkout, user: &User) -> Diagnosis {
+    let folder = quoted(&checkout.folder);
+    let of_worktree = read_small(&checkout.git_dir.join("config.worktree"))
+        .is_ok_and(|text| String::from_utf8_lossy(&text).contains("worktree ="));
+    let which = if of_worktree { " --worktree" } else { "" };
+    found(
+        format!(
+            "git writes the files to {}, as core.worktree says, and not to the checkout {}",
+            there.display(),
+            checkout.folder.display()
+        ),
+        Advice::run(
+            "have them written to the checkout, then press Redeliver",
+            [as_user(
+                user,
+                &format!("git -C {folder} config{which} --unset core.worktree"),
+            )],
+        ),
+    )
 }
 
 /// What it means that HEAD is not the remote branch although a pull has ended well.

@@ -408,6 +408,15 @@ impl Doctor<'_> {
             }
         };
         self.hidden.extend(config.credentials());
+        match git.writes_elsewhere(&config) {
+            Ok(Some(there)) => {
+                let found = diagnosis::written_elsewhere(&there, git.checkout, self.user);
+                self.findings
+                    .push(Finding::diagnosed("work tree", Health::Problem, found));
+            }
+            Ok(None) => {}
+            Err(error) => self.findings.push(Finding::error("work tree", &error)),
+        }
         let mut remote = None;
         match git.followed(self.site.branch.as_deref(), &config) {
             Ok(Ok(followed)) => {

@@ -779,6 +779,22 @@ impl<'s> Git<'s> {
         Ok(config)
     }
 
+    /// The folder that git writes the files to, where `core.worktree` names another one than the checkout's.
+    pub(crate) fn writes_elsewhere(&self, config: &Config) -> Result<Option<PathBuf>> {
+        let Some(named) = config.last("core.worktree") else {
+            return Ok(None);
+        };
+        let folder = &self.checkout.folder;
+        let is_here = |path: &Path| path.canonicalize().is_ok_and(|path| path == *folder);
+        if is_here(&self.checkout.git_dir.join(named)) {
+            return Ok(None);
+        }
+        // In a linked worktree it may not count.
+        let asked = self.query(folder, ["rev-parse", "--show-toplevel"])?;
+        let top = PathBuf::from(line(&self.must("find the work tree", asked)?));
+        Ok((!is_here(&top)).then_some(top))
+    }
+
     /// What the checkout follows: the site's branch or the one checked out, and where that comes from.
     pub(crate) fn followed(
         &self,

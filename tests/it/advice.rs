@@ -417,6 +417,56 @@ $ git -C '<world>/checkout' remote prune origin
     );
 }
 
+#[test]
+fn files_that_git_writes_to_another_folder() {
+    for update in ["fast-forward", "reset"] {
+        let mut world = World::new();
+        world.key("update", &quoted(update));
+        fs::create_dir(world.path("else where")).unwrap();
+        let there = text(&world.path("else where"));
+        world.git(&world.checkout(), &["config", "core.worktree", &there]);
+        let commit = world.push("two");
+        let check = world.verb(&["check"]);
+        check.expect_exit(1);
+        check.says("core.worktree");
+        is_mended(
+            &world,
+            &commit,
+            r"
+git writes the files to <world>/else where, as core.worktree says, and not to the checkout <world>/checkout
+-> have them written to the checkout, then press Redeliver:
+$ git -C '<world>/checkout' config --unset core.worktree
+",
+        );
+        assert_eq!(world.read("checkout/index.html"), "two");
+        assert_eq!(fs::read_dir(&there).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn files_of_one_worktree_that_git_writes_to_another_folder() {
+    let world = World::new();
+    let set = |words: &[&str]| world.git(&world.checkout(), &[&["config"], words].concat());
+    fs::create_dir(world.path("else")).unwrap();
+    set(&["extensions.worktreeConfig", "true"]);
+    set(&["--worktree", "core.worktree", "../../else"]);
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+git writes the files to <world>/else, as core.worktree says, and not to the checkout <world>/checkout
+-> have them written to the checkout, then press Redeliver:
+$ git -C '<world>/checkout' config --worktree --unset core.worktree
+",
+    );
+    // A name for the checkout itself is none of another folder.
+    set(&["--worktree", "core.worktree", "../../checkout"]);
+    let commit = world.push("three");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    assert_eq!(world.read("checkout/index.html"), "three");
+}
+
 // ---- locks
 
 #[test]
