@@ -411,8 +411,7 @@ impl<'d> Deploy<'d> {
             Ok(followed) => followed,
             Err(unfollowing) => {
                 let user = User::running(self.host);
-                let folder = &self.checkout.folder;
-                let found = diagnosis::not_following(&unfollowing, folder, &config, &user);
+                let found = diagnosis::not_following(&unfollowing, self.checkout, &config, &user);
                 return Err(Stuck(failure("start", found)));
             }
         };

@@ -24,6 +24,18 @@ const MOST_ARGUMENTS: usize = 50;
 /// Where GitHub publishes the fingerprints of its host keys.
 pub(crate) const FINGERPRINTS: &str = "https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints";
 
+/// What there is in the git directory while something is not finished, what that is, and how it is given up. A rebase
+/// may be in the middle of a cherry-pick.
+const UNFINISHED: [(&str, &str, &str); 7] = [
+    ("rebase-merge", "rebase", "rebase --abort"),
+    ("rebase-apply/applying", "git am", "am --abort"),
+    ("rebase-apply", "rebase", "rebase --abort"),
+    ("MERGE_HEAD", "merge", "merge --abort"),
+    ("CHERRY_PICK_HEAD", "cherry-pick", "cherry-pick --abort"),
+    ("REVERT_HEAD", "revert", "revert --abort"),
+    ("BISECT_LOG", "bisection", "bisect reset"),
+];
+
 /// Where and as whom it went wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Situation {
@@ -681,13 +693,16 @@ const TABLE: &[Row] = &[
             "MERGE_HEAD exists",
         ],
         means: |_, at| {
-            found(
-                "a merge that somebody began here is not finished",
-                Advice::run(
-                    "finish it, or give it up; then press Redeliver. To give it up",
-                    [at.git("merge --abort")],
-                ),
-            )
+            unfinished(&at.folder, &at.git_dir, &at.user).unwrap_or_else(|| {
+                found(
+                    "files here are in conflict: what somebody took from a stash or a patch does not fit",
+                    Advice::run(
+                        "mend them and name them to git add; or go back to the last commit (a stash that did not fit is \
+                         still there: git stash list). Then press Redeliver. To go back",
+                        [at.git("reset --merge")],
+                    ),
+                )
+            })
         },
     },
     Row {
@@ -1033,10 +1048,17 @@ pub(crate) fn cut_short(end: End, site: &Path) -> Option<Diagnosis> {
 /// What it means that a checkout follows nothing.
 pub(crate) fn not_following(
     unfollowing: &Unfollowing,
-    folder: &Path,
+    checkout: &Checkout,
     config: &Config,
     user: &User,
 ) -> Diagnosis {
+    let folder = &checkout.folder;
+    // Git switches to no branch before that has ended, and most of it ends at the branch where it began.
+    if !matches!(unfollowing, Unfollowing::NoUpstream { .. })
+        && let Some(unfinished) = unfinished(folder, &checkout.git_dir, user)
+    {
+        return unfinished;
+    }
     let git = |rest: String| as_user(user, &format!("git -C {} {rest}", quoted(folder)));
     let switch_to = |branch: &str| {
         Advice::run(
@@ -1099,6 +1121,23 @@ pub(crate) fn not_following(
             }
         }
     }
+}
+
+/// Something of git's that takes more than one command, and that somebody has begun and not ended.
+fn unfinished(folder: &Path, git_dir: &Path, user: &User) -> Option<Diagnosis> {
+    let (_, what, give_up) = UNFINISHED
+        .iter()
+        .find(|(file, ..)| git_dir.join(file).exists())?;
+    Some(found(
+        format!("a {what} that somebody began here is not finished"),
+        Advice::run(
+            "finish it, or give it up; then press Redeliver. To give it up",
+            [as_user(
+                user,
+                &format!("git -C {} {give_up}", quoted(folder)),
+            )],
+        ),
+    ))
 }
 
 /// What it means that git writes the files to another folder than the checkout's.

@@ -441,8 +441,7 @@ impl Doctor<'_> {
             Unfollowing::Detached | Unfollowing::OtherBranch { .. } => "branch",
             Unfollowing::NoUpstream { .. } => "upstream",
         };
-        let folder = &git.checkout.folder;
-        let found = diagnosis::not_following(unfollowing, folder, config, self.user);
+        let found = diagnosis::not_following(unfollowing, git.checkout, config, self.user);
         self.findings
             .push(Finding::diagnosed(what, Health::Problem, found));
     }

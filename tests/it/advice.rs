@@ -398,6 +398,70 @@ $ git -C '<world>/checkout' merge --abort
 }
 
 #[test]
+fn what_somebody_began_and_did_not_finish() {
+    for (begin, what, give_up) in [
+        ("git cherry-pick mine", "cherry-pick", "cherry-pick --abort"),
+        ("git revert -n HEAD~1", "revert", "revert --abort"),
+        ("git rebase mine", "rebase", "rebase --abort"),
+        ("git rebase --apply mine", "rebase", "rebase --abort"),
+        ("git am -3 ../patch", "git am", "am --abort"),
+        (
+            "git bisect start; git bisect bad; git bisect good HEAD~3",
+            "bisection",
+            "bisect reset",
+        ),
+    ] {
+        let world = World::new();
+        for content in ["two", "three", "four"] {
+            world.push(content);
+        }
+        let begun = format!(
+            "cd checkout; git config user.name Me; git config user.email me@example.org
+             git pull -q --no-recurse-submodules; git checkout -q -b mine HEAD~1
+             echo mine >index.html; git commit -q -a -m mine; git format-patch -1 --stdout >../patch
+             git checkout -q main; [ '{what}' != rebase ] || git commit -q --allow-empty -m 'On top'
+             {begin}"
+        );
+        let mut shell = world.clean("/bin/sh");
+        let output = shell.args(["-c", &begun]).output().unwrap();
+        let commit = world.push("five");
+        let cause = format!("a {what} that somebody began here is not finished");
+        let words = "finish it, or give it up; then press Redeliver. To give it up";
+        let command = format!("$ git -C '<world>/checkout' {give_up}");
+        let told = fails(&world, &commit, &format!("{cause}\n-> {words}:\n{command}"));
+        told.obey(&world);
+        let reply = world.push_delivery(&commit).send();
+        if what == "rebase" {
+            reply.says("main here and origin/main have gone separate ways");
+        } else {
+            assert_eq!(world.head(), commit, "{begin}: {reply:#?} {output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stash_that_does_not_fit() {
+    let world = World::new();
+    let commit = world.push("two");
+    let begun = "cd checkout; echo mine >index.html; git stash -q; \
+                 git pull -q --no-recurse-submodules; git stash pop";
+    let mut shell = world.clean("/bin/sh");
+    let output = shell.args(["-c", begun]).output().unwrap();
+    assert_eq!(world.head(), commit, "{output:?}");
+    is_mended(
+        &world,
+        &world.push("three"),
+        r"
+files here are in conflict: what somebody took from a stash or a patch does not fit
+-> mend them and name them to git add; or go back to the last commit (a stash that did not fit is still there: git stash list). Then press Redeliver. To go back:
+$ git -C '<world>/checkout' reset --merge
+",
+    );
+    let kept = world.git(&world.checkout(), &["stash", "show", "-p"]);
+    assert!(kept.contains("+mine"), "{kept}");
+}
+
+#[test]
 fn a_branch_named_like_a_folder_of_one_that_is_gone() {
     let world = World::new();
     let seed = world.path("seed/site");
