@@ -1136,7 +1136,7 @@ impl<'d> Deploy<'d> {
         let found = match diagnosis::cut_short(ended.end, &self.site.file) {
             Some(cut_short) => Some(cut_short),
             None => self
-                .situation(followed)
+                .situation(followed, &said)
                 .and_then(|at| diagnosis::diagnose(&said, &at)),
         };
         let (cause, advice) = match found {
@@ -1160,7 +1160,7 @@ impl<'d> Deploy<'d> {
             .followed
             .clone()
             .or_else(|| self.followed_now())
-            .and_then(|followed| self.situation(&followed))
+            .and_then(|followed| self.situation(&followed, &failure.cause))
             .and_then(|at| diagnosis::diagnose(&failure.cause, &at));
         match found {
             Some(found) => Failure {
@@ -1182,9 +1182,10 @@ impl<'d> Deploy<'d> {
     }
 
     /// What a diagnosis has to know. Without git there is none.
-    fn situation(&self, followed: &Followed) -> Option<Situation> {
+    fn situation(&self, followed: &Followed, said: &str) -> Option<Situation> {
         let git = Git::new(self.site, self.checkout, self.host).ok()?;
-        Some(Situation::of(self.site, &git, self.host, followed))
+        let situation = Situation::of(self.site, &git, self.host, followed);
+        Some(situation.of_files_in(said, &git))
     }
 
     fn submodules_failed(&self, ended: &Ended, missing: &[PathBuf]) -> Failure {

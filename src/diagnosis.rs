@@ -21,6 +21,9 @@ const MOST_FILES: usize = 10;
 /// More files than this do not fit on a command line that a person reads.
 const MOST_ARGUMENTS: usize = 50;
 
+/// How git begins a list of files that were changed.
+const LOCAL_CHANGES: &str = "Your local changes";
+
 /// Where GitHub publishes the fingerprints of its host keys.
 pub(crate) const FINGERPRINTS: &str = "https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints";
 
@@ -55,6 +58,8 @@ pub(crate) struct Situation {
     pub(crate) offered: Vec<PathBuf>,
     /// How many commits the branch is ahead of and behind its upstream.
     pub(crate) counts: Option<(u64, u64)>,
+    /// Files in the way whose changes git was told not to see.
+    pub(crate) unseen: Vec<String>,
 }
 
 /// What to do: in words, and the commands, one a line.
@@ -118,6 +123,20 @@ impl Situation {
             ssh_key: site.ssh_key.clone(),
             offered: git.keys_offered(&followed.url, &config),
             counts: git.ahead_and_behind(&followed.branch).ok().flatten(),
+            unseen: Vec::new(),
+        }
+    }
+
+    /// The same, where more has to be known of the files that were named.
+    pub(crate) fn of_files_in(self, said: &str, git: &Git<'_>) -> Self {
+        let said = Said::plainly(said);
+        if said.also(LOCAL_CHANGES).is_none() {
+            return self;
+        }
+        let unseen = git.unseen(&said.folder(&self), &said.paths());
+        Self {
+            unseen: unseen.unwrap_or_default(),
+            ..self
         }
     }
 
@@ -199,6 +218,13 @@ struct Said<'s> {
     caught: Vec<&'s str>,
 }
 
+impl<'s> Said<'s> {
+    fn plainly(all: &'s str) -> Self {
+        let caught = Vec::new();
+        Self { all, caught }
+    }
+}
+
 impl Said<'_> {
     fn also(&self, phrase: &str) -> Option<Vec<&str>> {
         self.all.lines().find_map(|line| catch(line, phrase))
@@ -225,6 +251,12 @@ impl Said<'_> {
         ["in submodule path '*'", "into submodule path '*' failed"]
             .iter()
             .find_map(|phrase| self.also(phrase)?.first().map(|path| escape_line(path)))
+    }
+
+    /// The work tree that it is about.
+    fn folder(&self, at: &Situation) -> PathBuf {
+        self.submodule()
+            .map_or_else(|| at.folder.clone(), |path| at.folder.join(path))
     }
 
     /// The paths that git lists, each behind a tab.
@@ -1521,13 +1553,11 @@ fn new_key(at: &Situation, first: &str) -> Advice {
 /// Files of a person's that git would not overwrite.
 fn in_the_way(said: &Said<'_>, at: &Situation) -> Diagnosis {
     let below = said.submodule();
-    let folder = below
-        .as_ref()
-        .map_or_else(|| at.folder.clone(), |path| at.folder.join(path));
+    let folder = said.folder(at);
     let unknown = said.also("untracked").is_some();
-    let known = said.also("Your local changes").is_some();
+    let known = said.also(LOCAL_CHANGES).is_some();
     let paths = said.paths();
-    let cause = format!(
+    let mut cause = format!(
         "{} in the way{}: {}",
         match (known, unknown) {
             (false, true) => "files that git does not know are",
@@ -1537,6 +1567,13 @@ fn in_the_way(said: &Said<'_>, at: &Situation) -> Diagnosis {
         below.map_or_else(String::new, |path| format!(" in the submodule {path}")),
         named(&paths)
     );
+    if !at.unseen.is_empty() {
+        let _ = write!(
+            cause,
+            "; git was told not to see changes of {}",
+            named(&at.unseen.iter().map(String::as_str).collect::<Vec<_>>())
+        );
+    }
     let all = if unknown { " --include-untracked" } else { "" };
     // What git prints in quotes is not the name itself.
     let odd = |path: &&str| path.starts_with('"') || path.contains(char::is_control);
@@ -1548,14 +1585,26 @@ fn in_the_way(said: &Said<'_>, at: &Situation) -> Diagnosis {
     } else {
         String::new()
     };
+    let git = |rest: String| as_user(&at.user, &format!("git -C {} {rest}", quoted(&folder)));
+    let mut commands = vec![git(format!("stash push{all}{which}"))];
+    let mut first = "";
+    if !at.unseen.is_empty() {
+        first = "let git see them again, and ";
+        let files = at
+            .unseen
+            .iter()
+            .fold(String::new(), |list, path| list + " " + &word(path));
+        let again = ["skip-worktree", "assume-unchanged"];
+        let again = again.map(|mark| git(format!("update-index --no-{mark} --{files}")));
+        commands.splice(0..0, again);
+    }
     found(
         cause,
         Advice::run(
-            "put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver",
-            [as_user(
-                &at.user,
-                &format!("git -C {} stash push{all}{which}", quoted(&folder)),
-            )],
+            format!(
+                "{first}put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver"
+            ),
+            commands,
         ),
     )
 }
@@ -1706,6 +1755,7 @@ mod tests {
             ssh_key: None,
             offered: Vec::new(),
             counts: Some((1, 2)),
+            unseen: Vec::new(),
         }
     }
 

@@ -1908,6 +1908,21 @@ impl<'s> Git<'s> {
             .collect())
     }
 
+    /// Those of some tracked files whose changes git was told not to see: `assume-unchanged` (a small letter), or
+    /// `skip-worktree` (an S).
+    pub(crate) fn unseen(&self, folder: &Path, paths: &[&str]) -> Result<Vec<String>> {
+        let args = ["--literal-pathspecs", "ls-files", "-v", "-z", "--"];
+        let listed = self.query(folder, args.iter().chain(paths))?;
+        Ok(paths_in(&self.must("list the files", listed)?)
+            .iter()
+            .filter_map(|entry| {
+                let entry = entry.to_str()?;
+                let (mark, path) = entry.split_once(' ')?;
+                (mark != mark.to_uppercase() || mark == "S").then(|| path.to_owned())
+            })
+            .collect())
+    }
+
     /// Paths that a commit has and the index does not, and whether each is a submodule's. `None` where there is no such
     /// commit.
     pub(crate) fn missing_from_index(

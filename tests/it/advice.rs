@@ -143,6 +143,49 @@ $ git -C '<world>/checkout' stash push -- index.html
 }
 
 #[test]
+fn changed_files_in_the_way_that_git_was_told_not_to_see() {
+    for mark in ["--skip-worktree", "--assume-unchanged"] {
+        for folder in ["checkout", "checkout/posts"] {
+            let world = World::new();
+            let (file, submodule) = match folder {
+                "checkout" => ("index.html", ""),
+                _ => ("first.md", " in the submodule posts"),
+            };
+            let place = world.path(folder);
+            world.git(&place, &["update-index", mark, file]);
+            fs::write(place.join(file), "mine").unwrap();
+            let commit = if submodule.is_empty() {
+                world.push("two")
+            } else {
+                let post = world.push_to("posts", "first.md", "theirs", "Again");
+                world.point_submodule_at(&post);
+                world.push("two")
+            };
+            let new = if submodule.is_empty() {
+                ""
+            } else {
+                ". The main tree is new already; not at the recorded commit: posts"
+            };
+            is_mended(
+                &world,
+                &commit,
+                &format!(
+                    "
+files that were changed here are in the way{submodule}: {file}; git was told not to see changes of {file}{new}
+-> let git see them again, and put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
+$ git -C '<world>/{folder}' update-index --no-skip-worktree -- {file}
+$ git -C '<world>/{folder}' update-index --no-assume-unchanged -- {file}
+$ git -C '<world>/{folder}' stash push -- {file}
+"
+                ),
+            );
+            let kept = world.git(&place, &["stash", "show", "-p"]);
+            assert!(kept.contains("+mine"), "{kept}");
+        }
+    }
+}
+
+#[test]
 fn unknown_files_in_the_way() {
     let world = World::new();
     fs::write(world.path("checkout/a page.html"), "mine").unwrap();
