@@ -735,11 +735,9 @@ impl<'d> Deploy<'d> {
         let fetched = self.with_a_retry(git, || git.fetch(config, followed))?;
         self.step_ended("fetch", started, &fetched, followed)?;
         let (head, Some(target)) = git.heads(&followed.branch)? else {
-            return Err(anyhow::anyhow!(
-                "there is no {} after the fetch",
-                followed.upstream_name()
-            )
-            .into());
+            let situation = Situation::of(self.site, git, self.host, followed);
+            let found = diagnosis::not_the_remote_branch(&situation);
+            return Err(Stuck(failure("fetch", found)));
         };
         let folder = &self.checkout.folder;
         if head.as_deref() == Some(&target) && git.edited(folder)?.is_empty() {

@@ -49,6 +49,8 @@ pub(crate) struct Situation {
     pub(crate) remote: String,
     /// The upstream as a person writes it, such as `origin/main`.
     pub(crate) upstream: String,
+    /// What the remote could be called, where only a URL stands for it.
+    pub(crate) name: Option<&'static str>,
     /// The remote's URL, without credentials.
     pub(crate) url: String,
     pub(crate) user: User,
@@ -118,6 +120,7 @@ impl Situation {
             branch: followed.branch.clone(),
             remote: followed.remote.clone(),
             upstream: followed.upstream_name(),
+            name: name_for(&followed.remote, &config),
             url: redact(&followed.url, []),
             user: User::running(host),
             ssh_key: site.ssh_key.clone(),
@@ -1206,20 +1209,57 @@ pub(crate) fn not_the_remote_branch(at: &Situation) -> Diagnosis {
             Advice::run("look at it", [at.git("status")]),
         ),
         None => found(
-            format!("after the pull there is no {} to compare with", at.upstream),
-            Advice::run(
-                "have it fetched, then press Redeliver",
-                [
-                    at.git(format_args!(
-                        "remote set-branches --add {} {}",
-                        word(&at.remote),
-                        word(at.upstream.trim_start_matches(&format!("{}/", at.remote)))
-                    )),
-                    at.git(format_args!("fetch {}", word(&at.remote))),
-                ],
+            format!(
+                "after the pull there is no {} to compare with",
+                redact(&at.upstream, [])
             ),
+            match at.name {
+                Some(name) => by_a_name(at, name),
+                None => Advice::run(
+                    "have it fetched, then press Redeliver",
+                    [
+                        at.git(format_args!(
+                            "remote set-branches --add {} {}",
+                            word(&at.remote),
+                            word(at.upstream.trim_start_matches(&format!("{}/", at.remote)))
+                        )),
+                        at.git(format_args!("fetch {}", word(&at.remote))),
+                    ],
+                ),
+            },
         ),
     }
+}
+
+/// A name for a remote that has none: git keeps what it fetches from a bare URL nowhere.
+fn name_for(remote: &str, config: &Config) -> Option<&'static str> {
+    let named = config.remotes();
+    let is_free = |name: &&str| !named.contains(name);
+    is_free(&remote)
+        .then(|| ["origin", "upstream", "deploy"].into_iter().find(is_free))
+        .flatten()
+}
+
+fn by_a_name(at: &Situation, name: &str) -> Advice {
+    let branch = at.upstream.trim_start_matches(&format!("{}/", at.remote));
+    // It may hold a login, which is not shown.
+    let url = format!(
+        "\"$(git -C {} config {})\"",
+        quoted(&at.folder),
+        word(&format!("branch.{}.remote", at.branch))
+    );
+    Advice::run(
+        "a URL stands where the name of a remote should; give it one, then press Redeliver",
+        [
+            at.git(format_args!("remote add {name} {url}")),
+            at.git(format_args!("fetch {name}")),
+            at.git(format_args!(
+                "branch --set-upstream-to={} {}",
+                word(&format!("{name}/{branch}")),
+                word(&at.branch)
+            )),
+        ],
+    )
 }
 
 /// Commits here that the remote does not have.
@@ -1750,6 +1790,7 @@ mod tests {
             branch: "main".into(),
             remote: "origin".into(),
             upstream: "origin/main".into(),
+            name: None,
             url: "https://h/o/n.git".into(),
             user: me(),
             ssh_key: None,

@@ -415,6 +415,59 @@ $ git -C '<world>/checkout' ls-remote --heads origin
 }
 
 #[test]
+fn a_branch_that_is_not_kept_when_it_is_fetched() {
+    for update in ["fast-forward", "reset"] {
+        let mut world = World::new();
+        world.key("update", &quoted(update));
+        let other = "+refs/heads/other:refs/remotes/origin/other";
+        world.git(
+            &world.path("seed/site"),
+            &["push", "-q", "origin", "main:other"],
+        );
+        world.git(&world.checkout(), &["config", "remote.origin.fetch", other]);
+        world.git(
+            &world.checkout(),
+            &["update-ref", "-d", "refs/remotes/origin/main"],
+        );
+        let commit = world.push("two");
+        is_mended(
+            &world,
+            &commit,
+            r"
+after the pull there is no origin/main to compare with
+-> have it fetched, then press Redeliver:
+$ git -C '<world>/checkout' remote set-branches --add origin main
+$ git -C '<world>/checkout' fetch origin
+",
+        );
+    }
+}
+
+#[test]
+fn a_url_in_the_place_of_a_remote() {
+    for update in ["fast-forward", "reset"] {
+        let mut world = World::new();
+        world.key("update", &quoted(update));
+        let url = world
+            .origin
+            .url_with_login("me:s3cr3tt0ken", "auth/me/site.git");
+        world.git(&world.checkout(), &["config", "branch.main.remote", &url]);
+        let commit = world.push("two");
+        is_mended(
+            &world,
+            &commit,
+            r#"
+after the pull there is no http://***@<origin>/auth/me/site.git/main to compare with
+-> a URL stands where the name of a remote should; give it one, then press Redeliver:
+$ git -C '<world>/checkout' remote add upstream "$(git -C '<world>/checkout' config branch.main.remote)"
+$ git -C '<world>/checkout' fetch upstream
+$ git -C '<world>/checkout' branch --set-upstream-to=upstream/main main
+"#,
+        );
+    }
+}
+
+#[test]
 fn a_merge_that_somebody_began() {
     let world = World::new();
     let checkout = world.checkout();
