@@ -163,7 +163,8 @@ impl Checkout {
                 repo.display()
             );
         };
-        if !git_dir.join("HEAD").exists() {
+        // It may be a link to a branch whose own file is gone into packed-refs.
+        if git_dir.join("HEAD").symlink_metadata().is_err() {
             bail!(
                 "{} is no git directory, or one we may not look into; clone the repository anew",
                 git_dir.display()
@@ -207,14 +208,17 @@ impl Checkout {
     /// The branch that is checked out; `None` when HEAD is detached.
     fn head_branch(&self) -> Result<Head> {
         let path = self.git_dir.join("HEAD");
-        let head = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(
-            match head
+        let name = match std::fs::read_link(&path) {
+            // As core.preferSymlinkRefs has it.
+            Ok(target) if target.starts_with("refs") => Some(target.to_string_lossy().into_owned()),
+            Ok(_) | Err(_) => std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?
                 .trim_end()
                 .strip_prefix("ref: ")
-                .map(|name| name.strip_prefix("refs/heads/"))
-            {
+                .map(str::to_owned),
+        };
+        Ok(
+            match name.as_deref().map(|name| name.strip_prefix("refs/heads/")) {
                 // What the reftable format writes there, for programs that look.
                 Some(Some(".invalid") | None) => Head::AskGit,
                 Some(Some(branch)) => Head::Branch(branch.to_owned()),

@@ -269,6 +269,22 @@ fn a_checkout_inside_a_submodule_is_deployed() {
     }
 }
 
+#[test]
+fn a_head_that_is_a_symbolic_link_is_followed() {
+    for update in ["fast-forward", "reset"] {
+        let mut world = World::new();
+        world.key("update", &quoted(update));
+        let head = world.path("checkout/.git/HEAD");
+        fs::remove_file(&head).unwrap();
+        std::os::unix::fs::symlink("refs/heads/main", &head).unwrap();
+        deployed(&world, &world.push_with_post("two").0);
+        world.git(&world.checkout(), &["pack-refs", "--all"]);
+        deployed(&world, &world.push("three"));
+        assert!(head.is_symlink());
+        is_as_pushed(&world, &[]);
+    }
+}
+
 /// Commits everything that was written into the seed of the site.
 fn publish_all(world: &World) -> String {
     let seed = world.path("seed/site");
