@@ -2,6 +2,7 @@
 //!
 //! Before a signature holds, an answer gives away no path, version, configuration or output of git.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -400,9 +401,17 @@ impl Proven<'_> {
             .iter()
             .map(|source| brief(&source.path.to_string_lossy()))
             .collect();
-        let submodules = format!("the submodule {}", paths.join(", "));
+        let (are, follow) = match paths.len() {
+            1 => ("submodule", "it follows"),
+            _ => ("submodules", "they follow"),
+        };
+        let submodules = format!("the {are} {}", paths.join(", "));
         match self.site.submodules {
-            Submodules::Recorded | Submodules::Skip => Ok(Concern::Not(format!(
+            Submodules::Skip => Ok(Concern::Not(format!(
+                "the push to {}, {submodules}: this site leaves submodules alone (submodules = \"skip\")",
+                brief(&push.repository)
+            ))),
+            Submodules::Recorded => Ok(Concern::Not(format!(
                 "the push to {}, {submodules}: this site deploys the commit that its own repository records; set \
                  submodules = \"latest\" to follow the submodule itself",
                 brief(&push.repository)
@@ -411,7 +420,7 @@ impl Proven<'_> {
                 "the deletion of a branch of {submodules}"
             ))),
             Submodules::Latest => {
-                let mut followed = Vec::new();
+                let mut followed = BTreeSet::new();
                 for source in sources {
                     let ours = match &source.branch {
                         SourceBranch::Default(known) if known.as_deref() != Some(branch) => {
@@ -422,7 +431,9 @@ impl Proven<'_> {
                         SourceBranch::Named(name) => Some(name.clone()),
                     };
                     match ours {
-                        Some(ours) if ours != branch => followed.push(ours),
+                        Some(ours) if ours != branch => {
+                            followed.insert(brief(&ours));
+                        }
                         Some(_) | None => {
                             return Ok(Concern::Submodule(
                                 source.path.to_string_lossy().into_owned(),
@@ -431,9 +442,9 @@ impl Proven<'_> {
                     }
                 }
                 Ok(Concern::Not(format!(
-                    "the push to {} of {submodules}: it follows {}",
+                    "the push to {} of {submodules}: {follow} {}",
                     brief(branch),
-                    brief(&followed.join(", "))
+                    followed.into_iter().collect::<Vec<_>>().join(", ")
                 )))
             }
         }

@@ -166,6 +166,31 @@ fn a_post_that_lags_behind_is_given_time() {
 }
 
 #[test]
+fn an_ignored_push_of_submodules_says_why() {
+    let mut world = latest_world();
+    let url = world.origin.url("me/posts.git");
+    let seed = world.path("seed/site");
+    world.git(&seed, &["submodule", "--quiet", "add", &url, "again"]);
+    deployed(&world, &world.push("two"));
+    let tip = world.head_of("seed/posts");
+    for (mode, why) in [
+        (
+            "latest",
+            "the push to drafts of the submodules again, posts: they follow main.",
+        ),
+        (
+            "skip",
+            "the push to me/posts, the submodules again, posts: this site leaves submodules alone (submodules = \"skip\").",
+        ),
+    ] {
+        world.key("submodules", &format!("\"{mode}\""));
+        let reply = push_of(&world, "me/posts", "drafts", &tip).send();
+        reply.expect(200, "ignored");
+        reply.says(why);
+    }
+}
+
+#[test]
 fn a_force_push_of_a_submodule_is_followed() {
     let world = latest_world();
     let seed = world.path("seed/posts");
