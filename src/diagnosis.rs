@@ -235,6 +235,10 @@ impl Said<'_> {
 
     /// The URL that could not be used: the one git names, which may be a submodule's; else the checkout's own.
     fn url(&self, at: &Situation) -> String {
+        self.named_url().unwrap_or_else(|| at.url.clone())
+    }
+
+    fn named_url(&self) -> Option<String> {
         let named = [
             "clone of '*' into submodule path",
             "unable to access '*'",
@@ -243,10 +247,7 @@ impl Said<'_> {
         ]
         .iter()
         .find_map(|phrase| self.also(phrase)?.first().map(|url| redact(url, [])));
-        named.map_or_else(
-            || at.url.clone(),
-            |named| named.trim_end_matches('/').to_owned(),
-        )
+        named.map(|named| named.trim_end_matches('/').to_owned())
     }
 
     /// The submodule that it is about.
@@ -537,13 +538,17 @@ const TABLE: &[Row] = &[
             "repository '*' not found",
             "The requested URL returned error: 404",
             "does not appear to be a git repository",
+            "remote error: no such repository",
+            "access denied or repository not exported",
         ],
         means: |said, at| {
             let url = said.url(at);
             match said.submodule() {
                 Some(path) => found(
                     format!(
-                        "{url}, the remote of the submodule {path}, is not there, or {} may not see it",
+                        "{}the remote of the submodule {path}{} is not there, or {} may not see it",
+                        said.named_url().map_or_else(String::new, |url| url + ", "),
+                        if said.named_url().is_some() { "," } else { "" },
                         at.user()
                     ),
                     Advice::run(
@@ -784,7 +789,49 @@ const TABLE: &[Row] = &[
             )
         },
     },
+    Row {
+        phrases: &["[rejected]*-> *(would clobber existing tag)"],
+        means: |said, at| {
+            let tag = said.caught.get(1).copied().unwrap_or_default();
+            found(
+                format!(
+                    "the tag {} is another one at the remote than here",
+                    escape_line(tag.trim())
+                ),
+                Advice::run(
+                    format!(
+                        "take over the remote's tags, then press Redeliver. Where remote.{}.tagOpt is --tags, it comes again \
+                         with the next tag that is moved, until that is unset",
+                        at.remote
+                    ),
+                    [at.git(format_args!("fetch --tags --force {}", word(&at.remote)))],
+                ),
+            )
+        },
+    },
     // ---- submodules
+    Row {
+        phrases: &["Unable to find refs/remotes/origin/* revision in submodule path '*'"],
+        means: tip_unknown,
+    },
+    Row {
+        phrases: &[
+            "expected '*' in submodule path '*' not to be a symbolic link",
+            "expected submodule path '*' not to be a symbolic link",
+        ],
+        means: |said, at| {
+            let path = at
+                .folder
+                .join(said.caught.first().copied().unwrap_or_default());
+            found(
+                format!(
+                    "a symbolic link is in the way of a submodule: {}",
+                    path.display()
+                ),
+                Advice::run("move it away, then press Redeliver", [move_away(at, &path)]),
+            )
+        },
+    },
     Row {
         phrases: &[
             "not our ref *",
@@ -1590,6 +1637,56 @@ fn new_key(at: &Situation, first: &str) -> Advice {
     )
 }
 
+/// The branch that a submodule follows is not among those of its `origin`, the only remote where git looks.
+fn tip_unknown(said: &Said<'_>, at: &Situation) -> Diagnosis {
+    let branch = said.caught.first().copied().unwrap_or_default();
+    let path = said.caught.get(1).copied().unwrap_or_default();
+    let folder = at.folder.join(path);
+    let path = escape_line(path);
+    let git = |rest: &str| as_user(&at.user, &format!("git -C {} {rest}", quoted(&folder)));
+    let remotes = git::git_dir_of(&folder)
+        .ok()
+        .flatten()
+        .and_then(|git_dir| std::fs::read_dir(git_dir.join("refs/remotes")).ok());
+    let mut remotes = remotes
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|remote| remote.file_name().to_string_lossy().into_owned());
+    let first = remotes.next().unwrap_or_else(|| "origin".into());
+    if first != "origin" && remotes.next().is_none() {
+        return found(
+            format!(
+                "the remote of the submodule {path} is called {}, and git follows a submodule at \"origin\" only",
+                escape_line(&first)
+            ),
+            Advice::run(
+                "give it that name, then press Redeliver",
+                [git(&format!("remote rename {} origin", word(&first)))],
+            ),
+        );
+    }
+    if branch == "HEAD" {
+        return found(
+            format!("the default branch of the submodule {path} is not known here"),
+            Advice::run(
+                "have the remote asked for it, then press Redeliver",
+                [git("remote set-head origin --auto")],
+            ),
+        );
+    }
+    found(
+        format!(
+            "the submodule {path} is to follow {}, which is not at its remote",
+            escape_line(branch)
+        ),
+        Advice::run(
+            "push that branch, or name another one in .gitmodules where the site is written. Which there are",
+            [git("ls-remote --heads origin")],
+        ),
+    )
+}
+
 /// Files of a person's that git would not overwrite.
 fn in_the_way(said: &Said<'_>, at: &Situation) -> Diagnosis {
     let below = said.submodule();
@@ -1863,6 +1960,19 @@ mod tests {
                 "git -C '/w/my site' submodule sync --recursive",
                 "git -C '/w/my site' submodule update --init --recursive",
             ],
+        );
+    }
+
+    #[test]
+    fn a_url_that_git_does_not_name_is_not_made_up() {
+        let commands = [
+            "git -C '/w/my site' submodule sync --recursive",
+            "git -C '/w/my site' submodule update --init --recursive",
+        ];
+        check(
+            "fatal: remote error: no such repository: /o/sub\nUnable to fetch in submodule path 'lib/a'; trying",
+            "the remote of the submodule lib/a is not there, or me may not see it",
+            &commands,
         );
     }
 

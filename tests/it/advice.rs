@@ -627,6 +627,35 @@ $ git -C '<world>/checkout' config --worktree --unset core.worktree
     assert_eq!(world.read("checkout/index.html"), "three");
 }
 
+#[test]
+fn a_tag_that_was_moved() {
+    for update in ["fast-forward", "reset"] {
+        let mut world = World::new();
+        world.key("update", &quoted(update));
+        let (seed, checkout) = (world.path("seed/site"), world.checkout());
+        let push_tag = |content: &str| {
+            let commit = world.push(content);
+            world.git(&seed, &["tag", "-f", "live"]);
+            world.git(&seed, &["push", "-q", "-f", "origin", "live"]);
+            commit
+        };
+        push_tag("two");
+        world.git(&checkout, &["config", "remote.origin.tagOpt", "--tags"]);
+        world.git(&checkout, &["fetch", "-q"]);
+        let commit = push_tag("three");
+        is_mended(
+            &world,
+            &commit,
+            r"
+the tag live is another one at the remote than here
+-> take over the remote's tags, then press Redeliver. Where remote.origin.tagOpt is --tags, it comes again with the next tag that is moved, until that is unset:
+$ git -C '<world>/checkout' fetch --tags --force origin
+",
+        );
+        assert_eq!(world.git(&checkout, &["rev-parse", "live"]), commit);
+    }
+}
+
 // ---- locks
 
 #[test]
@@ -1026,6 +1055,83 @@ $ mv -T '<world>/checkout/posts' '<world>/checkout/posts.kept'
     assert_eq!(world.submodule_head(), post);
 }
 
+#[test]
+fn a_link_where_a_submodule_belongs() {
+    let world = World::new();
+    let seed = world.path("seed/site");
+    let url = world.origin.url("me/posts.git");
+    world.git(&seed, &["submodule", "--quiet", "add", &url, "lib/a"]);
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    fs::rename(world.path("checkout/lib"), world.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", world.path("checkout/lib")).unwrap();
+    let commit = world.push("three");
+    is_mended(
+        &world,
+        &commit,
+        r"
+a symbolic link is in the way of a submodule: <world>/checkout/lib. The main tree is new already; not at the recorded commit: lib/a
+-> move it away, then press Redeliver:
+$ mv -T '<world>/checkout/lib' '<world>/checkout/lib.kept'
+",
+    );
+    assert!(world.exists("checkout/lib/a/first.md"));
+    assert!(world.path("checkout/lib.kept").is_symlink());
+}
+
+#[test]
+fn a_submodule_that_is_to_follow_what_it_does_not_know() {
+    let with = |before: &[&str]| {
+        let mut world = World::new();
+        world.key("submodules", "\"latest\"");
+        world.git(&world.path("checkout/posts"), before);
+        world.push_to("posts", "second.md", "two", "A post");
+        let commit = world.push("two");
+        (world, commit)
+    };
+    let (world, commit) = with(&["remote", "rename", "origin", "forge"]);
+    is_mended(
+        &world,
+        &commit,
+        r#"
+the remote of the submodule posts is called forge, and git follows a submodule at "origin" only. The main tree is new already; not at the recorded commit: posts
+-> give it that name, then press Redeliver:
+$ git -C '<world>/checkout/posts' remote rename forge origin
+"#,
+    );
+    let (world, commit) = with(&["remote", "set-head", "origin", "--delete"]);
+    is_mended(
+        &world,
+        &commit,
+        r"
+the default branch of the submodule posts is not known here. The main tree is new already; not at the recorded commit: posts
+-> have the remote asked for it, then press Redeliver:
+$ git -C '<world>/checkout/posts' remote set-head origin --auto
+",
+    );
+    assert_eq!(world.read("checkout/posts/second.md"), "two");
+    let (world, _) = with(&["status"]);
+    let branch = [
+        "config",
+        "-f",
+        ".gitmodules",
+        "submodule.posts.branch",
+        "drafts",
+    ];
+    world.git(&world.path("seed/site"), &branch);
+    world.git(&world.path("seed/site"), &["add", ".gitmodules"]);
+    fails(
+        &world,
+        &world.push("three"),
+        r"
+the submodule posts is to follow drafts, which is not at its remote. The main tree is new already; not at the recorded commit: posts
+-> push that branch, or name another one in .gitmodules where the site is written. Which there are:
+$ git -C '<world>/checkout/posts' ls-remote --heads origin
+",
+    )
+    .obey(&world);
+}
+
 // ---- what git needs
 
 #[test]
@@ -1080,6 +1186,7 @@ fn limits_of_the_host_that_cannot_be_had_here() {
         "fatal: unable to access x: SSL certificate problem: certificate has expired",
         "fatal: unable to access x: The requested URL returned error: 502",
         "error: unknown option `no-recurse-submodules",
+        "fatal: remote error: access denied or repository not exported: /site",
         "fatal: the remote end hung up unexpectedly",
         // Killed, as a host does it that is short of memory.
         "'; kill -9 $$; echo '",
@@ -1093,7 +1200,7 @@ fn limits_of_the_host_that_cannot_be_had_here() {
     assert_eq!(all.trim(), LIMITS.trim(), "{all}");
 }
 
-const LIMITS: &str = r"
+const LIMITS: &str = r#"
 == error: unable to write file index.html: No space left on device
 the disk is full
 -> free some space, then press Redeliver; what was half written is put right then. How much is used:
@@ -1145,6 +1252,11 @@ this git is too old, or its installation is not whole
 $ git --version
 $ git --exec-path
 
+== fatal: remote error: access denied or repository not exported: /site
+http://<origin>/me/site.git is not there, or <user> may not see it
+-> correct the URL (git remote set-url). GitHub says "not found" also for a private repository without access; then use a deploy key. What is used now:
+$ git -C '<world>/checkout' remote -v
+
 == fatal: the remote end hung up unexpectedly
 the connection to http://<origin>/me/site.git broke
 -> press Redeliver
@@ -1152,7 +1264,7 @@ the connection to http://<origin>/me/site.git broke
 == '; kill -9 $$; echo '
 git was killed by signal 9
 -> that is what a host's limit of memory or time does: press Redeliver when it is less busy, and ask the host for a higher limit if it comes back
-";
+"#;
 
 #[test]
 fn a_failure_that_nobody_knows_shows_gits_own_words() {
