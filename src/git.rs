@@ -190,14 +190,8 @@ impl Checkout {
 
     /// The folder that the work trees of one repository share, where there are or may be several.
     pub(crate) fn shared_with_work_trees(&self) -> Option<PathBuf> {
-        match std::fs::read(self.git_dir.join("commondir")) {
-            Ok(common) => Some(
-                self.git_dir
-                    .join(OsStr::from_bytes(common.trim_ascii_end())),
-            ),
-            Err(_) if self.git_dir.join("worktrees").exists() => Some(self.git_dir.clone()),
-            Err(_) => None,
-        }
+        let common = common_dir(&self.git_dir);
+        (common != self.git_dir || common.join("worktrees").exists()).then_some(common)
     }
 
     /// What the file of a branch says, where it has one of its own.
