@@ -426,6 +426,14 @@ pub(crate) enum Format {
     Sha256,
 }
 
+/// Where a path is missing that a commit has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lacking {
+    Index,
+    /// There, or in the index: another kind of thing may be in its place.
+    WorkTree,
+}
+
 /// How a commit stands to HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Containment {
@@ -1921,31 +1929,37 @@ impl<'s> Git<'s> {
             .collect())
     }
 
-    /// Paths that a commit has and the index does not, and whether each is a submodule's. `None` where there is no such
-    /// commit.
-    pub(crate) fn missing_from_index(
+    /// Paths that a commit has and the index or the work tree has not, and whether each is a submodule's. `None` where
+    /// there is no such commit.
+    pub(crate) fn missing(
         &self,
         folder: &Path,
         commit: &str,
+        lacking: Lacking,
     ) -> Result<Option<Vec<(PathBuf, bool)>>> {
-        let args = [
+        let mut args = vec![
             "diff-index",
-            "--cached",
             "-z",
             "--no-renames",
-            "--diff-filter=D",
-            commit,
-            "--",
+            "--ignore-submodules=dirty",
         ];
+        args.extend(match lacking {
+            Lacking::Index => ["--diff-filter=D", "--cached"].as_slice(),
+            Lacking::WorkTree => &["--diff-filter=DT"],
+        });
+        args.extend([commit, "--"]);
         let listed = self.query(folder, args)?;
         if !listed.end.is_good() {
             return Ok(None);
         }
         let mut fields = listed.output.split(|&byte| byte == 0);
         let mut missing = Vec::new();
-        // :oldmode newmode oldid newid D NUL path NUL
+        // :oldmode newmode oldid newid D NUL path NUL, or T where there is another kind of thing, such as a repository.
         while let (Some(head), Some(path)) = (fields.next(), fields.next()) {
-            missing.push((path_of(path), head.starts_with(b":160000 ")));
+            let is_repository = head.get(8..).is_some_and(|new| new.starts_with(GITLINK));
+            if is_repository || head.ends_with(b"D") {
+                missing.push((path_of(path), head.starts_with(b":160000 ")));
+            }
         }
         Ok(Some(missing))
     }

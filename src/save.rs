@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 
 use crate::diagnosis::quoted;
-use crate::git::{self, Config, Git};
+use crate::git::{self, Config, Git, Lacking};
 use crate::outcome::short;
 
 /// Where it is kept.
@@ -37,7 +37,14 @@ pub(crate) fn save(
     target: &str,
     known: Option<&str>,
 ) -> Result<Option<String>> {
-    let Some(in_the_way) = in_the_way(git, folder, target)? else {
+    let edited = git.edited(folder)?;
+    // Without edits every tracked file is where the index has it.
+    let lacking = if edited.is_empty() {
+        Lacking::Index
+    } else {
+        Lacking::WorkTree
+    };
+    let Some(in_the_way) = where_missing(git, folder, target, lacking)? else {
         bail!("there is no commit {target} in {}", folder.display())
     };
     let has_commits = git.has_commits_of_its_own(folder, target, known)?;
@@ -46,6 +53,7 @@ pub(crate) fn save(
         config,
         folder,
         has_commits.then_some(target),
+        &edited,
         &in_the_way.files,
     )?;
     // Git does not look into the folder of a submodule that is new.
@@ -69,6 +77,7 @@ pub(crate) fn save_all(git: &Git<'_>, config: &Config, folder: &Path) -> Result<
         config,
         folder,
         head.as_deref().filter(|_| has_commits),
+        &git.edited(folder)?,
         &unknown,
     )
 }
@@ -78,12 +87,12 @@ fn save_these(
     config: &Config,
     folder: &Path,
     commits_not_in: Option<&str>,
+    edited: &[PathBuf],
     unknown: &BTreeSet<PathBuf>,
 ) -> Result<Option<String>> {
     let Some(head) = git.head_of(folder)? else {
         return Ok(None);
     };
-    let edited = git.edited(folder)?;
     if commits_not_in.is_none() && edited.is_empty() && unknown.is_empty() {
         return Ok(None);
     }
@@ -129,7 +138,7 @@ fn save_these(
         let _ = write!(
             sentence,
             " Edits in {}: `git -C {at} stash apply {name}` brings them back.",
-            list(&edited)
+            list(edited)
         );
     }
     if !unknown.is_empty() {
@@ -162,7 +171,8 @@ pub(crate) fn save_head(
     if !git.has_commits_of_its_own(folder, target, None)? || git.a_branch_has_head(folder)? {
         return Ok(None);
     }
-    save_these(git, config, folder, Some(target), &BTreeSet::new())
+    let edited = git.edited(folder)?;
+    save_these(git, config, folder, Some(target), &edited, &BTreeSet::new())
 }
 
 fn keep(git: &Git<'_>, config: &Config, folder: &Path, name: &str, commit: &str) -> Result<()> {
@@ -229,11 +239,20 @@ pub(crate) struct InTheWay {
 /// Looks for files that git does not know, where the target has a file, a folder, a file in a folder of that name, or a
 /// submodule. `None` where there is no such commit.
 pub(crate) fn in_the_way(git: &Git<'_>, folder: &Path, target: &str) -> Result<Option<InTheWay>> {
+    where_missing(git, folder, target, Lacking::Index)
+}
+
+fn where_missing(
+    git: &Git<'_>,
+    folder: &Path,
+    target: &str,
+    lacking: Lacking,
+) -> Result<Option<InTheWay>> {
     let mut found = InTheWay {
         files: BTreeSet::new(),
         for_submodules: Vec::new(),
     };
-    let Some(missing) = git.missing_from_index(folder, target)? else {
+    let Some(missing) = git.missing(folder, target, lacking)? else {
         return Ok(None);
     };
     for (path, is_submodule) in missing {
@@ -258,6 +277,10 @@ pub(crate) fn in_the_way(git: &Git<'_>, folder: &Path, target: &str) -> Result<O
             continue;
         }
         match folder.join(&path).symlink_metadata() {
+            // Git does not list a repository in the place of a file that it tracks.
+            Ok(there) if there.is_dir() && !is_submodule && is_repository(&folder.join(&path)) => {
+                found.files.insert(path.join(""));
+            }
             Ok(there) if there.is_dir() => {
                 let inside = git.unknown_below(folder, &path)?;
                 if is_submodule {
@@ -270,4 +293,8 @@ pub(crate) fn in_the_way(git: &Git<'_>, folder: &Path, target: &str) -> Result<O
         }
     }
     Ok(Some(found))
+}
+
+fn is_repository(folder: &Path) -> bool {
+    folder.join(".git").symlink_metadata().is_ok()
 }

@@ -707,6 +707,83 @@ fn a_link_of_the_persons_in_the_way_is_kept_and_not_followed() {
     assert_eq!(link, elsewhere);
 }
 
+/// What the person put in the place of what git tracks.
+fn with_another_kind_in_its_place(replace: fn(&World, &Path)) -> (World, Tree, Reply) {
+    let world = reset_world();
+    let files = [("a", Some("theirs\n")), ("d/f", Some("theirs\n"))];
+    deployed(&world, &change(&world, "site", &files));
+    replace(&world, &world.checkout());
+    let mine = tree_of(&world.checkout());
+    let commit = change(&world, "site", &[("other", Some("theirs\n"))]);
+    let reply = world.push_delivery(&commit).send();
+    world.settle();
+    (world, mine, reply)
+}
+
+#[test]
+fn a_reset_keeps_what_the_person_put_in_the_place_of_a_tracked_file_or_folder() {
+    let ways: &[fn(&World, &Path)] = &[
+        |_, checkout| {
+            fs::remove_file(checkout.join("a")).unwrap();
+            fs::create_dir_all(checkout.join("a/b")).unwrap();
+            fs::write(checkout.join("a/x"), "mine\n").unwrap();
+            fs::write(checkout.join("a/b/y"), "mine\n").unwrap();
+        },
+        |_, checkout| {
+            fs::remove_dir_all(checkout.join("d")).unwrap();
+            fs::write(checkout.join("d"), "mine\n").unwrap();
+        },
+        |_, checkout| {
+            fs::remove_dir_all(checkout.join("d")).unwrap();
+            symlink("nowhere", checkout.join("d")).unwrap();
+        },
+        |world, checkout| {
+            fs::remove_dir_all(checkout.join("d")).unwrap();
+            let elsewhere = world.path("elsewhere");
+            fs::create_dir(&elsewhere).unwrap();
+            fs::write(elsewhere.join("f"), "outside").unwrap();
+            symlink(&elsewhere, checkout.join("d")).unwrap();
+        },
+    ];
+    for (number, way) in ways.iter().enumerate() {
+        let (world, mut mine, reply) = with_another_kind_in_its_place(*way);
+        reply.expect(200, "deployed");
+        is_as_pushed(&world, &[]);
+        assert_eq!(kept(&world, "checkout").len(), 2, "{number}: {reply:#?}");
+        bring_back(&world, &reply);
+        let other = Path::new("other");
+        mine.insert(other.to_owned(), fresh_clone(&world, "main")[other].clone());
+        is_tree(&tree_of(&world.checkout()), mine, &[]);
+        if world.exists("elsewhere") {
+            assert_eq!(world.read("elsewhere/f"), "outside");
+        }
+    }
+}
+
+#[test]
+fn a_reset_never_removes_a_repository_in_the_place_of_a_tracked_file() {
+    for has_commits in [true, false] {
+        let make = |world: &World, checkout: &Path| {
+            fs::remove_file(checkout.join("a")).unwrap();
+            world.git(checkout, &["init", "-q", "a"]);
+            fs::write(checkout.join("a/x"), "mine\n").unwrap();
+        };
+        let make_with_commits = |world: &World, checkout: &Path| {
+            fs::remove_file(checkout.join("a")).unwrap();
+            world.git(checkout, &["init", "-q", "a"]);
+            fs::write(checkout.join("a/x"), "mine\n").unwrap();
+            world.git(&checkout.join("a"), &["add", "x"]);
+            world.git(&checkout.join("a"), &["commit", "-q", "-m", "Mine"]);
+        };
+        let make = if has_commits { make_with_commits } else { make };
+        let (world, mine, reply) = with_another_kind_in_its_place(make);
+        reply.expect(500, "failed");
+        reply.says("a repository of its own is in the way");
+        assert_eq!(tree_of(&world.checkout()), mine);
+        assert!(world.exists("checkout/a/.git/HEAD"));
+    }
+}
+
 #[test]
 fn a_reset_that_was_killed_is_healed_and_loses_nothing() {
     let mut world = World::new();
