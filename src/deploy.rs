@@ -740,7 +740,7 @@ impl<'d> Deploy<'d> {
             return Err(Stuck(failure("fetch", found)));
         };
         let folder = &self.checkout.folder;
-        if head.as_deref() == Some(&target) && git.edited(folder)?.is_empty() {
+        if head.as_deref() == Some(&target) && git.all_edited(folder, config)?.is_empty() {
             return Ok(());
         }
         let started = Instant::now();

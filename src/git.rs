@@ -127,6 +127,14 @@ const NO: [&str; 5] = ["false", "no", "off", "0", ""];
 /// Prints the index: mode, id, stage and path of each entry.
 const LIST_INDEX: [&str; 3] = ["ls-files", "-s", "-z"];
 
+/// The same, with a letter before each entry: a small one where git takes a file for unchanged, and S where it takes the
+/// index for the file.
+const LIST_FLAGS: [&str; 4] = ["ls-files", "-v", "-s", "-z"];
+
+/// Options that take these back.
+const ASSUME_UNCHANGED: &str = "--no-assume-unchanged";
+const SKIP_WORKTREE: &str = "--no-skip-worktree";
+
 /// How the entry of a submodule begins, in an index and in a tree.
 const GITLINK: &[u8] = b"160000 ";
 
@@ -1115,7 +1123,7 @@ impl<'s> Git<'s> {
         }
         let at = [option("--git-dir=", &git_dir)]
             .into_iter()
-            .chain(["ls-files", "-v", "-s", "-z"].map(OsString::from));
+            .chain(LIST_FLAGS.map(OsString::from));
         let listed = self.query(folder, at)?;
         let listed = self.must("list the files", listed)?;
         let mut gitlinks = Vec::new();
@@ -1927,6 +1935,77 @@ impl<'s> Git<'s> {
                 (mark != mark.to_uppercase() || mark == "S").then(|| path.to_owned())
             })
             .collect())
+    }
+
+    /// The same before a reset: where git was told not to look at files that are not as they were, it is told to look again.
+    /// It would write over them, or refuse to for good.
+    pub(crate) fn all_edited(&self, folder: &Path, config: &Config) -> Result<Vec<PathBuf>> {
+        // At the same time, for what it costs.
+        let listed = self.reading(folder, LIST_FLAGS).begin()?;
+        let edited = self.edited(folder)?;
+        let listed = self.must("list the files", listed.end()?)?;
+        if self.look_again(folder, config, &listed)? {
+            self.edited(folder)
+        } else {
+            Ok(edited)
+        }
+    }
+
+    /// Lets git look again at the files that it was told not to look at, where they are not what the index has. A file that
+    /// a sparse checkout leaves out is not one of them. Returns whether there were any.
+    fn look_again(&self, folder: &Path, config: &Config, listed: &[u8]) -> Result<bool> {
+        let (mut differing, mut same_if) = (Vec::new(), Vec::new());
+        for entry in listed.split(|&byte| byte == 0) {
+            // A letter, a blank, mode, id, stage, a tab, the path.
+            let flag = match entry.first() {
+                Some(b'S') => SKIP_WORKTREE,
+                Some(letter) if letter.is_ascii_lowercase() => ASSUME_UNCHANGED,
+                Some(_) | None => continue,
+            };
+            let Some(tab) = entry.iter().position(|&byte| byte == b'\t') else {
+                continue;
+            };
+            let head = String::from_utf8_lossy(&entry[2..tab]);
+            let (mode, id) = head.split_once(' ').unwrap_or_default();
+            let path = path_of(&entry[tab + 1..]);
+            match folder.join(&path).symlink_metadata() {
+                Err(_) if flag == SKIP_WORKTREE => {}
+                Ok(_) if mode == "160000" => {}
+                Ok(there)
+                    if there.is_file()
+                        && mode.starts_with("100")
+                        && !path.as_os_str().as_bytes().contains(&b'\n') =>
+                {
+                    let id = id.split(' ').next().unwrap_or_default().to_owned();
+                    same_if.push((flag, path, id));
+                }
+                Ok(_) | Err(_) => differing.push((flag, path)),
+            }
+        }
+        if !same_if.is_empty() {
+            let paths: Vec<&Path> = same_if.iter().map(|(_, path, _)| path.as_path()).collect();
+            let ids = self.ids_of(folder, &paths)?;
+            let found = same_if.into_iter().zip(ids);
+            differing.extend(
+                found
+                    .filter(|((_, _, id), found)| id != found)
+                    .map(|((flag, path, _), _)| (flag, path)),
+            );
+        }
+        for flag in [ASSUME_UNCHANGED, SKIP_WORKTREE] {
+            let of_it = differing.iter().filter(|(its, _)| *its == flag);
+            let list: Vec<u8> = of_it
+                .flat_map(|(_, path)| [path.as_os_str().as_bytes(), b"\0"].concat())
+                .collect();
+            if !list.is_empty() {
+                let ended = self
+                    .writing(folder, config, ["update-index", flag, "-z", "--stdin"])
+                    .input(&list)
+                    .output_apart()?;
+                self.must("look at the files again", ended)?;
+            }
+        }
+        Ok(!differing.is_empty())
     }
 
     /// Paths that a commit has and the index or the work tree has not, and whether each is a submodule's. `None` where

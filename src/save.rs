@@ -37,7 +37,7 @@ pub(crate) fn save(
     target: &str,
     known: Option<&str>,
 ) -> Result<Option<String>> {
-    let edited = git.edited(folder)?;
+    let edited = git.all_edited(folder, config)?;
     // Without edits every tracked file is where the index has it.
     let lacking = if edited.is_empty() {
         Lacking::Index
@@ -77,7 +77,7 @@ pub(crate) fn save_all(git: &Git<'_>, config: &Config, folder: &Path) -> Result<
         config,
         folder,
         head.as_deref().filter(|_| has_commits),
-        &git.edited(folder)?,
+        &git.all_edited(folder, config)?,
         &unknown,
     )
 }
@@ -171,7 +171,7 @@ pub(crate) fn save_head(
     if !git.has_commits_of_its_own(folder, target, None)? || git.a_branch_has_head(folder)? {
         return Ok(None);
     }
-    let edited = git.edited(folder)?;
+    let edited = git.all_edited(folder, config)?;
     save_these(git, config, folder, Some(target), &edited, &BTreeSet::new())
 }
 

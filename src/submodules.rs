@@ -118,7 +118,7 @@ impl Bringer<'_> {
                 moves.insert(submodule.path.as_path(), target.clone());
             }
             if self.update == Update::Reset {
-                if (commit == target && self.git.edited(&folder)?.is_empty())
+                if (commit == target && self.git.all_edited(&folder, self.config)?.is_empty())
                     || !self.git.has_commit(&folder, target)?
                 {
                     continue;

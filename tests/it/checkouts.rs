@@ -408,24 +408,97 @@ fn a_reset_keeps_commits_edits_and_unknown_files_at_once() {
     is_tree(&tree_of(&checkout), mine, &[]);
 }
 
+/// Edits a file, or removes it (`None`), where git was told not to look.
+fn edit_unseen(world: &World, folder: &str, path: &str, content: Option<&str>, flag: &str) {
+    let folder = world.path(folder);
+    world.git(&folder, &["update-index", flag, path]);
+    match content {
+        Some(content) => fs::write(folder.join(path), content).unwrap(),
+        None => fs::remove_file(folder.join(path)).unwrap(),
+    }
+}
+
 #[test]
 fn a_reset_keeps_an_edit_that_git_was_told_not_to_look_at() {
     for flag in ["--assume-unchanged", "--skip-worktree"] {
-        let world = reset_world();
-        let checkout = world.checkout();
-        world.git(&checkout, &["update-index", flag, "index.html"]);
-        fs::write(checkout.join("index.html"), "mine").unwrap();
-        let commit = world.push("two");
-        let reply = world.push_delivery(&commit).send();
-        world.settle();
-        // Either it is still there, or it is kept.
-        if world.read("checkout/index.html") != "mine" {
+        for (pushed, moves) in [("index.html", true), ("other", true), ("", false)] {
+            let world = reset_world();
+            let checkout = world.checkout();
+            deployed(&world, &world.push("two"));
+            edit_unseen(&world, "checkout", "index.html", Some("mine"), flag);
+            let commit = if moves {
+                change(&world, "site", &[(pushed, Some("theirs\n"))])
+            } else {
+                world.head()
+            };
+            let reply = world.push_delivery(&commit).send();
+            assert_eq!(reply.status, 200, "{reply:#?}");
+            world.settle();
+            is_as_pushed(&world, &[]);
+            assert_eq!(world.changes(), "");
             let saved = kept(&world, "checkout");
-            assert_eq!(saved.len(), 1, "{flag}: lost: {reply:#?}");
+            assert_eq!(saved.len(), 1, "{flag}: {reply:#?}");
             let file = format!("{}:index.html", saved[0]);
             assert_eq!(world.git(&checkout, &["show", &file]), "mine", "{flag}");
+            if pushed == "other" {
+                bring_back(&world, &reply);
+                has(&world, &[("index.html", "mine")]);
+            }
         }
     }
+}
+
+#[test]
+fn a_reset_brings_back_a_file_whose_absence_git_was_told_not_to_look_at() {
+    let world = reset_world();
+    let flag = "--assume-unchanged";
+    edit_unseen(&world, "checkout", "index.html", None, flag);
+    deployed(
+        &world,
+        &change(&world, "site", &[("other", Some("theirs\n"))]),
+    );
+    is_as_pushed(&world, &[]);
+}
+
+#[test]
+fn a_reset_keeps_an_edit_inside_a_submodule_that_git_was_told_not_to_look_at() {
+    for flag in ["--assume-unchanged", "--skip-worktree"] {
+        for bump in [true, false] {
+            let world = reset_world();
+            deployed(&world, &world.push_with_post("two").0);
+            edit_unseen(&world, "checkout/posts", "first.md", Some("mine"), flag);
+            if bump {
+                let post = world.push_to("posts", "first.md", "theirs\n", "Another");
+                world.point_submodule_at(&post);
+            }
+            let reply = deployed(&world, &world.push("three"));
+            is_as_pushed(&world, &[]);
+            let saved = kept(&world, "checkout/posts");
+            assert_eq!(saved.len(), 1, "{flag}: {reply:#?}");
+            let words = ["show", &format!("{}:first.md", saved[0])];
+            assert_eq!(world.git(&world.path("checkout/posts"), &words), "mine");
+        }
+    }
+}
+
+#[test]
+fn a_reset_leaves_alone_what_git_need_not_look_at() {
+    let world = reset_world();
+    let checkout = world.checkout();
+    let files = [("d/f", Some("one\n")), ("e/f", Some("one\n"))];
+    deployed(&world, &change(&world, "site", &files));
+    world.git(
+        &checkout,
+        &["sparse-checkout", "set", "--no-cone", "/*", "!/d/"],
+    );
+    world.git(&checkout, &["update-index", "--assume-unchanged", "e/f"]);
+    assert!(!world.exists("checkout/d/f"));
+    let files = [("d/f", Some("two\n")), ("other", Some("theirs\n"))];
+    let reply = deployed(&world, &change(&world, "site", &files));
+    assert!(!world.exists("checkout/d/f"), "{reply:#?}");
+    assert_eq!(kept(&world, "checkout"), [""; 0]);
+    let flags = world.git(&checkout, &["ls-files", "-v", "d/f", "e/f"]);
+    assert_eq!(flags, "S d/f\nh e/f");
 }
 
 #[test]
