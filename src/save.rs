@@ -171,8 +171,17 @@ pub(crate) fn save_head(
     if !git.has_commits_of_its_own(folder, target, None)? || git.a_branch_has_head(folder)? {
         return Ok(None);
     }
-    let edited = git.all_edited(folder, config)?;
-    save_these(git, config, folder, Some(target), &edited, &BTreeSet::new())
+    let Some(head) = git.head_of(folder)? else {
+        return Ok(None);
+    };
+    let name = new_name(git, folder)?;
+    keep(git, config, folder, &name, &head)?;
+    forget_old(git, config, folder)?;
+    Ok(Some(format!(
+        "a commit that no branch has was given a name. `git -C {} cherry-pick {}..{name}` brings it back.",
+        quoted(folder),
+        short(target)
+    )))
 }
 
 fn keep(git: &Git<'_>, config: &Config, folder: &Path, name: &str, commit: &str) -> Result<()> {

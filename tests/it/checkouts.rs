@@ -1033,3 +1033,27 @@ fn a_reset_keeps_a_commit_made_inside_a_submodule() {
 fn a_fast_forward_never_loses_a_commit_made_inside_a_submodule() {
     keeps_a_commit_inside_a_submodule("fast-forward");
 }
+
+#[test]
+fn a_fast_forward_speaks_of_a_commit_inside_a_submodule_and_not_of_edits_that_stay() {
+    let world = World::new();
+    let posts = world.path("checkout/posts");
+    fs::write(posts.join("mine.md"), "mine").unwrap();
+    world.git(&posts, &["add", "mine.md"]);
+    world.git(&posts, &["commit", "-q", "-m", "Mine"]);
+    let mine = world.submodule_head();
+    fs::write(posts.join("first.md"), "edited").unwrap();
+    let reply = deployed(&world, &world.push_with_post("two").0);
+    let note = "note: in the submodule posts a commit that no branch has was given a name. `git -C";
+    reply.says(note);
+    assert!(!reply.body.contains("reset"), "{reply:#?}");
+    assert_eq!(world.read("checkout/posts/first.md"), "edited");
+    let saved = kept(&world, "checkout/posts");
+    assert_eq!(saved.len(), 1);
+    assert_eq!(world.git(&posts, &["rev-parse", &saved[0]]), mine);
+    bring_back(&world, &reply);
+    has(
+        &world,
+        &[("posts/mine.md", "mine"), ("posts/first.md", "edited")],
+    );
+}
