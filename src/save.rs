@@ -47,11 +47,13 @@ pub(crate) fn save(
     let Some(in_the_way) = where_missing(git, folder, target, lacking)? else {
         bail!("there is no commit {target} in {}", folder.display())
     };
-    let has_commits = git.has_commits_of_its_own(folder, target, known)?;
+    let head = git.head_of(folder)?;
+    let has_commits = head.is_some() && git.has_commits_of_its_own(folder, target, known)?;
     let kept = save_these(
         git,
         config,
         folder,
+        head,
         has_commits.then_some(target),
         &edited,
         &in_the_way.files,
@@ -71,11 +73,12 @@ pub(crate) fn save_all(git: &Git<'_>, config: &Config, folder: &Path) -> Result<
         .into_iter()
         .collect();
     let head = git.head_of(folder)?;
-    let has_commits = git.has_commits_of_its_own(folder, "--remotes", None)?;
+    let has_commits = head.is_some() && git.has_commits_of_its_own(folder, "--remotes", None)?;
     save_these(
         git,
         config,
         folder,
+        head.clone(),
         head.as_deref().filter(|_| has_commits),
         &git.all_edited(folder, config)?,
         &unknown,
@@ -86,13 +89,11 @@ fn save_these(
     git: &Git<'_>,
     config: &Config,
     folder: &Path,
+    head: Option<String>,
     commits_not_in: Option<&str>,
     edited: &[PathBuf],
     unknown: &BTreeSet<PathBuf>,
 ) -> Result<Option<String>> {
-    let Some(head) = git.head_of(folder)? else {
-        return Ok(None);
-    };
     if commits_not_in.is_none() && edited.is_empty() && unknown.is_empty() {
         return Ok(None);
     }
@@ -105,6 +106,8 @@ fn save_these(
             folder.join(repository).display()
         );
     }
+    // Edits are made on top of a commit; before the first one, of an empty one.
+    let head = head.map_or_else(|| git.commit_files(folder, config, &[]), Ok)?;
     let name = new_name(git, folder)?;
     let at = quoted(folder);
     let mut sentence = String::from("what the reset removed was kept.");

@@ -10,7 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::world::{
-    Delivery, NOWHERE, Reply, World, ZERO, is_alive, quoted, text, wait_until, write_executable,
+    Delivery, NOWHERE, Reply, World, ZERO, is_alive, payload_after, quoted, text, wait_until,
+    write_executable,
 };
 
 /// What lies at a path of a work tree.
@@ -499,6 +500,38 @@ fn a_reset_leaves_alone_what_git_need_not_look_at() {
     assert_eq!(kept(&world, "checkout"), [""; 0]);
     let flags = world.git(&checkout, &["ls-files", "-v", "d/f", "e/f"]);
     assert_eq!(flags, "S d/f\nh e/f");
+}
+
+#[test]
+fn a_reset_of_an_empty_clone_deploys_the_first_push_and_keeps_what_is_in_its_way() {
+    let mut world = reset_world();
+    let checkout = world.checkout();
+    fs::remove_dir_all(&checkout).unwrap();
+    let bare = world.path("upstream/me/empty.git");
+    let words = ["init", "-q", "--bare", "-b", "main", &text(&bare)];
+    world.git(&world.path(""), &words);
+    let url = world.origin.url("me/empty.git");
+    let words = ["clone", "-q", &url, &text(&checkout)];
+    world.git(&world.path(""), &words);
+    world.key("repository", "\"me/site\"");
+    fs::write(checkout.join("index.html"), "mine").unwrap();
+    fs::write(checkout.join("notes"), "mine, and not in the way").unwrap();
+    fs::write(checkout.join("staged"), "mine, staged").unwrap();
+    world.git(&checkout, &["add", "staged"]);
+    let seed = world.path("seed/site");
+    world.git(&seed, &["push", "-q", &text(&bare), "HEAD:main"]);
+    let commit = world.head_of("seed/site");
+    let delivery = world.delivery("push", payload_after(ZERO, &commit).to_string());
+    let reply = delivery.send();
+    reply.expect(200, "deployed");
+    world.settle();
+    is_as_pushed(&world, &[("notes", "mine, and not in the way")]);
+    assert_eq!(kept(&world, "checkout").len(), 2, "{reply:#?}");
+    bring_back(&world, &reply);
+    has(
+        &world,
+        &[("index.html", "mine"), ("staged", "mine, staged")],
+    );
 }
 
 #[test]
