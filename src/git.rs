@@ -1866,13 +1866,18 @@ impl<'s> Git<'s> {
         self.write(&self.checkout.folder, config, args)
     }
 
-    /// `git reset --hard`: tracked files become those of a commit.
+    /// `git reset --hard`: tracked files become those of a commit. Commits that were being picked or reverted are no more.
     pub(crate) fn reset(&self, folder: &Path, config: &Config, commit: &str) -> Result<Ended> {
-        self.write(
+        let ended = self.write(
             folder,
             config,
             ["reset", "--hard", "--no-recurse-submodules", commit],
-        )
+        )?;
+        if git_dir_of(folder)?.is_some_and(|git_dir| git_dir.join("sequencer").exists()) {
+            let quit = self.write(folder, config, ["cherry-pick", "--quit"])?;
+            self.must("end a cherry-pick", quit)?;
+        }
+        Ok(ended)
     }
 
     /// Whether HEAD has commits that neither another commit nor any branch of a remote has, nor what that was before.

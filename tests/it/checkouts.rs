@@ -341,6 +341,41 @@ fn a_reset_keeps_local_commits() {
     assert_eq!(world.changes(), "");
 }
 
+/// Commits a file with its name in it, in the checkout.
+fn commit_here(world: &World, name: &str) {
+    let checkout = world.checkout();
+    fs::write(checkout.join(name), name).unwrap();
+    world.git(&checkout, &["add", name]);
+    world.git(&checkout, &["commit", "-q", "-m", name]);
+}
+
+#[test]
+fn a_reset_ends_a_cherry_pick_of_several_commits() {
+    let world = reset_world();
+    let checkout = world.checkout();
+    world.git(&checkout, &["checkout", "-q", "-b", "side"]);
+    for content in ["side", "side again"] {
+        fs::write(checkout.join("index.html"), content).unwrap();
+        world.git(&checkout, &["commit", "-q", "-a", "-m", content]);
+    }
+    world.git(&checkout, &["checkout", "-q", "main"]);
+    commit_here(&world, "one");
+    fs::write(checkout.join("index.html"), "here").unwrap();
+    world.git(&checkout, &["commit", "-q", "-a", "-m", "Here"]);
+    world.git(&checkout, &["reset", "-q", "--hard", "HEAD~1"]);
+    let mut pick = world.clean("git");
+    pick.arg("-C").arg(&checkout);
+    pick.args(["cherry-pick", "main@{1}", "side~1", "side"]);
+    assert!(!pick.output().unwrap().status.success());
+    assert!(world.exists("checkout/.git/sequencer"));
+    world.git(&checkout, &["checkout", "-q", "-f", "HEAD"]);
+    let commit = change(&world, "site", &[("other", Some("theirs\n"))]);
+    let reply = deployed(&world, &commit);
+    is_as_pushed(&world, &[]);
+    bring_back(&world, &reply);
+    has(&world, &[("one", "one"), ("index.html", "here")]);
+}
+
 #[test]
 fn a_reset_keeps_edits_of_every_kind() {
     let world = reset_world();
