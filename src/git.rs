@@ -1887,9 +1887,31 @@ impl<'s> Git<'s> {
         but: &str,
         before: Option<&str>,
     ) -> Result<bool> {
+        self.has_of_its_own(folder, "--min-parents=0", but, before)
+    }
+
+    /// Whether there is a merge among them.
+    pub(crate) fn has_merges_of_its_own(
+        &self,
+        folder: &Path,
+        but: &str,
+        before: Option<&str>,
+    ) -> Result<bool> {
+        self.has_of_its_own(folder, "--min-parents=2", but, before)
+    }
+
+    fn has_of_its_own(
+        &self,
+        folder: &Path,
+        which: &str,
+        but: &str,
+        before: Option<&str>,
+    ) -> Result<bool> {
         let args = [
             "rev-list",
             "--max-count=1",
+            "--ignore-missing",
+            which,
             "HEAD",
             "--not",
             but,
@@ -2026,11 +2048,12 @@ impl<'s> Git<'s> {
             "-z",
             "--no-renames",
             "--ignore-submodules=dirty",
+            "--diff-filter=D",
         ];
-        args.extend(match lacking {
-            Lacking::Index => ["--diff-filter=D", "--cached"].as_slice(),
-            Lacking::WorkTree => &["--diff-filter=DT"],
-        });
+        match lacking {
+            Lacking::Index => args.push("--cached"),
+            Lacking::WorkTree => {}
+        }
         args.extend([commit, "--"]);
         let listed = self.query(folder, args)?;
         if !listed.end.is_good() {
@@ -2038,12 +2061,9 @@ impl<'s> Git<'s> {
         }
         let mut fields = listed.output.split(|&byte| byte == 0);
         let mut missing = Vec::new();
-        // :oldmode newmode oldid newid D NUL path NUL, or T where there is another kind of thing, such as a repository.
+        // :oldmode newmode oldid newid D NUL path NUL
         while let (Some(head), Some(path)) = (fields.next(), fields.next()) {
-            let is_repository = head.get(8..).is_some_and(|new| new.starts_with(GITLINK));
-            if is_repository || head.ends_with(b"D") {
-                missing.push((path_of(path), head.starts_with(b":160000 ")));
-            }
+            missing.push((path_of(path), head.starts_with(b":160000 ")));
         }
         Ok(Some(missing))
     }

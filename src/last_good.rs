@@ -92,7 +92,12 @@ impl LastGood {
 
     /// Whether a deploy left a work tree below the checkout at a commit.
     pub(crate) fn left(&self, below: &Path, commit: &str) -> bool {
-        !self.by_a_person && self.commit_of(below) == Some(commit)
+        self.commit_left(below) == Some(commit)
+    }
+
+    /// The commit that a deploy left a work tree below the checkout at.
+    pub(crate) fn commit_left(&self, below: &Path) -> Option<&str> {
+        self.commit_of(below).filter(|_| !self.by_a_person)
     }
 
     /// Whether a person would see another site.

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 
 use crate::diagnosis::quoted;
-use crate::git::{self, Config, Git, Lacking};
+use crate::git::{self, Config, Containment, Git, Lacking};
 use crate::outcome::short;
 
 /// Where it is kept.
@@ -49,119 +49,178 @@ pub(crate) fn save(
     };
     let head = git.head_of(folder)?;
     let has_commits = head.is_some() && git.has_commits_of_its_own(folder, target, known)?;
-    let kept = save_these(
-        git,
-        config,
-        folder,
+    let work = Work {
         head,
-        has_commits.then_some(target),
-        &edited,
-        &in_the_way.files,
-    )?;
+        has_commits,
+        edited,
+        unknown: in_the_way.files,
+    };
+    let Some(name) = work.keep(git, config, folder)? else {
+        return Ok(None);
+    };
     // Git does not look into the folder of a submodule that is new.
     for path in &in_the_way.for_submodules {
         git::remove_if_there(&folder.join(path))?;
         git::remove_empty_parents(folder, &folder.join(path));
     }
-    Ok(kept)
-}
-
-/// Saves all that a work tree has and its commit does not, before its folder goes.
-pub(crate) fn save_all(git: &Git<'_>, config: &Config, folder: &Path) -> Result<Option<String>> {
-    let unknown: BTreeSet<PathBuf> = git
-        .unknown_below(folder, Path::new(""))?
-        .into_iter()
-        .collect();
-    let head = git.head_of(folder)?;
-    let has_commits = head.is_some() && git.has_commits_of_its_own(folder, "--remotes", None)?;
-    save_these(
-        git,
-        config,
-        folder,
-        head.clone(),
-        head.as_deref().filter(|_| has_commits),
-        &git.all_edited(folder, config)?,
-        &unknown,
-    )
-}
-
-fn save_these(
-    git: &Git<'_>,
-    config: &Config,
-    folder: &Path,
-    head: Option<String>,
-    commits_not_in: Option<&str>,
-    edited: &[PathBuf],
-    unknown: &BTreeSet<PathBuf>,
-) -> Result<Option<String>> {
-    if commits_not_in.is_none() && edited.is_empty() && unknown.is_empty() {
-        return Ok(None);
-    }
-    if let Some(repository) = unknown
-        .iter()
-        .find(|path| path.as_os_str().as_bytes().ends_with(b"/"))
-    {
-        bail!(
-            "a repository of its own is in the way: {}; move it somewhere else, then press Redeliver",
-            folder.join(repository).display()
-        );
-    }
-    // Edits are made on top of a commit; before the first one, of an empty one.
-    let head = head.map_or_else(|| git.commit_files(folder, config, &[]), Ok)?;
-    let name = new_name(git, folder)?;
     let at = quoted(folder);
     let mut sentence = String::from("what the reset removed was kept.");
-    if edited.is_empty() {
-        if commits_not_in.is_some() {
-            keep(git, config, folder, &name, &head)?;
-        }
-    } else {
-        keep(
-            git,
-            config,
-            folder,
-            &name,
-            &git.stash(folder, config, &head)?,
-        )?;
-    }
     // In the order in which they can be brought back: edits were made on top of the commits.
-    if let Some(target) = commits_not_in {
-        let last = if edited.is_empty() {
+    if has_commits {
+        let last = if work.edited.is_empty() {
             name.clone()
         } else {
             format!("{name}^1")
         };
         let _ = write!(
             sentence,
-            " Commits that are not in the branch: `git -C {at} cherry-pick {}..{last}` brings them back.",
-            short(target)
+            " Commits that are not in the branch: `{}` brings them back.",
+            pick(git, folder, &last, target, known)?
         );
     }
-    if !edited.is_empty() {
+    if !work.edited.is_empty() {
         let _ = write!(
             sentence,
             " Edits in {}: `git -C {at} stash apply {name}` brings them back.",
-            list(edited)
+            list(&work.edited)
         );
     }
-    if !unknown.is_empty() {
-        let name = format!("{name}{FILES}");
-        let files: Vec<&Path> = unknown.iter().map(PathBuf::as_path).collect();
-        keep(
-            git,
-            config,
-            folder,
-            &name,
-            &git.commit_files(folder, config, &files)?,
-        )?;
+    if !work.unknown.is_empty() {
         let _ = write!(
             sentence,
-            " Files that git did not know, {}: `git -C {at} checkout {name} -- .` brings them back.",
-            list(unknown)
+            " Files that git did not know, {}: `git -C {at} checkout {name}{FILES} -- .` brings them back.",
+            list(&work.unknown)
         );
     }
-    forget_old(git, config, folder)?;
     Ok(Some(sentence))
+}
+
+/// Saves all that the work tree of a submodule has and its commit does not, before its folder goes. Returns a sentence
+/// about it, if there was anything.
+pub(crate) fn save_all(git: &Git<'_>, config: &Config, folder: &Path) -> Result<Option<String>> {
+    let unknown = git.unknown_below(folder, Path::new(""))?;
+    let head = git.head_of(folder)?;
+    let work = Work {
+        has_commits: head.is_some() && git.has_commits_of_its_own(folder, "--remotes", None)?,
+        head,
+        edited: git.all_edited(folder, config)?,
+        unknown: unknown.into_iter().collect(),
+    };
+    let Some(name) = work.keep(git, config, folder)? else {
+        return Ok(None);
+    };
+    let git_dir = git::git_dir_of(folder)?.context("a submodule has no git directory")?;
+    let git_dir = git_dir
+        .canonicalize()
+        .with_context(|| format!("cannot find {}", git_dir.display()))?;
+    // Its configuration names a work tree that will be gone: here it is given another one, and a new one is made.
+    let (top, git_dir) = (&git.checkout.folder, quoted(&git_dir));
+    let mut new = top.clone().into_os_string();
+    for part in folder.strip_prefix(top).unwrap_or(folder) {
+        new.push("-");
+        new.push(part);
+    }
+    new.push(name.replace(SAVED, "-"));
+    let new = quoted(Path::new(&new));
+    let add = format!("git --git-dir={git_dir} --work-tree={git_dir} worktree add --detach {new}");
+    let files = format!("{name}{FILES}");
+    let mut sentence = String::from("what was there was kept.");
+    let has_name = work.has_commits || !work.edited.is_empty();
+    if has_name {
+        let _ = write!(
+            sentence,
+            " `{add} {name}` brings commits and edits back, in a folder of their own."
+        );
+    }
+    if !work.unknown.is_empty() {
+        let command = if has_name {
+            format!("git -C {new} checkout {files} -- .")
+        } else {
+            format!("{add} {files}")
+        };
+        let _ = write!(
+            sentence,
+            " Files that git did not know, {}: `{command}` brings them back, in a folder of their own.",
+            list(&work.unknown)
+        );
+    }
+    Ok(Some(sentence))
+}
+
+/// What a work tree has of a person's.
+struct Work {
+    head: Option<String>,
+    /// Whether HEAD has commits that are to be kept.
+    has_commits: bool,
+    edited: Vec<PathBuf>,
+    unknown: BTreeSet<PathBuf>,
+}
+
+impl Work {
+    /// Keeps it. Returns the name of the ref with the commits and edits; with `FILES` behind it, it is the one with the
+    /// files that git does not know.
+    fn keep(&self, git: &Git<'_>, config: &Config, folder: &Path) -> Result<Option<String>> {
+        if !self.has_commits && self.edited.is_empty() && self.unknown.is_empty() {
+            return Ok(None);
+        }
+        // In the place of a tracked file git does not list one.
+        let is_repository = |path: &&PathBuf| folder.join(path).join(".git").exists();
+        if let Some(repository) = self.edited.iter().find(is_repository).or(self
+            .unknown
+            .iter()
+            .find(|path| path.as_os_str().as_bytes().ends_with(b"/")))
+        {
+            bail!(
+                "a repository of its own is in the way: {}; move it somewhere else, then press Redeliver",
+                folder.join(repository).display()
+            );
+        }
+        let name = new_name(git, folder)?;
+        if self.has_commits || !self.edited.is_empty() {
+            // Edits are made on top of a commit; before the first one, of an empty one.
+            let head = self.head.clone();
+            let head = head.map_or_else(|| git.commit_files(folder, config, &[]), Ok)?;
+            let commit = if self.edited.is_empty() {
+                head
+            } else {
+                git.stash(folder, config, &head)?
+            };
+            keep(git, config, folder, &name, &commit)?;
+        }
+        if !self.unknown.is_empty() {
+            let files: Vec<&Path> = self.unknown.iter().map(PathBuf::as_path).collect();
+            let commit = git.commit_files(folder, config, &files)?;
+            keep(git, config, folder, &format!("{name}{FILES}"), &commit)?;
+        }
+        forget_old(git, config, folder)?;
+        Ok(Some(name))
+    }
+}
+
+/// The command that brings commits back on top of `target`. Picked one by one, a merge stops it; merged, commits that the
+/// remote has withdrawn come along.
+fn pick(
+    git: &Git<'_>,
+    folder: &Path,
+    last: &str,
+    target: &str,
+    known: Option<&str>,
+) -> Result<String> {
+    let at = quoted(folder);
+    let withdrawn = match known {
+        Some(known) if git.containment_in(folder, known, target)? == Containment::Outside => {
+            format!(" ^{}", short(known))
+        }
+        Some(_) | None => String::new(),
+    };
+    let target_and = format!("{}..{last}{withdrawn}", short(target));
+    Ok(match git.has_merges_of_its_own(folder, target, known)? {
+        true if withdrawn.is_empty() => format!("git -C {at} merge --no-edit {last}"),
+        true => {
+            format!("git -C {at} cherry-pick --keep-redundant-commits --no-merges {target_and}")
+        }
+        false => format!("git -C {at} cherry-pick --keep-redundant-commits {target_and}"),
+    })
 }
 
 /// Keeps HEAD of a submodule that is about to be moved, where no branch has it. Returns a sentence about it.
@@ -170,8 +229,9 @@ pub(crate) fn save_head(
     config: &Config,
     folder: &Path,
     target: &str,
+    known: Option<&str>,
 ) -> Result<Option<String>> {
-    if !git.has_commits_of_its_own(folder, target, None)? || git.a_branch_has_head(folder)? {
+    if !git.has_commits_of_its_own(folder, target, known)? || git.a_branch_has_head(folder)? {
         return Ok(None);
     }
     let Some(head) = git.head_of(folder)? else {
@@ -181,9 +241,8 @@ pub(crate) fn save_head(
     keep(git, config, folder, &name, &head)?;
     forget_old(git, config, folder)?;
     Ok(Some(format!(
-        "a commit that no branch has was given a name. `git -C {} cherry-pick {}..{name}` brings it back.",
-        quoted(folder),
-        short(target)
+        "a commit that no branch has was given a name. `{}` brings it back.",
+        pick(git, folder, &name, target, known)?
     )))
 }
 
@@ -289,10 +348,6 @@ fn where_missing(
             continue;
         }
         match folder.join(&path).symlink_metadata() {
-            // Git does not list a repository in the place of a file that it tracks.
-            Ok(there) if there.is_dir() && !is_submodule && is_repository(&folder.join(&path)) => {
-                found.files.insert(path.join(""));
-            }
             Ok(there) if there.is_dir() => {
                 let inside = git.unknown_below(folder, &path)?;
                 if is_submodule {
@@ -305,8 +360,4 @@ fn where_missing(
         }
     }
     Ok(Some(found))
-}
-
-fn is_repository(folder: &Path) -> bool {
-    folder.join(".git").symlink_metadata().is_ok()
 }

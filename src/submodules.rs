@@ -117,20 +117,22 @@ impl Bringer<'_> {
                 }
                 moves.insert(submodule.path.as_path(), target.clone());
             }
+            let known = self.before.commit_left(&submodule.path);
             if self.update == Update::Reset {
                 if (commit == target && self.git.all_edited(&folder, self.config)?.is_empty())
                     || !self.git.has_commit(&folder, target)?
                 {
                     continue;
                 }
-                remarks.extend(save(self.git, self.config, &folder, target, None)?.map(in_it));
+                remarks.extend(save(self.git, self.config, &folder, target, known)?.map(in_it));
                 self.git.reset(&folder, self.config, target)?;
                 continue;
             }
             // Where the last deploy left it, there is nothing of a person's.
             // And what cannot be fetched is not moved to.
             if !self.before.left(&submodule.path, commit) && self.git.has_commit(&folder, target)? {
-                remarks.extend(save_head(self.git, self.config, &folder, target)?.map(in_it));
+                remarks
+                    .extend(save_head(self.git, self.config, &folder, target, known)?.map(in_it));
             }
             if commit == target {
                 continue;

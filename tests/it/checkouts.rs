@@ -349,6 +349,69 @@ fn commit_here(world: &World, name: &str) {
     world.git(&checkout, &["commit", "-q", "-m", name]);
 }
 
+/// Merges a branch with a commit of its own, in the checkout.
+fn merge_here(world: &World) {
+    let checkout = world.checkout();
+    world.git(&checkout, &["checkout", "-q", "-b", "side"]);
+    commit_here(world, "side");
+    world.git(&checkout, &["checkout", "-q", "main"]);
+    commit_here(world, "one");
+    world.git(&checkout, &["merge", "-q", "--no-edit", "side"]);
+    world.git(&checkout, &["branch", "-q", "-D", "side"]);
+}
+
+#[test]
+fn a_reset_brings_back_local_merges() {
+    let world = reset_world();
+    merge_here(&world);
+    fs::write(world.path("checkout/one"), "edited").unwrap();
+    let reply = deployed(&world, &world.push("two"));
+    is_as_pushed(&world, &[]);
+    bring_back(&world, &reply);
+    is_as_pushed(&world, &[("one", "edited"), ("side", "side")]);
+}
+
+#[test]
+fn a_reset_brings_back_commits_without_what_they_were_made_on_and_was_withdrawn() {
+    for merges in [false, true] {
+        let world = reset_world();
+        let withdrawn = change(&world, "site", &[("withdrawn", Some("secret"))]);
+        deployed(&world, &withdrawn);
+        if merges {
+            merge_here(&world);
+        } else {
+            commit_here(&world, "one");
+        }
+        let seed = world.path("seed/site");
+        world.git(&seed, &["reset", "-q", "--hard", "HEAD~1"]);
+        let commit = world.commit("site", "index.html", "rewritten", "Rewritten");
+        world.force_push();
+        let reply = deployed(&world, &commit);
+        is_as_pushed(&world, &[]);
+        bring_back(&world, &reply);
+        let mine = [("one", "one"), ("side", "side")];
+        is_as_pushed(&world, if merges { &mine } else { &mine[..1] });
+    }
+}
+
+#[test]
+fn a_reset_brings_back_commits_where_the_branch_has_some_of_their_changes_already() {
+    for more in [true, false] {
+        let world = reset_world();
+        let checkout = world.checkout();
+        fs::write(checkout.join("index.html"), "fixed").unwrap();
+        world.git(&checkout, &["commit", "-q", "-a", "-m", "Fixed"]);
+        if more {
+            commit_here(&world, "one");
+        }
+        let commit = change(&world, "site", &[("index.html", Some("fixed"))]);
+        let reply = deployed(&world, &commit);
+        is_as_pushed(&world, &[]);
+        bring_back(&world, &reply);
+        is_as_pushed(&world, if more { &[("one", "one")] } else { &[] });
+    }
+}
+
 #[test]
 fn a_reset_ends_a_cherry_pick_of_several_commits() {
     let world = reset_world();

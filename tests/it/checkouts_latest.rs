@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::checkouts::{
-    Brake, change, deployed, fresh_clone_of, has, is_as_pushed, is_tree, kept, publish, push_of,
-    tree_of,
+    Brake, bring_back, change, deployed, fresh_clone_of, has, is_as_pushed, is_tree, kept, publish,
+    push_of, tree_of,
 };
 use crate::checkouts_submodules::{add, plant, point, set_module, world_of_three};
 use crate::world::{World, ZERO, quoted, text};
@@ -392,6 +392,37 @@ fn a_site_that_goes_back_to_recorded_submodules_gets_them() {
     world.key("submodules", "\"recorded\"");
     deployed(&world, &world.push("two"));
     is_as_pushed(&world, &[]);
+}
+
+#[test]
+fn commits_that_the_branch_of_a_latest_submodule_withdrew_are_not_the_persons() {
+    let mut world = latest_world();
+    world.key("update", "\"reset\"");
+    let withdrawn = change(&world, "posts", &[("withdrawn.md", Some("secret"))]);
+    deployed_post(&world, &withdrawn);
+    let seed = world.path("seed/posts");
+    for mine in [false, true] {
+        let posts = world.path("checkout/posts");
+        if mine {
+            fs::write(posts.join("mine.md"), "mine").unwrap();
+            world.git(&posts, &["add", "mine.md"]);
+            world.git(&posts, &["commit", "-q", "-m", "Mine"]);
+        }
+        world.git(&seed, &["reset", "-q", "--hard", "HEAD~1"]);
+        let name = format!("other-{mine}.md");
+        let tip = world.commit("posts", &name, "rewritten", "Rewritten");
+        world.git(&seed, &["push", "-q", "--force", "origin", "main"]);
+        let reply = push_of(&world, "me/posts", "main", &tip).send();
+        reply.expect(200, "deployed");
+        world.settle();
+        assert_eq!(world.submodule_head(), tip);
+        assert_eq!(kept(&world, "checkout/posts").len(), usize::from(mine));
+        if mine {
+            bring_back(&world, &reply);
+            has(&world, &[("posts/mine.md", "mine")]);
+            assert!(!world.exists("checkout/posts/other-false.md"));
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::checkouts::{Brake, bring_back, change, deployed, has, is_as_pushed, kept, publish};
+use crate::checkouts::{
+    Brake, bring_back, change, deployed, has, is_as_pushed, kept, publish, reset_world,
+};
 use crate::world::{Reply, World, quoted, search_path, text, wait_until, write_executable};
 
 /// A repository of the upstream with one commit, and a seed for it.
@@ -571,6 +573,41 @@ fn a_reset_keeps_what_is_in_a_submodule_that_goes_also_where_submodules_are_left
         is_as_pushed(&world, &[]);
         for file in ["first.md", "new.md"] {
             assert!(is_saved(&world, "posts", file), "{file}");
+        }
+    }
+}
+
+#[test]
+fn what_was_in_a_submodule_that_became_plain_is_brought_back_by_what_the_report_says() {
+    for files in [AS_FILES, AS_ONE_FILE] {
+        for (edit, draft) in [(true, true), (true, false), (false, true)] {
+            let world = reset_world();
+            deployed(&world, &world.push("two"));
+            let posts = world.path("checkout/posts");
+            if edit {
+                fs::write(posts.join("mine.md"), "committed").unwrap();
+                world.git(&posts, &["add", "mine.md"]);
+                world.git(&posts, &["commit", "-q", "-m", "Mine"]);
+                fs::write(posts.join("first.md"), "edited").unwrap();
+            }
+            if draft {
+                fs::write(posts.join("draft"), "unknown").unwrap();
+            }
+            let reply = deployed(&world, &replace(&world, files));
+            is_as_pushed(&world, &[]);
+            bring_back(&world, &reply);
+            is_as_pushed(&world, &[]);
+            let beside = fs::read_dir(world.path("")).unwrap().flatten();
+            let new = beside
+                .map(|entry| entry.path())
+                .find(|path| text(path).contains("/checkout-posts-"))
+                .unwrap();
+            let read = |name: &str| fs::read_to_string(new.join(name)).unwrap_or_default();
+            if edit {
+                assert_eq!(read("first.md"), "edited");
+                assert_eq!(read("mine.md"), "committed");
+            }
+            assert_eq!(read("draft") == "unknown", draft);
         }
     }
 }
