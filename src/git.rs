@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -117,6 +117,9 @@ const ASK_LIMIT: Duration = Duration::from_secs(4);
 
 /// How many commits a report names.
 const MOST_COMMITS: usize = 10;
+
+/// How many paths a command is given at most: a path has 4096 bytes, and a command line may have two million.
+const MOST_ARGUMENTS: usize = 256;
 
 /// The key in .gitmodules that keeps a submodule away.
 const UPDATE: &[u8] = b"update";
@@ -1542,21 +1545,20 @@ impl<'s> Git<'s> {
             .is_good())
     }
 
-    /// The ids that the files at these paths would have as blobs. No path may hold a line end.
+    /// The ids that the files at these paths would have as blobs.
     pub(crate) fn ids_of(&self, folder: &Path, paths: &[&Path]) -> Result<Vec<String>> {
-        let list: Vec<u8> = paths
-            .iter()
-            .flat_map(|path| [path.as_os_str().as_bytes(), b"\n"].concat())
-            .collect();
-        let asked = self
-            .reading(folder, ["hash-object", "--stdin-paths"])
-            .input(&list)
-            .output_apart()?;
-        let ids = self.must("look at the files", asked)?;
-        Ok(String::from_utf8_lossy(&ids)
-            .lines()
-            .map(str::to_owned)
-            .collect())
+        self.ids_by(|| self.reading(folder, ["hash-object"]), paths)
+    }
+
+    /// The ids that a command prints of the files at these paths. Given to it one a line, not each name would be taken.
+    fn ids_by<'r>(&self, hash: impl Fn() -> Run<'r>, paths: &[&Path]) -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for some in paths.chunks(MOST_ARGUMENTS) {
+            let asked = hash().arg("--").args(some.iter().copied()).output_apart()?;
+            let printed = self.must("look at the files", asked)?;
+            ids.extend(line(&printed).lines().map(str::to_owned));
+        }
+        Ok(ids)
     }
 
     /// A blob as it would be written to `path`, in a file of its own.
@@ -1998,11 +2000,7 @@ impl<'s> Git<'s> {
             match folder.join(&path).symlink_metadata() {
                 Err(_) if flag == SKIP_WORKTREE => {}
                 Ok(_) if mode == "160000" => {}
-                Ok(there)
-                    if there.is_file()
-                        && mode.starts_with("100")
-                        && !path.as_os_str().as_bytes().contains(&b'\n') =>
-                {
+                Ok(there) if there.is_file() && mode.starts_with("100") => {
                     let id = id.split(' ').next().unwrap_or_default().to_owned();
                     same_if.push((flag, path, id));
                 }
@@ -2119,25 +2117,68 @@ impl<'s> Git<'s> {
         self.commit(folder, config, &work, &[head, &staged])
     }
 
-    /// Makes a commit of some files as they are now, and nothing else.
+    /// Makes a commit of some files as they are now, and nothing else. Of their modes git keeps whether they may be run.
     pub(crate) fn commit_files(
         &self,
         folder: &Path,
         config: &Config,
         files: &[&Path],
     ) -> Result<String> {
-        let list: Vec<u8> = files
-            .iter()
-            .flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat())
-            .collect();
-        let tree = self.tree(
-            folder,
-            config,
-            &["update-index", "--add", "-z", "--stdin"],
-            &list,
-            None,
-        )?;
+        let hash = |words: &[&str]| {
+            self.writing(folder, config, ["hash-object", "-w"])
+                .args(words)
+        };
+        let kind_of = |path: &Path| {
+            let there = folder.join(path).symlink_metadata();
+            there.with_context(|| format!("cannot look at {}", folder.join(path).display()))
+        };
+        let mut entries = Vec::new();
+        let mut add = |mode: &str, id: &str, path: &Path| {
+            entries.extend_from_slice(format!("{mode} {id}\t").as_bytes());
+            entries.extend_from_slice(path.as_os_str().as_bytes());
+            entries.push(0);
+        };
+        let mut regular = Vec::new();
+        for path in files {
+            if kind_of(path)?.is_symlink() {
+                let target = std::fs::read_link(folder.join(path))
+                    .with_context(|| format!("cannot read {}", folder.join(path).display()))?;
+                let kept = hash(&["--stdin"])
+                    .input(target.as_os_str().as_bytes())
+                    .output_apart()?;
+                add("120000", &line(&self.must("keep a link", kept)?), path);
+            } else {
+                regular.push(*path);
+            }
+        }
+        let raw = self.ids_by(|| hash(&["--no-filters"]), &regular)?;
+        // A filter that refuses a file keeps it from being filtered, not from being kept.
+        let filtered = match self.ids_by(|| hash(&[]), &regular) {
+            Ok(filtered) => filtered,
+            Err(_) => raw.clone(),
+        };
+        for ((path, filtered), raw) in regular.into_iter().zip(filtered).zip(raw) {
+            // With line ends, as an example, that git would not write again.
+            let is_filtered = filtered != raw && self.is_written_as(folder, &filtered, path)?;
+            let mode = if kind_of(path)?.mode() & 0o100 == 0 {
+                "100644"
+            } else {
+                "100755"
+            };
+            add(mode, if is_filtered { &filtered } else { &raw }, path);
+        }
+        let fill = ["update-index", "-z", "--index-info"];
+        let tree = self.tree(folder, config, &fill, &entries, None)?;
         self.commit(folder, config, &tree, &[])
+    }
+
+    /// Whether a file is just what git would write of a blob.
+    fn is_written_as(&self, folder: &Path, id: &str, path: &Path) -> Result<bool> {
+        let there = folder.join(path);
+        let there =
+            File::open(&there).with_context(|| format!("cannot read {}", there.display()))?;
+        let bytes_of = |file| BufReader::new(file).bytes().map_while(std::io::Result::ok);
+        Ok(bytes_of(self.written_form(folder, id, path)?).eq(bytes_of(there)))
     }
 
     /// The tree that a command makes in an index of its own, which begins as a copy of another one or empty.

@@ -787,6 +787,57 @@ fn a_reset_keeps_what_git_does_not_know_and_is_in_the_way() {
     }
 }
 
+/// Files that git would write otherwise than they are, and ones that are in another form in a commit.
+#[test]
+fn a_reset_brings_files_back_with_the_same_bytes() {
+    let world = reset_world();
+    let rules =
+        "* text=auto\n*.bat text eol=crlf\n*.rot filter=rot\nu16 working-tree-encoding=UTF-16\n";
+    deployed(
+        &world,
+        &change(&world, "site", &[(".gitattributes", Some(rules))]),
+    );
+    let checkout = world.checkout();
+    for key in ["filter.rot.clean", "filter.rot.smudge"] {
+        world.git(&checkout, &["config", key, "tr a-z n-za-m"]);
+    }
+    let mine: &[(&str, &[u8])] = &[
+        ("n/crlf.txt", b"one\r\ntwo\r\n"),
+        ("n/mixed.txt", b"one\r\ntwo\n"),
+        ("lf.txt", b"one\ntwo\n"),
+        ("crlf.bat", b"one\r\ntwo\r\n"),
+        ("turned.rot", b"one\ntwo\n"),
+        ("u16", b"\xff\xfeo\0n\0e\0\n\0"),
+        ("\"odd\nname\r", b"one\r\n"),
+        ("empty", b""),
+    ];
+    let theirs: Vec<_> = mine.iter().map(|(path, _)| (*path, Some("x\n"))).collect();
+    for (path, content) in mine {
+        let full = checkout.join(path);
+        fs::create_dir_all(full.parent().unwrap()).unwrap();
+        fs::write(full, content).unwrap();
+    }
+    let runs = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(checkout.join("lf.txt"), runs).unwrap();
+    let plain = world.path("seed/site/.git/info/attributes");
+    fs::create_dir_all(plain.parent().unwrap()).unwrap();
+    fs::write(plain, "* -text -filter -working-tree-encoding\n").unwrap();
+    let reply = deployed(&world, &change(&world, "site", &theirs));
+    assert_eq!(world.read("checkout/lf.txt"), "x\n");
+    bring_back(&world, &reply);
+    for (path, content) in mine {
+        let found = fs::read(checkout.join(path)).unwrap();
+        assert_eq!(
+            found,
+            *content,
+            "{path:?} {:?}",
+            String::from_utf8_lossy(&found)
+        );
+    }
+    let mode = fs::metadata(checkout.join("lf.txt")).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o111, 0o111);
+}
+
 /// The cases where a fast-forward did not leave all as it was, and say so.
 fn lost_by_a_fast_forward(cases: impl Iterator<Item = &'static InTheWay>) -> Vec<String> {
     let mut lost = Vec::new();
