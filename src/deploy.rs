@@ -27,7 +27,7 @@ use crate::outcome::{Failure, News, Outcome, Step, Verdict, short};
 use crate::process::{self, End, Ended, Progress, Run};
 use crate::queue::{Promise, Queue, Ticket, Turn, now};
 use crate::redaction;
-use crate::save::{save, save_all};
+use crate::save::{in_the_submodule, save, save_all};
 use crate::site::{Site, Submodules, Update};
 use crate::state::StateFolder;
 use crate::submodules::Bringer;
@@ -791,9 +791,8 @@ impl<'d> Deploy<'d> {
                         );
                     }
                     let kept = save_all(git, config, &folder)?;
-                    self.remarks.extend(
-                        kept.map(|kept| format!("in the submodule {} {kept}", path.display())),
-                    );
+                    self.remarks
+                        .extend(kept.map(|kept| in_the_submodule(path, &kept)));
                 }
                 std::fs::remove_dir_all(&folder)
                     .with_context(|| format!("cannot remove {}", folder.display()))?;

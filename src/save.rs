@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::diagnosis::quoted;
 use crate::git::{self, Config, Containment, Git, Lacking};
 use crate::outcome::short;
+use crate::redaction;
 
 /// Where it is kept.
 const SAVED: &str = "refs/deploy-cgi/saved/";
@@ -246,6 +247,12 @@ pub(crate) fn save_head(
     )))
 }
 
+/// A sentence about what was kept, with the submodule that it was in.
+pub(crate) fn in_the_submodule(path: &Path, kept: &str) -> String {
+    let path = redaction::brief(&path.to_string_lossy());
+    format!("in the submodule {path} {kept}")
+}
+
 fn keep(git: &Git<'_>, config: &Config, folder: &Path, name: &str, commit: &str) -> Result<()> {
     if git.name(folder, config, name, commit)? {
         Ok(())
@@ -292,7 +299,7 @@ fn list<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> String {
     let mut named: Vec<_> = paths
         .by_ref()
         .take(MOST_PATHS)
-        .map(|path| path.to_string_lossy())
+        .map(|path| redaction::brief(&path.to_string_lossy()))
         .collect();
     if paths.next().is_some() {
         named.push("…".into());

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::git::{self, Config, Found, Git, Gitlink, Gitlinks, Indexed, Submodule};
 use crate::last_good::LastGood;
 use crate::process::Ended;
-use crate::save::{in_the_way, save, save_head};
+use crate::save::{in_the_submodule, in_the_way, save, save_head};
 use crate::site::{Submodules, Update};
 
 /// Brings the submodules of one checkout.
@@ -96,8 +96,7 @@ impl Bringer<'_> {
                 continue;
             };
             let folder = self.git.checkout.folder.join(&submodule.path);
-            let in_it =
-                |kept: String| format!("in the submodule {} {kept}", submodule.path.display());
+            let in_it = |kept: String| in_the_submodule(&submodule.path, &kept);
             let tip = match self.mode {
                 Submodules::Latest => self.tip_of(submodule, there)?,
                 Submodules::Recorded | Submodules::Skip => None,

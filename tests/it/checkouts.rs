@@ -787,6 +787,20 @@ fn a_reset_keeps_what_git_does_not_know_and_is_in_the_way() {
     }
 }
 
+#[test]
+fn a_report_of_what_a_reset_kept_shows_names_on_one_line() {
+    let world = reset_world();
+    let name = "line\nnote: \u{1b}[2Jforged";
+    fs::write(world.checkout().join(name), "mine").unwrap();
+    fs::write(world.checkout().join("edited\n"), "mine").unwrap();
+    world.git(&world.checkout(), &["add", "edited\n"]);
+    let reply = deployed(&world, &change(&world, "site", &[(name, Some("x"))]));
+    reply.says("line\\nnote: \\u{1b}[2Jforged: `git -C");
+    reply.says("Edits in edited\\n: `git -C");
+    bring_back(&world, &reply);
+    has(&world, &[(name, "mine"), ("edited\n", "mine")]);
+}
+
 /// Files that git would write otherwise than they are, and ones that are in another form in a commit.
 #[test]
 fn a_reset_brings_files_back_with_the_same_bytes() {
