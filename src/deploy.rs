@@ -951,12 +951,12 @@ impl<'d> Deploy<'d> {
     /// The environment of the person's commands: the host's own, less what a request or another git could have put
     /// there, in the host's own language; the site's `env`; and what this deploy is about.
     fn command_env(&self, tickets: &[Ticket], verdict: Verdict) -> Vec<(OsString, OsString)> {
-        let mut env: BTreeMap<OsString, OsString> = self
+        let of_the_host = self
             .host
             .of_the_host()
             .filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"GIT_"))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut env: BTreeMap<OsString, OsString> = git::gathered(of_the_host);
         env.insert("PATH".into(), self.site.programs.as_path().to_owned());
         let user = User::running(self.host);
         if let Some(home) = user.home {
@@ -1103,7 +1103,7 @@ impl<'d> Deploy<'d> {
             return Vec::new();
         };
         let old = &self.last_good.submodules;
-        let paths: BTreeSet<&String> = old.keys().chain(now.submodules.keys()).collect();
+        let paths: BTreeSet<&String> = git::gathered(old.keys().chain(now.submodules.keys()));
         paths
             .into_iter()
             .map(|path| {

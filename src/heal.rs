@@ -4,7 +4,6 @@
 //! change is its old content, missing, a beginning of its new content, or its new content; anything else is a person's.
 //! And a file that was last touched before the run began is a person's, whatever it holds.
 
-use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -192,11 +191,12 @@ impl<'h> Healer<'h> {
         if !folder.join(".gitmodules").exists() {
             return Ok(());
         }
-        let recorded: BTreeMap<PathBuf, String> = self.git.gitlinks(folder)?.into_iter().collect();
+        let recorded = self.git.gitlinks(folder)?;
         for (name, git::Module { path, .. }) in self.git.gitmodules(folder, None)? {
             let (module, place) = (git_dir.join("modules").join(&name), folder.join(&path));
             if module.exists() {
-                self.heal_module(&module, &place, recorded.get(&path), done)?;
+                let recorded = recorded.iter().find(|(recorded, _)| *recorded == path);
+                self.heal_module(&module, &place, recorded.map(|(_, commit)| commit), done)?;
             } else if dangling(&place) {
                 // The other half of a removal that was cut short.
                 git::remove_if_there(&place.join(".git"))?;

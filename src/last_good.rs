@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::git::{Checkout, Found, Submodule};
+use crate::git::{Checkout, Found, Submodule, gathered};
 use crate::state::StateFolder;
 
 /// The file.
@@ -53,19 +53,19 @@ impl LastGood {
         let folders = submodules.iter().map(|submodule| submodule.path.as_path());
         Self {
             head,
-            submodules: submodules
-                .iter()
-                .filter_map(|submodule| match &submodule.found {
+            submodules: gathered(submodules.iter().filter_map(
+                |submodule| match &submodule.found {
                     Found::At(commit) => Some((key(&submodule.path), commit.clone())),
                     Found::WithoutIndex(_) | Found::Nothing => None,
-                })
-                .collect(),
+                },
+            )),
             moved: Vec::new(),
             by_a_person: false,
-            gitmodules: std::iter::once(top)
-                .chain(folders)
-                .filter_map(|below| Some((key(below), gitmodules_digest(checkout, below)?)))
-                .collect(),
+            gitmodules: gathered(
+                std::iter::once(top)
+                    .chain(folders)
+                    .filter_map(|below| Some((key(below), gitmodules_digest(checkout, below)?))),
+            ),
         }
     }
 

@@ -105,7 +105,7 @@ pub(crate) fn save_all(git: &Git<'_>, config: &Config, folder: &Path) -> Result<
         has_commits: head.is_some() && git.has_commits_of_its_own(folder, "--remotes", None)?,
         head,
         edited: git.all_edited(folder, config)?,
-        unknown: unknown.into_iter().collect(),
+        unknown: git::gathered(unknown),
     };
     let Some(name) = work.keep(git, config, folder)? else {
         return Ok(None);
@@ -280,10 +280,12 @@ fn new_name(git: &Git<'_>, folder: &Path) -> Result<String> {
 /// Drops all but the last savings.
 fn forget_old(git: &Git<'_>, config: &Config, folder: &Path) -> Result<()> {
     let all = git.refs_below(folder, SAVED)?;
-    let savings: BTreeSet<&str> = all
+    let mut savings: Vec<&str> = all
         .iter()
         .map(|name| name.strip_suffix(FILES).unwrap_or(name))
         .collect();
+    savings.sort_unstable();
+    savings.dedup();
     let old: Vec<&str> = savings.into_iter().rev().skip(KEPT).collect();
     for name in all
         .iter()

@@ -387,7 +387,7 @@ fn a_checkout(user: &User) -> Result<PathBuf> {
                 .filter(|folder| is_checkout(folder)),
         );
     }
-    found.sort();
+    found.sort_unstable();
     match found.as_slice() {
         [only] => Ok(only.clone()),
         [] => bail!(

@@ -275,7 +275,7 @@ fn copies(file: &Path, user: &User) -> Option<Finding> {
         .filter(|entry| is_copy(&entry.file_name().to_string_lossy()))
         .map(|entry| entry.path())
         .collect();
-    found.sort();
+    found.sort_unstable();
     let first = found.first()?;
     let home = user.home.clone().unwrap_or_else(|| "/tmp".into());
     Some(Finding::warning(
