@@ -130,8 +130,9 @@ impl<'h> Healer<'h> {
                 .git_dir
                 .join(std::ffi::OsStr::from_bytes(common.trim_ascii_end()));
             self.collect_unfinished(&common.join("refs"), &mut left)?;
-            self.collect(common.join("packed-refs.lock"), &mut left);
-            self.collect(common.join("config.lock"), &mut left);
+            for lock in ["packed-refs.lock", "config.lock", "shallow.lock"] {
+                self.collect(common.join(lock), &mut left);
+            }
         }
         // A person's own git holds locks that are not ours to remove.
         if !left.is_empty() && process::is_at_work("git", &checkout.folder) {

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::http;
 use crate::person::{Person, Served, Sshd, as_root, free_port};
-use crate::world::{Delivery, Fault, Reply, SECRET, World, quoted, text};
+use crate::world::{Delivery, Fault, Reply, SECRET, World, copy_executable, quoted, text};
 
 /// What a failed deploy says: why, and what to do.
 struct Told {
@@ -1991,7 +1991,7 @@ fn init_says_what_it_cannot_find_out() {
         assert!(!world.exists("cgi-bin/new.cgi"));
     }
     let blank = world.path("deploy-cgi");
-    fs::copy(&world.program, &blank).unwrap();
+    copy_executable(&world.program, &blank);
     let spoken = world.verb_of(&blank, &["init", "--repo", &repo, &site]);
     spoken.expect_exit(1);
     spoken.says("blank");

@@ -13,7 +13,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::world::{
-    Delivery, NOWHERE, SECRET, World, quoted, search_path, sha256_signature, text, write_executable,
+    Delivery, NOWHERE, SECRET, World, copy_executable, quoted, search_path, sha256_signature, text,
+    write_executable,
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -992,7 +993,7 @@ fn system_calls(
 fn no_file_that_a_client_names_is_opened_and_no_process_is_started() {
     let world = watched();
     let named = world.path("named.cgi");
-    fs::copy(world.site_file(), &named).unwrap();
+    copy_executable(&world.site_file(), &named);
     let named = text(&named);
     let site = world.site_file();
     let program = world.program.clone();

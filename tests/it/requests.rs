@@ -6,8 +6,8 @@ use std::fs;
 use serde_json::json;
 
 use crate::world::{
-    DELIVERY, Delivery, Fault, NOWHERE, Reply, SECRET, World, ZERO, quoted, sha1_signature,
-    sha256_signature, text, wait_until,
+    DELIVERY, Delivery, Fault, NOWHERE, Reply, SECRET, World, ZERO, copy_executable, quoted,
+    sha1_signature, sha256_signature, text, wait_until,
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -410,7 +410,7 @@ fn the_site_is_never_chosen_by_the_caller() {
         .send()
         .expect(200, "ignored");
     let copy = world.path("copy.cgi");
-    fs::copy(world.site_file(), &copy).unwrap();
+    copy_executable(&world.site_file(), &copy);
     let copy = text(&copy);
     for delivery in [
         direct(),

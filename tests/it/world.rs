@@ -95,6 +95,13 @@ pub(crate) fn write_executable(path: &Path, text: &str) {
     assert!(child.wait().unwrap().success());
 }
 
+/// Copies one, by a child for the same reason.
+pub(crate) fn copy_executable(from: &Path, to: &Path) {
+    let mut copy = Command::new("cp");
+    let copied = copy.arg("-p").args([from, to]).status().unwrap();
+    assert!(copied.success());
+}
+
 /// The folders where programs are looked for, as the tests themselves got them.
 pub(crate) fn search_path() -> String {
     std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned())
