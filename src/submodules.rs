@@ -97,20 +97,18 @@ impl Bringer<'_> {
             };
             let folder = self.git.checkout.folder.join(&submodule.path);
             let in_it = |kept: String| in_the_submodule(&submodule.path, &kept);
-            let tip = match self.mode {
-                Submodules::Latest => self.tip_of(submodule, there)?,
-                Submodules::Recorded | Submodules::Skip => None,
+            let (elsewhere, otherwise) = match self.mode {
+                Submodules::Recorded => (
+                    self.to_be_recorded(submodule, there, &moves)?,
+                    &submodule.recorded,
+                ),
+                Submodules::Latest => (self.tip_of(submodule, there)?, commit),
+                Submodules::Skip => (None, commit),
             };
-            let recorded = match self.mode {
-                Submodules::Recorded => self.to_be_recorded(submodule, there, &moves)?,
-                Submodules::Latest | Submodules::Skip => None,
-            };
-            let target = match self.mode {
-                Submodules::Recorded => recorded.as_ref().unwrap_or(&submodule.recorded),
-                Submodules::Latest | Submodules::Skip => tip.as_ref().unwrap_or(commit),
-            };
+            let target = elsewhere.as_ref().unwrap_or(otherwise);
             if commit != target {
-                if recorded.is_some() && !self.git.has_commit(&folder, target)? {
+                // The tip of a branch is here; what will be recorded may not have been fetched.
+                if elsewhere.is_some() && !self.git.has_commit(&folder, target)? {
                     self.git
                         .fetch_all(std::slice::from_ref(&folder), self.config)?;
                 }
