@@ -73,8 +73,9 @@ const PAUSES: [Duration; 5] = [
 /// How many submodules are fetched at the same time as the checkout itself.
 const FETCHES_BESIDE_A_PULL: usize = 2;
 
-/// Where the deploys of several work trees of one repository wait for each other.
-const WORK_TREES_LOCK: &str = "deploy-cgi.lock";
+/// Where the deploys of several work trees of one repository wait for each other. Not a name of a lock file of git's, which
+/// would be put right.
+const WORK_TREES_LOCK: &str = "deploy-cgi-work-trees";
 
 /// How often a pause is interrupted to see whether a newer ticket waits.
 const LOOK: Duration = Duration::from_millis(50);
@@ -372,7 +373,10 @@ impl<'d> Deploy<'d> {
         self.state.remove(ALIVE)?;
         let alive = self.state.lock_file(ALIVE)?;
         match alive.try_lock() {
-            Ok(()) | Err(_) => Ok(alive),
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(alive),
+            Err(TryLockError::Error(error)) => {
+                Err(error).context("cannot lock out the git of an earlier deploy")
+            }
         }
     }
 
@@ -570,11 +574,10 @@ impl<'d> Deploy<'d> {
             self.is_none_replaced(git, submodules)?;
             let before = self.checkout.loose_ref(&followed.branch);
             // They need not wait for each other, and the network is what takes time.
-            let beside = git.begin_fetches(std::mem::take(&mut likely), config)?;
+            let beside = git.begin_fetches(std::mem::take(&mut likely), config);
             let pulled = self.pull(git, config, followed);
             let fetched = beside.end();
             pulled?;
-            let fetched = fetched?;
             let moved = self.checkout.loose_ref(&followed.branch) != before;
             let old = self.last_good.head.clone();
             let listing = match self.site.submodules {
@@ -618,8 +621,10 @@ impl<'d> Deploy<'d> {
         if self.site.submodules == Submodules::Skip || !comes.into_iter().any(is_news) {
             return Vec::new();
         }
-        let moved = self.last_good.moved.iter().map(PathBuf::from);
+        let is_there = |path: &&String| self.last_good.submodules.contains_key(*path);
+        let moved = self.last_good.moved.iter().filter(is_there);
         moved
+            .map(PathBuf::from)
             .filter(|path| self.checkout.folder.join(path).join(".git").exists())
             .take(FETCHES_BESIDE_A_PULL)
             .collect()

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -593,18 +593,15 @@ pub(crate) struct Fetches<'g> {
 
 impl Fetches<'_> {
     /// Waits for them. Returns those that were fetched; the others are found out about when they are needed.
-    pub(crate) fn end(self) -> Result<Vec<PathBuf>> {
+    pub(crate) fn end(self) -> Vec<PathBuf> {
         let mut fetched = Vec::new();
-        let mut error = None;
-        // Every one that was begun is waited for.
         for (path, fetch) in self.begun {
             match fetch.end() {
                 Ok(ended) if ended.end.is_good() => fetched.push(path),
-                Ok(_) => self.git.has_failed.set(true),
-                Err(found) => error = Some(found),
+                Ok(_) | Err(_) => self.git.has_failed.set(true),
             }
         }
-        error.map_or(Ok(fetched), Err)
+        fetched
     }
 }
 
@@ -1004,21 +1001,18 @@ impl<'s> Git<'s> {
         Ok(())
     }
 
-    /// Begins to fetch submodules, while other things are done.
-    pub(crate) fn begin_fetches(
-        &self,
-        paths: Vec<PathBuf>,
-        config: &Config,
-    ) -> Result<Fetches<'_>> {
+    /// Begins to fetch submodules, while other things are done. Where a host lets no more processes start, it is done
+    /// later.
+    pub(crate) fn begin_fetches(&self, paths: Vec<PathBuf>, config: &Config) -> Fetches<'_> {
         let mut begun = Vec::new();
         for path in paths {
             let folder = self.checkout.folder.join(&path);
-            let fetch = self
-                .writing(&folder, config, ["fetch", "--quiet"])
-                .begin()?;
-            begun.push((path, fetch));
+            let fetch = self.writing(&folder, config, ["fetch", "--quiet"]);
+            if let Ok(fetch) = fetch.begin() {
+                begun.push((path, fetch));
+            }
         }
-        Ok(Fetches { git: self, begun })
+        Fetches { git: self, begun }
     }
 
     /// What the index of a work tree has where a submodule was.
@@ -1060,7 +1054,7 @@ impl<'s> Git<'s> {
         if !entries.all(|entry| entry.is_empty() || is_expected(entry)) {
             return Ok(None);
         }
-        let listed = self.query(folder, ["ls-files", "-v", "-s", "-z"])?;
+        let listed = self.query(folder, LIST_FLAGS)?;
         let listed = self.must("list the files", listed)?;
         let mut files = Vec::new();
         for entry in listed
@@ -2177,8 +2171,12 @@ impl<'s> Git<'s> {
         let there = folder.join(path);
         let there =
             File::open(&there).with_context(|| format!("cannot read {}", there.display()))?;
-        let bytes_of = |file| BufReader::new(file).bytes().map_while(std::io::Result::ok);
-        Ok(bytes_of(self.written_form(folder, id, path)?).eq(bytes_of(there)))
+        let (written, what) = (
+            self.written_form(folder, id, path)?,
+            "cannot compare a file",
+        );
+        let length = |file: &File| file.metadata().map(|file| file.len()).context(what);
+        Ok(length(&written)? == length(&there)? && begins_with(written, there).context(what)?)
     }
 
     /// The tree that a command makes in an index of its own, which begins as a copy of another one or empty.
@@ -2585,10 +2583,27 @@ fn shallow_file(folder: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// What the git directory of a linked worktree shares with the others; else it has all of its own.
-fn common_dir(git_dir: &Path) -> PathBuf {
+pub(crate) fn common_dir(git_dir: &Path) -> PathBuf {
     match std::fs::read(git_dir.join("commondir")) {
         Ok(common) => git_dir.join(path_of(common.trim_ascii_end())),
         Err(_) => git_dir.to_owned(),
+    }
+}
+
+/// Whether `whole` begins with all of `start`.
+pub(crate) fn begins_with(mut whole: impl Read, mut start: impl Read) -> std::io::Result<bool> {
+    let (mut a, mut b) = ([0; 16 << 10], [0; 16 << 10]);
+    loop {
+        let read = start.read(&mut a)?;
+        if read == 0 {
+            return Ok(true);
+        }
+        match whole.read_exact(&mut b[..read]) {
+            Ok(()) if a[..read] == b[..read] => {}
+            Ok(()) => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(false),
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -2858,6 +2873,23 @@ mod tests {
         ] {
             check(url, None);
         }
+    }
+
+    #[test]
+    fn a_beginning_is_told_from_anything_else() {
+        #[track_caller]
+        fn check(whole: &str, start: &str, expected: bool) {
+            assert_eq!(
+                begins_with(whole.as_bytes(), start.as_bytes()).unwrap(),
+                expected
+            );
+        }
+        check("abc", "", true);
+        check("abc", "ab", true);
+        check("abc", "abc", true);
+        check("abc", "abcd", false);
+        check("abc", "b", false);
+        check("", "a", false);
     }
 
     #[test]

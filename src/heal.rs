@@ -125,10 +125,8 @@ impl<'h> Healer<'h> {
         let checkout = self.git.checkout;
         let mut left = Vec::new();
         self.collect_unfinished(&checkout.git_dir, &mut left)?;
-        if let Ok(common) = std::fs::read(checkout.git_dir.join("commondir")) {
-            let common = checkout
-                .git_dir
-                .join(std::ffi::OsStr::from_bytes(common.trim_ascii_end()));
+        let common = git::common_dir(&checkout.git_dir);
+        if common != checkout.git_dir {
             self.collect_unfinished(&common.join("refs"), &mut left)?;
             for lock in ["packed-refs.lock", "config.lock", "shallow.lock"] {
                 self.collect(common.join(lock), &mut left);
@@ -381,7 +379,7 @@ impl<'h> Healer<'h> {
             let what = || format!("cannot read {}", path.display());
             let there = File::open(&path).with_context(what)?;
             let whole = self.git.written_form(folder, &blob.id, &change.path)?;
-            if begins_with(whole, there).with_context(what)? {
+            if git::begins_with(whole, there).with_context(what)? {
                 return Ok(true);
             }
         }
@@ -471,43 +469,4 @@ fn is_empty_but_git(place: &Path) -> Result<bool> {
     let entries =
         std::fs::read_dir(place).with_context(|| format!("cannot list {}", place.display()))?;
     Ok(entries.flatten().all(|entry| entry.file_name() == ".git"))
-}
-
-/// Whether `whole` begins with all of `start`.
-fn begins_with(mut whole: impl Read, mut start: impl Read) -> std::io::Result<bool> {
-    let (mut a, mut b) = ([0; 16 << 10], [0; 16 << 10]);
-    loop {
-        let read = start.read(&mut a)?;
-        if read == 0 {
-            return Ok(true);
-        }
-        match whole.read_exact(&mut b[..read]) {
-            Ok(()) if a[..read] == b[..read] => {}
-            Ok(()) => return Ok(false),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_beginning_is_told_from_anything_else() {
-        #[track_caller]
-        fn check(whole: &str, start: &str, expected: bool) {
-            assert_eq!(
-                begins_with(whole.as_bytes(), start.as_bytes()).unwrap(),
-                expected
-            );
-        }
-        check("abc", "", true);
-        check("abc", "ab", true);
-        check("abc", "abc", true);
-        check("abc", "abcd", false);
-        check("abc", "b", false);
-        check("", "a", false);
-    }
 }

@@ -475,6 +475,11 @@ fn work_trees_of_one_repository_are_deployed_at_the_same_moment() {
         assert_eq!(heads, [commit.clone(), commit]);
     }
     world.settle();
+    // A deploy that fails takes nothing of this for a lock that git left.
+    fs::write(world.path("checkout/index.html"), "mine").unwrap();
+    let reply = world.push_delivery(&world.push("six")).send();
+    reply.expect(500, "failed");
+    assert!(!reply.body.contains("put right"), "{reply:#?}");
 }
 
 /// A commit on a branch of any name.
