@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rustix::fs::Access;
+use serde::Serialize;
 
 use crate::cgi::Environment;
 use crate::clone;
@@ -61,7 +62,8 @@ pub(crate) struct Finding {
 }
 
 /// How a thing is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Health {
     Ok,
     /// A deploy works, but somebody should know.

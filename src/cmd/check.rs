@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use serde_json::json;
+use serde::Serialize;
 
-use super::{Done, print};
+use super::{Done, print, print_json};
 use crate::cgi::Environment;
 use crate::doctor::{self, Finding, Health};
 use crate::site::Site;
@@ -22,11 +22,10 @@ pub(crate) fn check(file: &Path, env: &Environment, json: bool) -> Result<Done> 
     };
     let healthy = !findings.iter().any(Finding::is_problem);
     if json {
-        let all: Vec<_> = findings.iter().map(as_json).collect();
-        print(&format!(
-            "{}\n",
-            json!({ "healthy": healthy, "findings": all })
-        ))?;
+        print_json(&Examined {
+            healthy,
+            findings: findings.iter().map(Line::from).collect(),
+        })?;
     } else {
         let verdict = if healthy {
             "A deploy would work."
@@ -38,22 +37,31 @@ pub(crate) fn check(file: &Path, env: &Environment, json: bool) -> Result<Done> 
     Ok(if healthy { Done::Yes } else { Done::No })
 }
 
-fn as_json(finding: &Finding) -> serde_json::Value {
-    let state = match finding.state {
-        Health::Ok => "ok",
-        Health::Warning => "warning",
-        Health::Problem => "problem",
-    };
-    let words = finding.advice.as_ref().map(|advice| advice.words.as_str());
-    let commands = finding
-        .advice
-        .as_ref()
-        .map_or(&[][..], |advice| advice.commands.as_slice());
-    json!({
-        "what": finding.what,
-        "state": state,
-        "found": finding.found,
-        "advice": words,
-        "commands": commands,
-    })
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Examined<'a> {
+    healthy: bool,
+    findings: Vec<Line<'a>>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    what: &'static str,
+    state: Health,
+    found: &'a str,
+    advice: Option<&'a str>,
+    commands: &'a [String],
+}
+
+impl<'a> From<&'a Finding> for Line<'a> {
+    fn from(finding: &'a Finding) -> Self {
+        let advice = finding.advice.as_ref();
+        Self {
+            what: finding.what,
+            state: finding.state,
+            found: &finding.found,
+            advice: advice.map(|advice| advice.words.as_str()),
+            commands: advice.map_or(&[], |advice| &advice.commands),
+        }
+    }
 }

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use serde_json::json;
 
 use super::{Done, print};
 use crate::cgi::Environment;
@@ -255,14 +254,14 @@ impl World {
             .with_context(|| format!("cannot make the link {}", program.display()))?;
         let secret = self.folder.join("secret.txt");
         write(&secret, &String::from_utf8_lossy(SECRET), 0o600)?;
-        // The person's own configuration of git must not matter. JSON writes text in quotes as TOML does.
+        // The person's own configuration of git must not matter.
         let text = format!(
             "#!{}\nrepo = {}\nsecret_file = {}\non_update = \"mkdir -p tmp && echo again >tmp/restart.txt\"\nwait = \"30s\"\n\
              env = {{ HOME = {}, GIT_CONFIG_NOSYSTEM = \"1\" }}\n",
             program.display(),
-            json!(shown(&self.checkout())),
-            json!(shown(&secret)),
-            json!(shown(&self.folder.join("home"))),
+            toml_string(&self.checkout())?,
+            toml_string(&secret)?,
+            toml_string(&self.folder.join("home"))?,
         );
         write(&self.site_file(), &text, 0o755)?;
         Ok(text)
@@ -465,6 +464,11 @@ fn meta_variable(header: &str) -> String {
     } else {
         format!("HTTP_{name}")
     }
+}
+
+/// JSON writes a string as TOML does.
+fn toml_string(path: &Path) -> Result<String> {
+    Ok(serde_json::to_string(&shown(path))?)
 }
 
 fn shown(path: &Path) -> String {

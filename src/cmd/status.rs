@@ -1,13 +1,13 @@
 //! `status`: what runs, what waits, and the last deploys.
 
-use std::fmt::Write;
+use std::fmt::{Display, Formatter, Write};
 use std::io::IsTerminal;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, bail};
-use serde_json::json;
+use serde::{Serialize, Serializer};
 
-use super::{Done, print};
+use super::{Done, print, print_json};
 use crate::deploy::MARKER;
 use crate::git::Checkout;
 use crate::history::{History, Record};
@@ -31,11 +31,11 @@ pub(crate) fn status(
 ) -> Result<Done> {
     let checkout = Checkout::open(&site.repo)?;
     let Some(state) = StateFolder::look(&checkout) else {
-        print(if as_json {
-            "{\"running\":false,\"since\":null,\"waiting\":[],\"deploys\":[]}\n"
+        if as_json {
+            print_json(&Now::default())?;
         } else {
-            NOTHING_YET
-        })?;
+            print(NOTHING_YET)?;
+        }
         return Ok(Done::Yes);
     };
     let history = History::of(&state);
@@ -43,15 +43,19 @@ pub(crate) fn status(
         let Some(record) = history.of_delivery(delivery)? else {
             bail!("the history knows no delivery {delivery}; it may still wait, or be too old");
         };
-        print(&if as_json {
-            format!("{}\n", json!(record))
+        if as_json {
+            print_json(&record)?;
         } else {
-            format!("{}\n\n{}", record.time, record.report)
-        })?;
+            print(&format!("{}\n\n{}", record.time, record.report))?;
+        }
         return Ok(Done::Yes);
     }
     let now = Now::of(&state, last)?;
-    print(&if as_json { now.machine() } else { now.human() })?;
+    if as_json {
+        print_json(&now)?;
+    } else {
+        print(&now.human())?;
+    }
     Ok(Done::Yes)
 }
 
@@ -73,57 +77,56 @@ pub(crate) fn watch(site: &Site, last: usize) -> Result<Done> {
 }
 
 /// How a site stands.
+#[derive(Default, Serialize)]
 struct Now {
-    /// Since when a deploy is running.
-    running: Option<SystemTime>,
+    running: bool,
+    /// Since when.
+    since: Option<Moment>,
     waiting: Vec<Ticket>,
-    /// The last deploys, newest first.
-    records: Vec<Record>,
+    /// The last ones, newest first.
+    deploys: Vec<Record>,
+}
+
+/// A time, shown as RFC 3339 has it.
+struct Moment(SystemTime);
+
+impl Display for Moment {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        humantime::format_rfc3339_seconds(self.0).fmt(f)
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
 }
 
 impl Now {
     fn of(state: &StateFolder, last: usize) -> Result<Self> {
         let queue = Queue::of(state);
-        let running = queue.is_somebodys_turn()?.then(|| {
+        let since = queue.is_somebodys_turn()?.then(|| {
             let marker = state.path(MARKER).metadata();
-            marker
-                .and_then(|marker| marker.modified())
-                .unwrap_or_else(|_| SystemTime::now())
+            let begun = marker.and_then(|marker| marker.modified());
+            Moment(begun.unwrap_or_else(|_| SystemTime::now()))
         });
-        let mut records = History::of(state).records()?;
-        records.drain(..records.len().saturating_sub(last));
-        records.reverse();
+        let mut deploys = History::of(state).records()?;
+        deploys.drain(..deploys.len().saturating_sub(last));
+        deploys.reverse();
         Ok(Self {
-            running,
+            running: since.is_some(),
+            since,
             waiting: queue.list()?,
-            records,
+            deploys,
         })
     }
 
-    fn machine(&self) -> String {
-        let waiting: Vec<_> = self
-            .waiting
-            .iter()
-            .map(|ticket| json!({ "ticket": ticket.name, "push": ticket.push }))
-            .collect();
-        let since = self.running.map(time);
-        format!(
-            "{}\n",
-            json!({
-                "running": self.running.is_some(),
-                "since": since,
-                "waiting": waiting,
-                "deploys": self.records
-            })
-        )
-    }
-
     fn human(&self) -> String {
-        let mut text = match self.running {
+        let mut text = match &self.since {
             Some(since) => {
-                let age = since.elapsed().unwrap_or_default().as_secs();
+                let age = since.0.elapsed().unwrap_or_default().as_secs();
                 let age = humantime::format_duration(Duration::from_secs(age));
-                format!("a deploy is running since {}, for {age}\n", time(since))
+                format!("a deploy is running since {since}, for {age}\n")
             }
             None => "no deploy is running\n".to_owned(),
         };
@@ -132,13 +135,9 @@ impl Now {
             1 => text.push_str("1 delivery waits\n"),
             n => drop(writeln!(text, "{n} deliveries wait")),
         }
-        table(&self.records, &mut text);
+        table(&self.deploys, &mut text);
         text
     }
-}
-
-fn time(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 fn table(records: &[Record], text: &mut String) {
