@@ -3,7 +3,7 @@
 //! Must not know how a turn is come by, nor who hears the outcome. Success means that the site is what was pushed; an
 //! exit code of 0 is no evidence of that, so everything is looked at afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::git::{
 };
 use crate::heal::Healer;
 use crate::history::{History, Record, Served};
-use crate::home::User;
+use crate::home::{self, User};
 use crate::last_good::LastGood;
 use crate::outcome::{Failure, News, Outcome, Step, Verdict, short};
 use crate::process::{self, End, Ended, Progress, Run};
@@ -956,27 +956,12 @@ impl<'d> Deploy<'d> {
     /// The environment of the person's commands: the host's own, less what a request or another git could have put
     /// there, in the host's own language; the site's `env`; and what this deploy is about.
     fn command_env(&self, tickets: &[Ticket], verdict: Verdict) -> Vec<(OsString, OsString)> {
-        let of_the_host = self
-            .host
-            .of_the_host()
-            .filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"GIT_"))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let mut env: BTreeMap<OsString, OsString> = git::gathered(of_the_host);
-        env.insert("PATH".into(), self.site.programs.as_path().to_owned());
-        let user = User::running(self.host);
-        if let Some(home) = user.home {
-            env.insert("HOME".into(), home.into());
+        let mut env = home::environment(self.host, &self.site.programs, |name| {
+            !name.as_encoded_bytes().starts_with(b"GIT_")
+        });
+        for (name, value) in &self.site.env {
+            home::set(&mut env, name, value);
         }
-        if let Some(name) = user.name {
-            env.insert("USER".into(), name.clone().into());
-            env.insert("LOGNAME".into(), name.into());
-        }
-        env.extend(
-            self.site
-                .env
-                .iter()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
         let delivery = tickets
             .iter()
             .rev()
@@ -1000,8 +985,10 @@ impl<'d> Deploy<'d> {
             ("DEPLOY_DELIVERY", delivery.unwrap_or_default().into()),
             ("DEPLOY_VERDICT", verdict.word().into()),
         ];
-        env.extend(deploy.map(|(name, value)| (name.into(), value)));
-        env.into_iter().collect()
+        for (name, value) in deploy {
+            home::set(&mut env, name, value);
+        }
+        env
     }
 
     /// Ends the deploy of these tickets: record, last-good, `on_failure`, and only then are they served.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::cgi::Environment;
-use crate::home::User;
+use crate::home::{self, User};
 use crate::process::{self, End, Ended, Progress, Run, Running};
 use crate::redaction;
 use crate::site::{Site, Submodules};
@@ -2497,27 +2497,14 @@ fn environment(site: &Site, host: &Environment) -> Vec<(OsString, OsString)> {
                 .iter()
                 .any(|family| name.as_bytes().starts_with(family.as_bytes()))
     };
-    let mut env: BTreeMap<OsString, OsString> = BTreeMap::new();
-    for (name, value) in host.of_the_host().filter(|(name, _)| allowed(name)) {
-        env.entry(name.to_owned())
-            .or_insert_with(|| value.to_owned());
-    }
-    env.insert("PATH".into(), site.programs.as_path().to_owned());
-    let user = User::running(host);
-    if let Some(home) = user.home {
-        env.insert("HOME".into(), home.into());
-    }
-    if let Some(name) = user.name {
-        env.insert("USER".into(), name.clone().into());
-        env.insert("LOGNAME".into(), name.into());
-    }
+    let mut env = home::environment(host, &site.programs, allowed);
     for (name, value) in GIVEN {
-        env.insert(name.into(), value.into());
+        home::set(&mut env, name, value);
     }
     for (name, value) in &site.env {
-        env.insert(name.into(), value.into());
+        home::set(&mut env, name, value);
     }
-    env.into_iter().collect()
+    env
 }
 
 /// `owner/name` out of a remote's URL, in any of the forms git takes; none for a path on this machine.

@@ -1,9 +1,9 @@
-//! Who we run as: user id, name, home folder.
+//! Who we run as: user id, name, home folder, and the environment that goes with them.
 //!
 //! Servers leave HOME unset, or as it was for whoever started them. The C library's look-up is never used: in a static
 //! program it loads shared objects and crashes.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -73,6 +73,40 @@ pub(crate) fn name_of(uid: u32) -> String {
         .ok()
         .and_then(|passwd| entry(&passwd, uid)?.name)
         .unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// The environment of what we start: of the host's own what is `kept`, where programs are found, and who we are. Each
+/// name stands once; where the host gave it twice, its first value counts, as it does for the C library.
+pub(crate) fn environment(
+    host: &Environment,
+    programs: &Programs,
+    kept: impl Fn(&OsStr) -> bool,
+) -> Vec<(OsString, OsString)> {
+    let mut env: Vec<(OsString, OsString)> = Vec::new();
+    for (name, value) in host.of_the_host().filter(|(name, _)| kept(name)) {
+        if !env.iter().any(|(known, _)| known == name) {
+            env.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    set(&mut env, "PATH", programs.as_path());
+    let user = User::running(host);
+    if let Some(home) = user.home {
+        set(&mut env, "HOME", home);
+    }
+    if let Some(name) = user.name {
+        set(&mut env, "USER", &name);
+        set(&mut env, "LOGNAME", name);
+    }
+    env
+}
+
+/// Gives a variable of an environment its value.
+pub(crate) fn set(env: &mut Vec<(OsString, OsString)>, name: &str, value: impl Into<OsString>) {
+    let value = value.into();
+    match env.iter_mut().find(|(known, _)| known == name) {
+        Some((_, known)) => *known = value,
+        None => env.push((name.into(), value)),
+    }
 }
 
 fn getent(env: &Environment, uid: u32) -> Option<User> {
