@@ -192,22 +192,22 @@ fn payload_field(body: &[u8]) -> Option<Vec<u8>> {
 impl Event {
     fn parse(name: String, json: &[u8]) -> Result<Self, Refusal> {
         let wrong = |event: Self, why: &str| Err(Refusal::Payload(Box::new(event), why.to_owned()));
-        let Ok(json) = std::str::from_utf8(json) else {
+        if std::str::from_utf8(json).is_err() {
             return wrong(Self::Other(name), "it is not UTF-8");
-        };
+        }
         match name.as_str() {
-            "ping" => match serde_json::from_str::<Object<PingPayload<'_>>>(json) {
+            "ping" => match serde_json::from_slice::<Object<PingPayload<'_>>>(json) {
                 Ok(Object(ping)) => Ok(Self::Ping(ping.into())),
                 Err(error) => wrong(Self::Ping(Ping::default()), &error.to_string()),
             },
-            "push" => match serde_json::from_str::<Object<PushPayload<'_>>>(json) {
+            "push" => match serde_json::from_slice::<Object<PushPayload<'_>>>(json) {
                 Ok(Object(push)) => push
                     .try_into()
                     .map(Self::Push)
                     .or_else(|why| wrong(Self::Push(Push::default()), why)),
                 Err(error) => wrong(Self::Push(Push::default()), &error.to_string()),
             },
-            _ => match serde_json::from_str::<Object<Nothing>>(json) {
+            _ => match serde_json::from_slice::<Object<Nothing>>(json) {
                 Ok(Object(Nothing {})) => Ok(Self::Other(name)),
                 Err(error) => wrong(Self::Other(name), &error.to_string()),
             },
