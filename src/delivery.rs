@@ -165,11 +165,14 @@ impl Delivery {
             return Err(Refusal::SignatureWrong);
         }
         let form = claims.form.ok_or(Refusal::ContentType)?;
-        let json = match form {
-            Form::Json => Cow::Owned(body),
-            Form::Urlencoded => Cow::Owned(payload_field(&body).ok_or(Refusal::ContentType)?),
-        };
-        let event = Event::parse(claims.event, &json)?;
+        let event = match form {
+            Form::Json => Event::parse(claims.event, &body),
+            Form::Urlencoded => {
+                let json = payload_field(&body).ok_or(Refusal::ContentType)?;
+                drop(body);
+                Event::parse(claims.event, &json)
+            }
+        }?;
         Ok(Self {
             id: claims.id,
             event,
