@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr_iter};
+use percent_encoding::percent_decode;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -158,7 +160,7 @@ impl Delivery {
         max_body: u64,
     ) -> Result<Self, Refusal> {
         let mut verifier = Verifier::new(secrets, claims.signature);
-        let body = body
+        let mut body = body
             .take(max_body, |piece| verifier.update(piece))
             .map_err(Refusal::Body)?;
         if !verifier.holds() {
@@ -168,7 +170,7 @@ impl Delivery {
         let event = match form {
             Form::Json => Event::parse(claims.event, &body),
             Form::Urlencoded => {
-                let json = payload_field(&body).ok_or(Refusal::ContentType)?;
+                let json = payload_field(&mut body).ok_or(Refusal::ContentType)?;
                 drop(body);
                 Event::parse(claims.event, &json)
             }
@@ -181,15 +183,32 @@ impl Delivery {
     }
 }
 
-/// The one `payload` field of a form.
-fn payload_field(body: &[u8]) -> Option<Vec<u8>> {
-    let mut payloads = form_urlencoded::parse(body).filter(|(name, _)| name == "payload");
-    let (_, payload) = payloads.next()?;
+/// The one `payload` field of a form (WHATWG URL, section 5.1). The form itself is not one any more.
+fn payload_field(form: &mut [u8]) -> Option<Vec<u8>> {
+    let mut rest = &mut *form;
+    while let Some(at) = memchr(b'+', rest) {
+        rest[at] = b' ';
+        rest = &mut rest[at + 1..];
+    }
+    let ends = memchr_iter(b'&', form).chain([form.len()]);
+    let mut payloads = ends
+        .scan(0, |begin, end| {
+            let field = &form[*begin..end];
+            *begin = end + 1;
+            Some(field)
+        })
+        .filter_map(|field| {
+            let mut parts = field.splitn(2, |&byte| byte == b'=');
+            let name = percent_decode(parts.next()?);
+            name.eq(*b"payload")
+                .then(|| parts.next().unwrap_or_default())
+        });
+    let payload = payloads.next()?;
     // Two of them would leave it open which one is meant.
     payloads
         .next()
         .is_none()
-        .then(|| payload.into_owned().into_bytes())
+        .then(|| Cow::from(percent_decode(payload)).into_owned())
 }
 
 impl Event {
@@ -485,7 +504,7 @@ mod tests {
         #[track_caller]
         fn check(form: &str, expected: Option<&str>) {
             assert_eq!(
-                payload_field(form.as_bytes()).as_deref(),
+                payload_field(&mut form.as_bytes().to_vec()).as_deref(),
                 expected.map(str::as_bytes)
             );
         }
@@ -494,6 +513,9 @@ mod tests {
         check("payload=a%", Some("a%"));
         check("payload={}&payload={}", None);
         check("Payload={}", None);
+        check("payload={}&%70ayload={}", None);
+        check("&&%70ayload=a=b%3d&payload2", Some("a=b="));
+        check("payload", Some(""));
         check("", None);
     }
 
