@@ -3,6 +3,7 @@
 //!
 //! Must not know requests or reports.
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -12,7 +13,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use rustix::fs::Mode;
 
-use crate::git::{Checkout, Config, Format, Git};
+use crate::git::{Checkout, Config, Format, Git, gathered};
 use crate::heal::Healer;
 use crate::process::Ended;
 use crate::redaction;
@@ -269,18 +270,19 @@ pub(crate) fn finish(site: &Site, git: &Git<'_>, state: &StateFolder) -> Result<
 
 /// A first checkout writes over whatever is there; so what came while it could not be made has to go first.
 fn has_no_files(folder: &Path) -> Result<()> {
-    let mut names: Vec<_> = entries_of(folder)?
-        .iter()
-        .filter_map(|path| path.file_name())
-        .filter(|name| *name != ".git")
-        .map(|name| redaction::brief(&name.to_string_lossy()))
-        .collect();
-    if names.is_empty() {
+    let entries = entries_of(folder)?;
+    let all: BTreeSet<String> = gathered(
+        entries
+            .iter()
+            .filter_map(|path| path.file_name())
+            .filter(|name| *name != ".git")
+            .map(|name| redaction::brief(&name.to_string_lossy())),
+    );
+    if all.is_empty() {
         return Ok(());
     }
-    names.sort_unstable();
-    let more = names.len().saturating_sub(MOST_FILES);
-    names.truncate(MOST_FILES);
+    let more = all.len().saturating_sub(MOST_FILES);
+    let mut names: Vec<_> = all.into_iter().take(MOST_FILES).collect();
     if more > 0 {
         names.push(format!("and {more} more"));
     }

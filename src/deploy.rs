@@ -1095,14 +1095,15 @@ impl<'d> Deploy<'d> {
             return Vec::new();
         };
         let old = &self.last_good.submodules;
-        let paths: BTreeSet<&String> = git::gathered(old.keys().chain(now.submodules.keys()));
+        let paths = old.keys().chain(now.submodules.keys()).cloned();
+        let paths: BTreeSet<String> = git::gathered(paths);
         paths
             .into_iter()
             .map(|path| {
                 (
-                    redaction::escape_line(path),
-                    old.get(path).cloned(),
-                    now.submodules.get(path).cloned(),
+                    redaction::escape_line(&path),
+                    old.get(&path).cloned(),
+                    now.submodules.get(&path).cloned(),
                 )
             })
             .filter(|(_, old, new)| old != new)

@@ -1715,15 +1715,12 @@ impl<'s> Git<'s> {
     }
 
     /// The commits of a repository's remote-tracking branches.
-    pub(crate) fn remote_tips(&self, folder: &Path) -> Result<Vec<String>> {
+    pub(crate) fn remote_tips(&self, folder: &Path) -> Result<BTreeSet<String>> {
         let listed = self.query(
             folder,
             ["for-each-ref", "--format=%(objectname)", "refs/remotes"],
         )?;
-        let mut tips: Vec<String> = line(&listed.output).lines().map(str::to_owned).collect();
-        tips.sort_unstable();
-        tips.dedup();
-        Ok(tips)
+        Ok(gathered(line(&listed.output).lines().map(str::to_owned)))
     }
 
     /// Lets HEAD of a git directory be a commit.

@@ -523,12 +523,15 @@ pub(crate) fn groups_that_hold(file: &File, session: i32) -> Result<Vec<Pid>> {
         let Some(ids) = ids_of(&process) else {
             continue;
         };
-        if ids.session == session && ids.group != ours && holds(&process) {
-            groups.extend(Pid::from_raw(ids.group));
+        if ids.session == session
+            && ids.group != ours
+            && holds(&process)
+            && let Some(group) = Pid::from_raw(ids.group)
+            && !groups.contains(&group)
+        {
+            groups.push(group);
         }
     }
-    groups.sort_unstable_by_key(|group| group.as_raw_nonzero());
-    groups.dedup();
     Ok(groups)
 }
 

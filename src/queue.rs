@@ -15,6 +15,7 @@
 //! - The last act of a worker is to look once more, after it has let go of `turn`: a ticket that was left while
 //!   somebody who then died held `waiting` is found there.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::os::fd::AsFd;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -146,16 +147,18 @@ impl<'s> Queue<'s> {
     }
 
     /// The names of all tickets, oldest first.
-    fn names(&self) -> Result<Vec<String>> {
+    fn names(&self) -> Result<BTreeSet<String>> {
         let folder = self.0.path(QUEUE);
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(BTreeSet::new());
+            }
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot list {}", folder.display()));
             }
         };
-        let mut names = Vec::new();
+        let mut names = BTreeSet::new();
         for entry in entries {
             let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
             // Our own names are ASCII; a folder, or what else somebody put there, is no ticket.
@@ -164,10 +167,9 @@ impl<'s> Queue<'s> {
                 && !name.starts_with('.')
                 && !is_folder
             {
-                names.push(name);
+                names.insert(name);
             }
         }
-        names.sort_unstable();
         Ok(names)
     }
 }

@@ -280,17 +280,10 @@ fn new_name(git: &Git<'_>, folder: &Path) -> Result<String> {
 /// Drops all but the last savings.
 fn forget_old(git: &Git<'_>, config: &Config, folder: &Path) -> Result<()> {
     let all = git.refs_below(folder, SAVED)?;
-    let mut savings: Vec<&str> = all
-        .iter()
-        .map(|name| name.strip_suffix(FILES).unwrap_or(name))
-        .collect();
-    savings.sort_unstable();
-    savings.dedup();
-    let old: Vec<&str> = savings.into_iter().rev().skip(KEPT).collect();
-    for name in all
-        .iter()
-        .filter(|name| old.contains(&name.strip_suffix(FILES).unwrap_or(name)))
-    {
+    let saving = |name: &str| name.strip_suffix(FILES).unwrap_or(name).to_owned();
+    let savings: BTreeSet<String> = git::gathered(all.iter().map(|name| saving(name)));
+    let old: Vec<String> = savings.into_iter().rev().skip(KEPT).collect();
+    for name in all.iter().filter(|name| old.contains(&saving(name))) {
         git.forget(folder, config, name)?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Must not know turns, tickets or reports.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ impl Bringer<'_> {
         remarks: &mut Vec<String>,
     ) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
         // Where those go that are to be moved: what is nested in them goes along.
-        let mut moves = BTreeMap::new();
+        let mut moves: Vec<(&Path, String)> = Vec::new();
         for submodule in there {
             let Found::At(commit) = &submodule.found else {
                 continue;
@@ -112,7 +112,7 @@ impl Bringer<'_> {
                     self.git
                         .fetch_all(std::slice::from_ref(&folder), self.config)?;
                 }
-                moves.insert(submodule.path.as_path(), target.clone());
+                moves.push((&submodule.path, target.clone()));
             }
             let known = self.before.commit_left(&submodule.path);
             if self.update == Update::Reset {
@@ -150,10 +150,10 @@ impl Bringer<'_> {
         &self,
         submodule: &Submodule,
         there: &[Submodule],
-        moves: &BTreeMap<&Path, String>,
+        moves: &[(&Path, String)],
     ) -> Result<Option<String>> {
         let (above, path) = superproject_of(submodule, there)?;
-        let Some(commit) = moves.get(above) else {
+        let Some((_, commit)) = moves.iter().find(|(path, _)| *path == above) else {
             return Ok(None);
         };
         let above = self.git.checkout.folder.join(above);

@@ -1,6 +1,7 @@
 //! `demo`: one whole delivery in a temporary folder. Nothing is staged but the world around it: the site file is started
 //! by its `#!` line, with a request in its environment, as a web server starts it.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File};
@@ -347,7 +348,7 @@ impl World {
     /// Every file of the checkout and what is in it, as a person lists them.
     fn deployed_files(&self) -> Result<String> {
         let top = self.checkout();
-        let mut paths = Vec::new();
+        let mut paths = BTreeSet::new();
         let mut folders = vec![top.clone()];
         while let Some(folder) = folders.pop() {
             let entries = fs::read_dir(&folder)
@@ -360,11 +361,10 @@ impl World {
                 if entry.path().is_dir() {
                     folders.push(entry.path());
                 } else {
-                    paths.push(entry.path());
+                    paths.insert(entry.path());
                 }
             }
         }
-        paths.sort_unstable();
         let mut list = String::new();
         for path in paths {
             let content = fs::read_to_string(&path)

@@ -1,5 +1,6 @@
 //! `init`: a secret and a site file, and what to enter at GitHub. Asks nothing that can be found out, overwrites nothing.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, File};
 use std::io::Write as _;
@@ -377,7 +378,7 @@ fn a_checkout(user: &User) -> Result<PathBuf> {
     if let Some(around) = here.ancestors().find(|folder| is_checkout(folder)) {
         return Ok(around.to_owned());
     }
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
     if let Some(home) = &user.home {
         let entries = std::fs::read_dir(home).into_iter().flatten().flatten();
         found.extend(
@@ -387,17 +388,18 @@ fn a_checkout(user: &User) -> Result<PathBuf> {
                 .filter(|folder| is_checkout(folder)),
         );
     }
-    found.sort_unstable();
-    match found.as_slice() {
-        [only] => Ok(only.clone()),
-        [] => bail!(
+    let Some(first) = found.pop_first() else {
+        bail!(
             "which checkout? There is none here nor in your home; clone the repository, and name it with --repo"
-        ),
-        several => bail!(
+        );
+    };
+    if !found.is_empty() {
+        bail!(
             "which checkout? Name it with --repo; there are\n  {}",
-            lines(several.iter().cloned())
-        ),
+            lines(std::iter::once(first).chain(found))
+        );
     }
+    Ok(first)
 }
 
 fn lines(paths: impl Iterator<Item = PathBuf>) -> String {

@@ -2,6 +2,7 @@
 //!
 //! The server's own words for these mistakes are misleading ("No such file or directory" about a file that is there).
 
+use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -12,6 +13,7 @@ use rustix::fs::Access;
 use super::Finding;
 use crate::cgi::Environment;
 use crate::diagnosis::{Advice, as_root, as_user, quoted};
+use crate::git::gathered;
 use crate::home::{User, name_of};
 use crate::site::read_small;
 
@@ -269,13 +271,13 @@ fn copies(file: &Path, user: &User) -> Option<Finding> {
                 (end.is_empty() && other.starts_with('#')) || COPIES.contains(&end)
             })
     };
-    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
-        .ok()?
-        .flatten()
-        .filter(|entry| is_copy(&entry.file_name().to_string_lossy()))
-        .map(|entry| entry.path())
-        .collect();
-    found.sort_unstable();
+    let found: BTreeSet<PathBuf> = gathered(
+        std::fs::read_dir(folder)
+            .ok()?
+            .flatten()
+            .filter(|entry| is_copy(&entry.file_name().to_string_lossy()))
+            .map(|entry| entry.path()),
+    );
     let first = found.first()?;
     let home = user.home.clone().unwrap_or_else(|| "/tmp".into());
     Some(Finding::warning(
