@@ -14,6 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use memchr::memmem;
 
 use crate::cgi::Environment;
 use crate::home::{self, User};
@@ -1377,10 +1378,8 @@ impl<'s> Git<'s> {
             None => self.config_in(folder)?,
         };
         // Of what was recorded only `update` counts. Most have none, which shows without git.
-        let names_update = std::fs::read(folder.join(".gitmodules")).is_ok_and(|text| {
-            let text = text.to_ascii_lowercase();
-            text.windows(UPDATE.len()).any(|word| word == UPDATE)
-        });
+        let names_update = std::fs::read(folder.join(".gitmodules"))
+            .is_ok_and(|text| memmem::find(&text.to_ascii_lowercase(), UPDATE).is_some());
         if !names_update && !in_use.keeps_submodules_away() {
             return Ok(BTreeSet::new());
         }
@@ -2684,7 +2683,7 @@ fn says_lfs(path: &Path) -> Result<bool> {
 /// Whether an index may know a file of attributes below its top: one that is whole and has no path shortened
 /// (gitformat-index(5)) names it.
 fn may_have_attributes_below(index: &[u8]) -> bool {
-    let has = |part: &[u8]| index.windows(part.len()).any(|bytes| bytes == part);
+    let has = |part: &[u8]| memmem::find(index, part).is_some();
     let is_shortened = index.get(4..8) == Some(&[0, 0, 0, 4]);
     has(b"/.gitattributes\0") || has(b"link\0\0") || is_shortened && has(b"attributes\0")
 }

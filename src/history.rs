@@ -7,6 +7,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
 use anyhow::{Context, Result};
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::Verdict;
@@ -134,10 +135,7 @@ impl<'s> History<'s> {
             let text = self.0.read(name)?.unwrap_or_default();
             let found = text
                 .rsplit(|&byte| byte == b'\n')
-                .filter(|line| {
-                    line.windows(named.len())
-                        .any(|window| window == named.as_bytes())
-                })
+                .filter(|line| memmem::find(line, named.as_bytes()).is_some())
                 .filter_map(|line| serde_json::from_slice::<Record>(line).ok())
                 .find(|record| record.tickets.iter().any(&serves));
             if found.is_some() {
