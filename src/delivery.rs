@@ -516,6 +516,8 @@ mod tests {
         check("payload={}&%70ayload={}", None);
         check("&&%70ayload=a=b%3d&payload2", Some("a=b="));
         check("payload", Some(""));
+        let not_utf8 = payload_field(&mut b"payload=%ff".to_vec());
+        assert_eq!(not_utf8, Some(vec![0xff]));
         check("", None);
     }
 

@@ -1180,12 +1180,18 @@ pub(crate) fn not_following(
             switch_to(wanted),
         ),
         Unfollowing::NoUpstream { branch } => {
-            let cause = format!("{} has no upstream to pull from", escape_line(branch));
+            let shown = escape_line(branch);
+            let cause = match config.last(&format!("branch.{branch}.remote")) {
+                Some(".") => format!(
+                    "{shown} follows another branch of this checkout, where nothing comes from GitHub"
+                ),
+                Some(_) | None => format!("{shown} has no upstream to pull from"),
+            };
             match config.remotes().first() {
                 Some(remote) => found(
                     cause,
                     Advice::run(
-                        "give it one, then press Redeliver",
+                        "give it an upstream at the remote, then press Redeliver",
                         [git(format!(
                             "branch --set-upstream-to={} {}",
                             word(&format!("{remote}/{branch}")),

@@ -9,12 +9,13 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use memchr::memmem;
+use rustix::fs::OFlags;
 
 use crate::cgi::Environment;
 use crate::home::{self, User};
@@ -255,8 +256,8 @@ pub(crate) fn git_dir_of(folder: &Path) -> Result<Option<PathBuf>> {
     if kind.is_dir() {
         return Ok(Some(dot_git));
     }
-    let text =
-        std::fs::read(&dot_git).with_context(|| format!("cannot read {}", dot_git.display()))?;
+    let what = || format!("cannot read {}", dot_git.display());
+    let text = read_file(&dot_git).with_context(what)?;
     let Some(target) = text.strip_prefix(b"gitdir: ") else {
         bail!("{} is not what git writes there", dot_git.display());
     };
@@ -429,7 +430,7 @@ pub(crate) enum Unfollowing {
         wanted: String,
         found: Option<String>,
     },
-    /// The branch has no upstream.
+    /// The branch has no upstream at a remote.
     NoUpstream { branch: String },
 }
 
@@ -853,7 +854,11 @@ impl<'s> Git<'s> {
         let (Some(remote), Some(remote_ref)) = (remote, merge) else {
             return Ok(None);
         };
-        // A remote of "." is another local branch; one that is no remote's name is a URL.
+        // Another branch of this same checkout, where nothing comes from GitHub.
+        if remote == "." {
+            return Ok(None);
+        }
+        // One that is no remote's name is a URL.
         let url = match config.first(&format!("remote.{remote}.url")) {
             _ if config.has_url_rewrites() => {
                 let asked =
@@ -1378,8 +1383,8 @@ impl<'s> Git<'s> {
             None => self.config_in(folder)?,
         };
         // Of what was recorded only `update` counts. Most have none, which shows without git.
-        let names_update = std::fs::read(folder.join(".gitmodules"))
-            .is_ok_and(|text| memmem::find(&text.to_ascii_lowercase(), UPDATE).is_some());
+        let names_update = gitmodules_text(folder)
+            .is_some_and(|text| memmem::find(&text.to_ascii_lowercase(), UPDATE).is_some());
         if !names_update && !in_use.keeps_submodules_away() {
             return Ok(BTreeSet::new());
         }
@@ -2653,10 +2658,35 @@ fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
         .collect()
 }
 
+/// Opens a file to read it. What else may be in its place, such as a named pipe, might never end: `InvalidInput`.
+fn open_file(path: &Path) -> std::io::Result<File> {
+    let at_once = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options()
+        .read(true)
+        .custom_flags(at_once)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(std::io::Error::new(ErrorKind::InvalidInput, "not a file"))
+    }
+}
+
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    open_file(path)?.read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// The .gitmodules in a work tree, where there is one.
+pub(crate) fn gitmodules_text(folder: &Path) -> Option<Vec<u8>> {
+    read_file(&folder.join(".gitmodules")).ok()
+}
+
 /// Whether a file is a pointer that git-lfs keeps in place of a large one; `None` where there is none.
 pub(crate) fn is_pointer(path: &Path) -> Option<bool> {
     let mut start = [0; LFS_POINTER.len()];
-    match File::open(path) {
+    match open_file(path) {
         Ok(mut file) => Some(file.read_exact(&mut start).is_ok() && start == *LFS_POINTER),
         Err(error) => (error.kind() != ErrorKind::NotFound).then_some(false),
     }
@@ -2664,12 +2694,11 @@ pub(crate) fn is_pointer(path: &Path) -> Option<bool> {
 
 /// Whether a file of attributes has git-lfs keep some files.
 fn says_lfs(path: &Path) -> Result<bool> {
-    // A pipe in its place would never end.
-    if path.metadata().is_ok_and(|there| !there.is_file()) {
-        return Ok(false);
-    }
-    let Some(attributes) = read_if_there(path)? else {
-        return Ok(false);
+    let attributes = match read_file(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+            return Ok(false);
+        }
+        read => read.with_context(|| format!("cannot read {}", path.display()))?,
     };
     let is_comment = |line: &[u8]| line.trim_ascii_start().starts_with(b"#");
     Ok(attributes.split(|&byte| byte == b'\n').any(|line| {
@@ -2819,6 +2848,15 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_file_is_read() {
+        let kind = |path: &str| read_file(Path::new(path)).map_err(|error| error.kind());
+        assert_eq!(kind("/dev/zero"), Err(ErrorKind::InvalidInput));
+        assert_eq!(kind("/"), Err(ErrorKind::InvalidInput));
+        assert_eq!(kind("/there/is/none"), Err(ErrorKind::NotFound));
+        assert!(kind("/proc/self/stat").is_ok_and(|text| !text.is_empty()));
+    }
 
     #[track_caller]
     fn check(url: &str, expected: Option<&str>) {

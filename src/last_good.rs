@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::git::{Checkout, Found, Submodule, gathered};
+use crate::git::{Checkout, Found, Submodule, gathered, gitmodules_text};
 use crate::state::StateFolder;
 
 /// The file.
@@ -125,6 +125,6 @@ fn key(below: &Path) -> String {
 }
 
 fn gitmodules_digest(checkout: &Checkout, below: &Path) -> Option<String> {
-    let text = std::fs::read(checkout.folder.join(below).join(".gitmodules")).ok()?;
+    let text = gitmodules_text(&checkout.folder.join(below))?;
     Some(hex::encode(Sha256::digest(text)))
 }

@@ -375,7 +375,25 @@ fn a_branch_without_an_upstream() {
         &commit,
         r"
 main has no upstream to pull from
--> give it one, then press Redeliver:
+-> give it an upstream at the remote, then press Redeliver:
+$ git -C '<world>/checkout' branch --set-upstream-to=origin/main main
+",
+    );
+}
+
+#[test]
+fn a_branch_that_follows_one_of_the_same_checkout() {
+    let world = World::new();
+    world.git(&world.checkout(), &["branch", "-q", "live"]);
+    let upstream = ["branch", "-q", "--set-upstream-to=live"];
+    world.git(&world.checkout(), &upstream);
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+main follows another branch of this checkout, where nothing comes from GitHub
+-> give it an upstream at the remote, then press Redeliver:
 $ git -C '<world>/checkout' branch --set-upstream-to=origin/main main
 ",
     );
