@@ -651,7 +651,7 @@ fn refusal_in_words(refusal: &Refusal) -> (Status, String) {
         }
         Refusal::Body(BadBody::Short) => text(
             BAD_REQUEST,
-            "the body ended, or time was up, before all of its Content-Length had come.",
+            "the body ended, or time was up, before all of it had come.",
         ),
         Refusal::Body(BadBody::NoRoom) => text(
             SERVICE_UNAVAILABLE,

@@ -5,7 +5,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::ops::{Deref, DerefMut};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
@@ -134,11 +133,13 @@ impl Environment {
     }
 
     /// The host's own variables: all that no request can have put there. What a worker is started with, so that it
-    /// does not take itself for a CGI program.
+    /// does not take itself for a CGI program. Of a name that stands twice the first counts, as for the C library.
     pub(crate) fn of_the_host(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.0
             .iter()
-            .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+            .enumerate()
+            .filter(|(at, (name, _))| !self.0[..*at].iter().any(|(before, _)| before == name))
+            .map(|(_, (name, value))| (name.as_os_str(), value.as_os_str()))
             .filter(|(name, _)| {
                 let name = name.as_bytes();
                 !META_VARIABLES.iter().any(|meta| meta.as_bytes() == name)
@@ -255,7 +256,7 @@ pub(crate) enum BadBody {
     TooLarge,
     /// `CONTENT_LENGTH` is no number.
     UnknownLength,
-    /// The input ended, or time was up, before the declared length.
+    /// The input ended before the declared length, or time was up before it ended.
     Short,
     /// No memory to keep it.
     NoRoom,
@@ -285,27 +286,37 @@ impl Body {
         let Ok(want) = usize::try_from(want) else {
             return Err(self.drained_for(BadBody::TooLarge));
         };
-        let Some(mut room) = Room::of(want) else {
+        let buffer = if known {
+            Buffer::for_all_of(want)
+        } else {
+            Some(Buffer::Growing(Vec::new()))
+        };
+        let Some(mut buffer) = buffer else {
             return Err(self.drained_for(BadBody::NoRoom));
         };
         let mut length = 0;
         while length < want {
             let end = want.min(length + PIECE);
-            let got = self.read(&mut room[length..end]);
+            let Some(piece) = buffer.part(length, end) else {
+                drop(buffer);
+                return Err(self.drained_for(BadBody::NoRoom));
+            };
+            let got = self.read(piece);
             if got == 0 {
                 break;
             }
-            each(&room[length..length + got]);
+            each(&piece[..got]);
             length += got;
         }
-        if known && length < want {
+        // Without a length, the end of the input is the end of the body; the end of our patience is not.
+        if length < want && (known || self.deadline <= Instant::now()) {
             return Err(BadBody::Short);
         }
         if !known && length == want {
-            drop(room);
+            drop(buffer);
             return Err(self.drained_for(BadBody::TooLarge));
         }
-        Ok(Taken { room, length })
+        Ok(Taken { buffer, length })
     }
 
     /// Reads and forgets the body, within bounds of size and time, and says what is wrong with it, if anything is.
@@ -365,66 +376,54 @@ impl Body {
 /// A body in memory.
 #[derive(Debug)]
 pub(crate) struct Taken {
-    room: Room,
+    buffer: Buffer,
     length: usize,
 }
 
-impl Deref for Taken {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.room[..self.length]
+impl Taken {
+    /// The bytes, which may be changed.
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        match &mut self.buffer {
+            Buffer::Growing(bytes) => &mut bytes[..self.length],
+            Buffer::Mapped(bytes) => &mut bytes[..self.length],
+        }
     }
 }
 
-impl DerefMut for Taken {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.room[..self.length]
-    }
-}
-
-/// Memory for a body, zeroed.
+/// Memory for a body.
 #[derive(Debug)]
-enum Room {
-    Small(Vec<u8>),
+enum Buffer {
+    Growing(Vec<u8>),
     /// In huge pages where the system has them: otherwise most of the time of a large body goes into page faults.
-    Large(MmapMut),
+    Mapped(MmapMut),
 }
 
-impl Room {
-    /// Room for as many bytes, if there is any.
-    fn of(length: usize) -> Option<Self> {
+impl Buffer {
+    /// One for that many bytes, if there is memory for them.
+    fn for_all_of(length: usize) -> Option<Self> {
         if length >= HUGE_PAGE {
-            let room = MmapMut::map_anon(length).ok()?;
+            let bytes = MmapMut::map_anon(length).ok()?;
             // Only a wish.
-            match room.advise(Advice::HugePage) {
+            match bytes.advise(Advice::HugePage) {
                 Ok(()) | Err(_) => {}
             }
-            return Some(Self::Large(room));
+            return Some(Self::Mapped(bytes));
         }
-        let mut room = Vec::new();
-        room.try_reserve_exact(length).ok()?;
-        room.resize(length, 0);
-        Some(Self::Small(room))
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).ok()?;
+        Some(Self::Growing(bytes))
     }
-}
 
-impl Deref for Room {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+    /// The bytes from `begin` to `end`, if there is memory for them.
+    fn part(&mut self, begin: usize, end: usize) -> Option<&mut [u8]> {
         match self {
-            Self::Small(room) => room,
-            Self::Large(room) => room,
-        }
-    }
-}
-
-impl DerefMut for Room {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        match self {
-            Self::Small(room) => room,
-            Self::Large(room) => room,
+            Self::Growing(bytes) => {
+                let more = end.saturating_sub(bytes.len());
+                bytes.try_reserve(more).ok()?;
+                bytes.resize(bytes.len() + more, 0);
+                bytes.get_mut(begin..end)
+            }
+            Self::Mapped(bytes) => bytes.get_mut(begin..end),
         }
     }
 }

@@ -27,8 +27,10 @@ const NO_DELIVERY: &str = "405 Method Not Allowed\nAllow: GET, HEAD, POST\nrefus
 const TOO_LARGE: &str = "413 Content Too Large\nrefused by deploy-cgi: the body is larger than this site takes; the \
                          key `max_body` sets how much.\n";
 const NO_LENGTH: &str = "400 Bad Request\nrefused by deploy-cgi: Content-Length is not a number.\n";
-const SHORT: &str = "400 Bad Request\nrefused by deploy-cgi: the body ended, or time was up, before all of its \
-                     Content-Length had come.\n";
+const SHORT: &str = "400 Bad Request\nrefused by deploy-cgi: the body ended, or time was up, before all of it had \
+                     come.\n";
+const NO_MEMORY: &str = "503 Service Unavailable\nrefused by deploy-cgi: there is no memory for the body; the host's \
+                         limit may be too low.\n";
 const COMPRESSED: &str = "415 Unsupported Media Type\nrefused by deploy-cgi: the body is compressed; GitHub sends it \
                           as it is.\n";
 const EVENT: &str =
@@ -622,6 +624,32 @@ fn fed_by(world: &World, delivery: Delivery, name: &str, script: &str) -> Delive
 }
 
 #[test]
+fn a_body_needs_the_memory_it_has_and_no_more() {
+    let mut world = watched();
+    world.key("max_body", "\"60MB\"");
+    let star = |name: &str, body: String| {
+        let script = "ulimit -v 40000 && exec \"$1\"";
+        fed_by(&world, world.delivery("star", body), name, script)
+    };
+    let object = |size: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(size));
+    let chunked = star("a", "{}".to_owned())
+        .without("CONTENT_LENGTH")
+        .var("HTTP_TRANSFER_ENCODING", "chunked");
+    let form = format!("payload={}", object(20 << 20));
+    let rows = vec![
+        row("small, no length", chunked, IGNORED),
+        row("large", star("b", object(20 << 20)), IGNORED),
+        row(
+            "large, a form",
+            star("c", form).var("CONTENT_TYPE", FORM),
+            IGNORED,
+        ),
+        row("too large", star("d", object(50 << 20)), NO_MEMORY),
+    ];
+    decide_nothing(&world, rows);
+}
+
+#[test]
 fn an_input_that_is_closed_or_never_ends_is_answered() {
     let world = watched();
     let push = || world.push_delivery(NOWHERE);
@@ -637,6 +665,11 @@ fn an_input_that_is_closed_or_never_ends_is_answered() {
     let rows = vec![
         row("closed", fed(push(), "a", closed), SHORT),
         row("closed, no length", fed(chunked(), "b", closed), WRONG),
+        row(
+            "stalled, no length",
+            fed(chunked(), "l", "{ printf '{'; sleep 9; } | \"$1\""),
+            SHORT,
+        ),
         row(
             "closed, a page",
             fed(push().bare("GET"), "c", closed),
@@ -942,6 +975,7 @@ fn a_form_counts_with_exactly_one_payload() {
     let empty = not_json("star", "EOF while parsing a value at line 1 column 0");
     let trailing = not_json("star", "trailing characters at line 1 column 3");
     let value = not_json("star", "expected value at line 1 column 1");
+    let not_utf8 = not_json("star", "it is not UTF-8");
     for (wrong, expected) in [
         ("payload", &empty),
         ("payload=", &empty),
@@ -952,6 +986,7 @@ fn a_form_counts_with_exactly_one_payload() {
         ("payload={}%2B", &trailing),
         ("payload=%2B{}", &value),
         ("payload=%257B%257D", &value),
+        ("payload={\"a\":\"%FF\"}", &not_utf8),
     ] {
         rows.push(row(wrong, star(wrong), expected));
     }

@@ -293,6 +293,7 @@ fn a_form_is_taken_when_it_has_one_payload_that_is_an_object() {
         "%00",
         "%FF",
         "{\"a\":\"%C3%A4\"}",
+        "{\"a\":\"%FF\"}",
     ]);
     let form = prop::collection::vec(piece, 0..7).prop_map(|pieces| pieces.concat());
     holds(SOME, form, |form| {
@@ -301,7 +302,13 @@ fn a_form_is_taken_when_it_has_one_payload_that_is_an_object() {
             .map(|(_, payload)| payload.into_owned())
             .collect();
         let expected = match payloads.as_slice() {
-            [one] if serde_json::from_str::<Map<String, Value>>(one).is_ok() => (200, "ignored"),
+            // The oracle puts U+FFFD in the place of what is not UTF-8.
+            [one]
+                if !one.contains('\u{fffd}')
+                    && serde_json::from_str::<Map<String, Value>>(one).is_ok() =>
+            {
+                (200, "ignored")
+            }
             [_] => (400, "refused"),
             _ => (415, "refused"),
         };

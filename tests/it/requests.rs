@@ -946,7 +946,7 @@ refused by deploy-cgi: Content-Length is not a number.
 
 == short body
 400 Bad Request
-refused by deploy-cgi: the body ended, or time was up, before all of its Content-Length had come.
+refused by deploy-cgi: the body ended, or time was up, before all of it had come.
 
 == compressed
 415 Unsupported Media Type
