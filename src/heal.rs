@@ -103,22 +103,28 @@ impl<'h> Healer<'h> {
             let Some(git_dir) = git_dir_of(&folder)? else {
                 continue;
             };
-            let entries = std::fs::read_dir(&git_dir)
-                .with_context(|| format!("cannot list {}", git_dir.display()))?;
-            let is_left = |name: &std::ffi::OsStr, path: &Path| {
-                name.as_bytes().ends_with(b".lock")
-                    && path
-                        .symlink_metadata()
-                        .is_ok_and(|file| self.is_of_the_run(&file))
-            };
-            if entries
-                .flatten()
-                .any(|entry| is_left(&entry.file_name(), &entry.path()))
-            {
+            // The last thing that a clone writes is the remote's HEAD.
+            let remote = git_dir.join("refs/remotes/origin");
+            if self.has_lock(&git_dir)? || self.has_lock(&remote)? {
                 return self.remove_locks();
             }
         }
         Ok(())
+    }
+
+    /// Whether the run left a lock file in a folder.
+    fn has_lock(&self, folder: &Path) -> Result<bool> {
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            entries => entries.with_context(|| format!("cannot list {}", folder.display()))?,
+        };
+        Ok(entries.flatten().any(|entry| {
+            entry.file_name().as_bytes().ends_with(b".lock")
+                && entry
+                    .path()
+                    .symlink_metadata()
+                    .is_ok_and(|file| self.is_of_the_run(&file))
+        }))
     }
 
     fn remove_locks_into(&self, done: &mut PutBack) -> Result<()> {

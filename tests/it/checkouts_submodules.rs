@@ -364,6 +364,31 @@ fn a_submodule_that_becomes_a_plain_file_by_a_reset_takes_nothing_of_the_persons
     assert_eq!(lost, [""; 0]);
 }
 
+/// Git tries a clone that died once more, says that all is well, and leaves the locks of the first one.
+#[test]
+fn a_lock_that_a_clone_left_is_cleared_away() {
+    for lock in ["config.lock", "refs/remotes/origin/HEAD.lock"] {
+        let mut world = World::new();
+        let lock = world.path("checkout/.git/modules/notes").join(lock);
+        write_executable(
+            &world.path("fake/git"),
+            &format!(
+                "#!/bin/sh\nPATH='{}'\ngit \"$@\"\nexit=$?\ncase \"$*\" in\n*'submodule update'*) : >'{}' ;;\nesac\n\
+                 exit $exit\n",
+                search_path(),
+                text(&lock)
+            ),
+        );
+        let path = format!("{}:{}", text(&world.path("fake")), search_path());
+        world.key("path", &quoted(&path));
+        let note = plant(&world, "notes", "a", "one\n");
+        add(&world, "site", "notes", "../notes.git", &note);
+        deployed(&world, &publish(&world, "site"));
+        is_as_pushed(&world, &[]);
+        assert!(!lock.exists(), "{}", lock.display());
+    }
+}
+
 /// Git removes no file of a submodule that became a folder of other files.
 #[test]
 fn a_submodule_can_become_a_folder_of_other_files() {
