@@ -38,10 +38,9 @@ const TURN: &str = "turn";
 const MOST_TICKETS: usize = 1000;
 
 /// A deploy is owed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     /// The name of its file. Its own: delivery ids repeat.
-    #[serde(rename = "ticket")]
     pub(crate) name: String,
     /// What it says, where it could be read.
     pub(crate) push: Option<Promise>,

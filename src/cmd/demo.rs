@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::init::toml_string;
 use super::{Done, print};
 use crate::cgi::Environment;
 use crate::git::Checkout;
@@ -260,9 +261,9 @@ impl World {
             "#!{}\nrepo = {}\nsecret_file = {}\non_update = \"mkdir -p tmp && echo again >tmp/restart.txt\"\nwait = \"30s\"\n\
              env = {{ HOME = {}, GIT_CONFIG_NOSYSTEM = \"1\" }}\n",
             program.display(),
-            toml_string(&self.checkout())?,
-            toml_string(&secret)?,
-            toml_string(&self.folder.join("home"))?,
+            toml_string(&shown(&self.checkout())),
+            toml_string(&shown(&secret)),
+            toml_string(&shown(&self.folder.join("home"))),
         );
         write(&self.site_file(), &text, 0o755)?;
         Ok(text)
@@ -464,11 +465,6 @@ fn meta_variable(header: &str) -> String {
     } else {
         format!("HTTP_{name}")
     }
-}
-
-/// JSON writes a string as TOML does.
-fn toml_string(path: &Path) -> Result<String> {
-    Ok(serde_json::to_string(&shown(path))?)
 }
 
 fn shown(path: &Path) -> String {

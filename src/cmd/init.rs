@@ -256,7 +256,7 @@ fn site_file(program: &Path, repo: &Path, secret_file: &Path) -> Result<String> 
 }
 
 /// A basic string (TOML v1.0, "String").
-fn toml_string(text: &str) -> String {
+pub(super) fn toml_string(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

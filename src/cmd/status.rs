@@ -8,11 +8,12 @@ use anyhow::{Result, bail};
 use serde::{Serialize, Serializer};
 
 use super::{Done, print, print_json};
+use crate::clone;
 use crate::deploy::MARKER;
 use crate::git::Checkout;
 use crate::history::{History, Record};
 use crate::outcome::short;
-use crate::queue::{Queue, Ticket};
+use crate::queue::{Promise, Queue, Ticket};
 use crate::site::Site;
 use crate::state::StateFolder;
 
@@ -29,18 +30,11 @@ pub(crate) fn status(
     last: usize,
     delivery: Option<&str>,
 ) -> Result<Done> {
-    let checkout = Checkout::open(&site.repo)?;
-    let Some(state) = StateFolder::look(&checkout) else {
-        if as_json {
-            print_json(&Now::default())?;
-        } else {
-            print(NOTHING_YET)?;
-        }
-        return Ok(Done::Yes);
-    };
-    let history = History::of(&state);
+    let state = look(site)?;
     if let Some(delivery) = delivery {
-        let Some(record) = history.of_delivery(delivery)? else {
+        let history = state.as_ref().map(History::of);
+        let record = history.map(|history| history.of_delivery(delivery));
+        let Some(record) = record.transpose()?.flatten() else {
             bail!("the history knows no delivery {delivery}; it may still wait, or be too old");
         };
         if as_json {
@@ -50,22 +44,29 @@ pub(crate) fn status(
         }
         return Ok(Done::Yes);
     }
-    let now = Now::of(&state, last)?;
+    let now = state.map(|state| Now::of(&state, last)).transpose()?;
     if as_json {
-        print_json(&now)?;
+        print_json(&now.unwrap_or_default())?;
     } else {
-        print(&now.human())?;
+        print(&now.map_or(NOTHING_YET.to_owned(), |now| now.human()))?;
     }
     Ok(Done::Yes)
+}
+
+/// The folder with what is known of deploys; none before the first delivery.
+fn look(site: &Site) -> Result<Option<StateFolder>> {
+    if clone::is_due(site) {
+        return Ok(None);
+    }
+    Ok(StateFolder::look(&Checkout::open(&site.repo)?))
 }
 
 /// Prints how a site stands, again and again, until it is interrupted.
 #[expect(clippy::disallowed_methods, reason = "asks whether a person reads it")]
 pub(crate) fn watch(site: &Site, last: usize) -> Result<Done> {
-    let checkout = Checkout::open(&site.repo)?;
     let clears = std::io::stdout().is_terminal();
     loop {
-        let shown = match StateFolder::look(&checkout) {
+        let shown = match look(site)? {
             Some(state) => Now::of(&state, last)?.human(),
             None => NOTHING_YET.to_owned(),
         };
@@ -76,15 +77,30 @@ pub(crate) fn watch(site: &Site, last: usize) -> Result<Done> {
     }
 }
 
-/// How a site stands.
+/// How a site stands, as `--json` prints it.
 #[derive(Default, Serialize)]
 struct Now {
     running: bool,
     /// Since when.
     since: Option<Moment>,
-    waiting: Vec<Ticket>,
+    waiting: Vec<Waiting>,
     /// The last ones, newest first.
     deploys: Vec<Record>,
+}
+
+#[derive(Serialize)]
+struct Waiting {
+    ticket: String,
+    push: Option<Promise>,
+}
+
+impl From<Ticket> for Waiting {
+    fn from(ticket: Ticket) -> Self {
+        Self {
+            ticket: ticket.name,
+            push: ticket.push,
+        }
+    }
 }
 
 /// A time, shown as RFC 3339 has it.
@@ -116,7 +132,7 @@ impl Now {
         Ok(Self {
             running: since.is_some(),
             since,
-            waiting: queue.list()?,
+            waiting: queue.list()?.into_iter().map(Waiting::from).collect(),
             deploys,
         })
     }

@@ -187,6 +187,8 @@ fn status_tells_what_waits_and_what_became_of_the_last_deploys() {
     world.verb(&["status"]).expect_exit(0);
     let none = json(&world.verb(&["status", "--json"]));
     assert_eq!(none["deploys"].as_array().unwrap().len(), 0);
+    let unknown = ["status", "--json", "no-such-delivery"];
+    world.verb(&unknown).expect_exit(1);
     let commit = world.push("two");
     world.push_delivery(&commit).send().expect(200, "deployed");
     world.push_delivery(&commit).send().expect(200, "unchanged");
@@ -261,4 +263,14 @@ fn sign_prints_headers_that_the_site_takes() {
         .var("HTTP_X_HUB_SIGNATURE", header("X-Hub-Signature"))
         .send()
         .expect(200, "ignored");
+}
+
+#[test]
+fn status_of_a_site_that_is_still_to_be_cloned_is_as_before_the_first_delivery() {
+    let mut world = World::new();
+    fs::remove_dir_all(world.checkout()).unwrap();
+    world.key("clone", &quoted(&world.origin.url("me/site.git")));
+    world.verb(&["status"]).says("no delivery has come yet");
+    let none = json(&world.verb(&["status", "--json"]));
+    assert_eq!(none["deploys"].as_array().map(Vec::len), Some(0));
 }
