@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use rustix::fs::Mode;
 
-use crate::git::{Checkout, Config, Format, Git, gathered};
+use crate::git::{Checkout, Config, Format, Git};
 use crate::heal::Healer;
 use crate::process::Ended;
 use crate::redaction;
@@ -270,19 +270,16 @@ pub(crate) fn finish(site: &Site, git: &Git<'_>, state: &StateFolder) -> Result<
 
 /// A first checkout writes over whatever is there; so what came while it could not be made has to go first.
 fn has_no_files(folder: &Path) -> Result<()> {
-    let entries = entries_of(folder)?;
-    let all: BTreeSet<String> = gathered(
-        entries
-            .iter()
-            .filter_map(|path| path.file_name())
-            .filter(|name| *name != ".git")
-            .map(|name| redaction::brief(&name.to_string_lossy())),
-    );
+    let mut all: BTreeSet<PathBuf> = BTreeSet::new();
+    all.extend(entries_of(folder)?);
+    all.remove(&folder.join(".git"));
     if all.is_empty() {
         return Ok(());
     }
     let more = all.len().saturating_sub(MOST_FILES);
-    let mut names: Vec<_> = all.into_iter().take(MOST_FILES).collect();
+    let names = all.iter().filter_map(|path| path.file_name());
+    let names = names.map(|name| redaction::brief(&name.to_string_lossy()));
+    let mut names: Vec<_> = names.take(MOST_FILES).collect();
     if more > 0 {
         names.push(format!("and {more} more"));
     }

@@ -131,11 +131,12 @@ impl<'s> History<'s> {
 
     /// The newest record that served what is asked for. Only lines that name it at all are parsed.
     fn newest(&self, named: &str, serves: impl Fn(&Served) -> bool) -> Result<Option<Record>> {
+        let named = memmem::Finder::new(named);
         for name in [FILE, OLDER_FILE] {
             let text = self.0.read(name)?.unwrap_or_default();
             let found = text
                 .rsplit(|&byte| byte == b'\n')
-                .filter(|line| memmem::find(line, named.as_bytes()).is_some())
+                .filter(|line| named.find(line).is_some())
                 .filter_map(|line| serde_json::from_slice::<Record>(line).ok())
                 .find(|record| record.tickets.iter().any(&serves));
             if found.is_some() {

@@ -525,9 +525,9 @@ pub(crate) fn groups_that_hold(file: &File, session: i32) -> Result<Vec<Pid>> {
         };
         if ids.session == session
             && ids.group != ours
-            && holds(&process)
             && let Some(group) = Pid::from_raw(ids.group)
             && !groups.contains(&group)
+            && holds(&process)
         {
             groups.push(group);
         }

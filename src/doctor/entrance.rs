@@ -13,7 +13,6 @@ use rustix::fs::Access;
 use super::Finding;
 use crate::cgi::Environment;
 use crate::diagnosis::{Advice, as_root, as_user, quoted};
-use crate::git::gathered;
 use crate::home::{User, name_of};
 use crate::site::read_small;
 
@@ -271,13 +270,10 @@ fn copies(file: &Path, user: &User) -> Option<Finding> {
                 (end.is_empty() && other.starts_with('#')) || COPIES.contains(&end)
             })
     };
-    let found: BTreeSet<PathBuf> = gathered(
-        std::fs::read_dir(folder)
-            .ok()?
-            .flatten()
-            .filter(|entry| is_copy(&entry.file_name().to_string_lossy()))
-            .map(|entry| entry.path()),
-    );
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let copies = entries.filter(|entry| is_copy(&entry.file_name().to_string_lossy()));
+    let mut found: BTreeSet<PathBuf> = BTreeSet::new();
+    found.extend(copies.map(|entry| entry.path()));
     let first = found.first()?;
     let home = user.home.clone().unwrap_or_else(|| "/tmp".into());
     Some(Finding::warning(
