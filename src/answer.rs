@@ -365,7 +365,9 @@ impl Proven<'_> {
             Err(Unfollowing::OtherBranch { wanted, .. }) => {
                 (git.upstream(wanted, &config)?, Some(wanted.as_str()))
             }
-            Err(Unfollowing::NoUpstream { branch }) => (None, Some(branch.as_str())),
+            Err(Unfollowing::NoUpstream { branch } | Unfollowing::LocalUpstream { branch }) => {
+                (None, Some(branch.as_str()))
+            }
             Err(Unfollowing::Detached) => (None, None),
         };
         let repository = self

@@ -21,7 +21,7 @@ use crate::git::{
 };
 use crate::heal::Healer;
 use crate::history::{History, Record, Served};
-use crate::home::{self, User};
+use crate::home::{User, Variables};
 use crate::last_good::LastGood;
 use crate::outcome::{Failure, News, Outcome, Step, Verdict, short};
 use crate::process::{self, End, Ended, Progress, Run};
@@ -420,6 +420,11 @@ impl<'d> Deploy<'d> {
             }
         };
         self.followed = Some(followed.clone());
+        if !git.keeps_upstream(&followed, &config)? {
+            let situation = Situation::of(self.site, &git, self.host, &followed);
+            let found = diagnosis::not_kept(&situation, &followed);
+            return Err(Stuck(failure("start", found)));
+        }
         let began = self.mark()?;
         self.whole = false;
         let result = self.bring_until_confirmed(turn, tickets, &git, &config, &followed);
@@ -741,7 +746,7 @@ impl<'d> Deploy<'d> {
         self.step_ended("fetch", started, &fetched, followed)?;
         let (head, Some(target)) = git.heads(&followed.branch)? else {
             let situation = Situation::of(self.site, git, self.host, followed);
-            let found = diagnosis::not_the_remote_branch(&situation);
+            let found = diagnosis::not_the_remote_branch(&situation, followed);
             return Err(Stuck(failure("fetch", found)));
         };
         let folder = &self.checkout.folder;
@@ -882,7 +887,7 @@ impl<'d> Deploy<'d> {
         let situation = Situation::of(self.site, git, self.host, followed);
         Err(Stuck(failure(
             "pull",
-            diagnosis::not_the_remote_branch(&situation),
+            diagnosis::not_the_remote_branch(&situation, followed),
         )))
     }
 
@@ -956,11 +961,11 @@ impl<'d> Deploy<'d> {
     /// The environment of the person's commands: the host's own, less what a request or another git could have put
     /// there, in the host's own language; the site's `env`; and what this deploy is about.
     fn command_env(&self, tickets: &[Ticket], verdict: Verdict) -> Vec<(OsString, OsString)> {
-        let mut env = home::environment(self.host, &self.site.programs, |name| {
+        let mut variables = Variables::of_the_host(self.host, &self.site.programs, |name| {
             !name.as_encoded_bytes().starts_with(b"GIT_")
         });
         for (name, value) in &self.site.env {
-            home::set(&mut env, name, value);
+            variables.set(name, value);
         }
         let delivery = tickets
             .iter()
@@ -986,9 +991,9 @@ impl<'d> Deploy<'d> {
             ("DEPLOY_VERDICT", verdict.word().into()),
         ];
         for (name, value) in deploy {
-            home::set(&mut env, name, value);
+            variables.set(name, value);
         }
-        env
+        variables.into_pairs()
     }
 
     /// Ends the deploy of these tickets: record, last-good, `on_failure`, and only then are they served.

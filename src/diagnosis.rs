@@ -1136,8 +1136,10 @@ pub(crate) fn not_following(
 ) -> Diagnosis {
     let folder = &checkout.folder;
     // Git switches to no branch before that has ended, and most of it ends at the branch where it began.
-    if !matches!(unfollowing, Unfollowing::NoUpstream { .. })
-        && let Some(unfinished) = unfinished(folder, &checkout.git_dir, user)
+    if matches!(
+        unfollowing,
+        Unfollowing::Detached | Unfollowing::OtherBranch { .. }
+    ) && let Some(unfinished) = unfinished(folder, &checkout.git_dir, user)
     {
         return unfinished;
     }
@@ -1179,13 +1181,14 @@ pub(crate) fn not_following(
             },
             switch_to(wanted),
         ),
-        Unfollowing::NoUpstream { branch } => {
+        Unfollowing::NoUpstream { branch } | Unfollowing::LocalUpstream { branch } => {
             let shown = escape_line(branch);
-            let cause = match config.last(&format!("branch.{branch}.remote")) {
-                Some(".") => format!(
+            let cause = if matches!(unfollowing, Unfollowing::LocalUpstream { .. }) {
+                format!(
                     "{shown} follows another branch of this checkout, where nothing comes from GitHub"
-                ),
-                Some(_) | None => format!("{shown} has no upstream to pull from"),
+                )
+            } else {
+                format!("{shown} has no upstream to pull from")
             };
             match config.remotes().first() {
                 Some(remote) => found(
@@ -1251,7 +1254,7 @@ pub(crate) fn written_elsewhere(there: &Path, checkout: &Checkout, user: &User) 
 }
 
 /// What it means that HEAD is not the remote branch although a pull has ended well.
-pub(crate) fn not_the_remote_branch(at: &Situation) -> Diagnosis {
+pub(crate) fn not_the_remote_branch(at: &Situation, followed: &Followed) -> Diagnosis {
     match at.counts {
         Some((ahead, 0)) => ahead_by(at, ahead),
         Some((ahead, behind)) => found(
@@ -1261,27 +1264,46 @@ pub(crate) fn not_the_remote_branch(at: &Situation) -> Diagnosis {
             ),
             Advice::run("look at it", [at.git("status")]),
         ),
-        None => found(
-            format!(
-                "after the pull there is no {} to compare with",
-                redact(&at.upstream, [])
-            ),
-            match at.name {
-                Some(name) => by_a_name(at, name),
-                None => Advice::run(
-                    "have it fetched, then press Redeliver",
-                    [
-                        at.git(format_args!(
-                            "remote set-branches --add {} {}",
-                            word(&at.remote),
-                            word(at.upstream.trim_start_matches(&format!("{}/", at.remote)))
-                        )),
-                        at.git(format_args!("fetch {}", word(&at.remote))),
-                    ],
-                ),
-            },
-        ),
+        None => not_kept(at, followed),
     }
+}
+
+/// What it means that git keeps nothing of the upstream, so that nobody could tell whether a pull brought it.
+pub(crate) fn not_kept(at: &Situation, followed: &Followed) -> Diagnosis {
+    let branch = followed.remote_branch();
+    let advice = match at.name {
+        Some(name) => by_a_name(at, name),
+        None if !followed.remote_ref.starts_with("refs/") => Advice::run(
+            format!(
+                "branch.{}.merge has to be a whole ref, such as refs/heads/{}; set it again, then press Redeliver",
+                escape_line(&at.branch),
+                escape_line(branch)
+            ),
+            [at.git(format_args!(
+                "branch --set-upstream-to={} {}",
+                word(&at.upstream),
+                word(&at.branch)
+            ))],
+        ),
+        None => Advice::run(
+            "have it fetched, then press Redeliver",
+            [
+                at.git(format_args!(
+                    "remote set-branches --add {} {}",
+                    word(&at.remote),
+                    word(branch)
+                )),
+                at.git(format_args!("fetch {}", word(&at.remote))),
+            ],
+        ),
+    };
+    found(
+        format!(
+            "git keeps no {} here to compare a pull with",
+            redact(&at.upstream, [])
+        ),
+        advice,
+    )
 }
 
 /// A name for a remote that has none: git keeps what it fetches from a bare URL nowhere.

@@ -22,6 +22,7 @@ use crate::diagnosis::{self, Advice, Diagnosis, Situation, as_user, give_to, quo
 use crate::git::{Checkout, Config, Followed, Found, Git, Unfollowing, ssh_host};
 use crate::history::History;
 use crate::home::{User, name_of};
+use crate::outcome::Verdict;
 use crate::process::End;
 use crate::queue::Queue;
 use crate::redaction::{brief, escape, escape_line, redact};
@@ -423,7 +424,7 @@ impl Doctor<'_> {
         match git.followed(self.site.branch.as_deref(), &config) {
             Ok(Ok(followed)) => {
                 let at = Situation::of(self.site, git, self.env, &followed);
-                self.followed(&config, &followed, &at);
+                self.followed(git, &config, &followed, &at);
                 remote = Some((followed, at));
             }
             Ok(Err(unfollowing)) => self.unfollowing(git, &config, &unfollowing),
@@ -441,19 +442,28 @@ impl Doctor<'_> {
     fn unfollowing(&mut self, git: &Git<'_>, config: &Config, unfollowing: &Unfollowing) {
         let what = match unfollowing {
             Unfollowing::Detached | Unfollowing::OtherBranch { .. } => "branch",
-            Unfollowing::NoUpstream { .. } => "upstream",
+            Unfollowing::NoUpstream { .. } | Unfollowing::LocalUpstream { .. } => "upstream",
         };
         let found = diagnosis::not_following(unfollowing, git.checkout, config, self.user);
         self.findings
             .push(Finding::diagnosed(what, Health::Problem, found));
     }
 
-    fn followed(&mut self, config: &Config, followed: &Followed, at: &Situation) {
+    fn followed(&mut self, git: &Git<'_>, config: &Config, followed: &Followed, at: &Situation) {
+        const UPSTREAM: &str = "upstream";
         self.ok("branch", followed.branch.clone());
-        self.ok(
-            "upstream",
-            format!("{} at {}", followed.upstream_name(), followed.url),
-        );
+        match git.keeps_upstream(followed, config) {
+            Ok(true) => self.ok(
+                UPSTREAM,
+                format!("{} at {}", followed.upstream_name(), followed.url),
+            ),
+            Ok(false) => self.findings.push(Finding::diagnosed(
+                UPSTREAM,
+                Health::Problem,
+                diagnosis::not_kept(at, followed),
+            )),
+            Err(error) => self.findings.push(Finding::error(UPSTREAM, &error)),
+        }
         let repository = self
             .site
             .repository
@@ -1038,8 +1048,22 @@ impl Doctor<'_> {
         }
         match History::of(&state).last() {
             Ok(Some(last)) => {
+                const WHAT: &str = "last deploy";
                 let headline = last.report.lines().next().unwrap_or_default();
-                self.ok("last deploy", format!("{}: {headline}", last.time));
+                let found = format!("{}: {headline}", last.time);
+                let mut deliveries = last.tickets.iter().rev();
+                let delivery = deliveries.find_map(|served| served.delivery.as_deref());
+                match (last.verdict, delivery) {
+                    (Verdict::Deployed | Verdict::Unchanged, _) => self.ok(WHAT, found),
+                    (Verdict::Failed, Some(delivery)) => {
+                        let status = format!("{} status {delivery}", quoted(&self.site.file));
+                        self.warn(WHAT, found, Advice::run("to read all of it", [status]));
+                    }
+                    (Verdict::Failed, None) => {
+                        let run = format!("{} run", quoted(&self.site.file));
+                        self.warn(WHAT, found, Advice::run("to try it again", [run]));
+                    }
+                }
             }
             Ok(None) => {}
             Err(error) => self.findings.push(Finding::error("history", &error)),

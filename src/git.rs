@@ -9,16 +9,15 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use memchr::memmem;
-use rustix::fs::OFlags;
 
 use crate::cgi::Environment;
-use crate::home::{self, User};
+use crate::home::{User, Variables};
 use crate::process::{self, End, Ended, Progress, Run, Running};
 use crate::redaction;
 use crate::site::{Site, Submodules};
@@ -305,6 +304,24 @@ impl Config {
         })
     }
 
+    /// Whether a fetch from a remote keeps one of its refs (git-fetch(1), `<refspec>`).
+    fn keeps(&self, remote: &str, remote_ref: &str) -> bool {
+        let key = format!("remote.{remote}.fetch");
+        let specs = self.0.iter().filter(|(known, _)| *known == key);
+        specs.into_iter().any(|(_, spec)| {
+            let spec = spec.strip_prefix('+').unwrap_or(spec);
+            let Some((source, _)) = spec.split_once(':').filter(|(_, to)| !to.is_empty()) else {
+                return false;
+            };
+            match source.split_once('*') {
+                Some((start, end)) => remote_ref
+                    .strip_prefix(start)
+                    .is_some_and(|rest| rest.ends_with(end)),
+                None => source == remote_ref,
+            }
+        })
+    }
+
     /// Whether the filter of git-lfs is set up.
     pub(crate) fn has_lfs(&self) -> bool {
         self.last("filter.lfs.process")
@@ -430,8 +447,10 @@ pub(crate) enum Unfollowing {
         wanted: String,
         found: Option<String>,
     },
-    /// The branch has no upstream at a remote.
+    /// The branch has no upstream.
     NoUpstream { branch: String },
+    /// The upstream is another branch of this same checkout, where nothing comes from GitHub.
+    LocalUpstream { branch: String },
 }
 
 /// The kind of ids a repository has.
@@ -842,9 +861,27 @@ impl<'s> Git<'s> {
             (Some(wanted), None) => wanted.to_owned(),
         };
         Ok(match self.upstream(&branch, config)? {
+            Some(followed) if followed.remote == "." => Err(Unfollowing::LocalUpstream { branch }),
             Some(followed) => Ok(followed),
             None => Err(Unfollowing::NoUpstream { branch }),
         })
+    }
+
+    /// Whether git keeps what it fetches of the upstream, in a remote-tracking branch to compare with.
+    pub(crate) fn keeps_upstream(&self, followed: &Followed, config: &Config) -> Result<bool> {
+        if config.keeps(&followed.remote, &followed.remote_ref) {
+            return Ok(true);
+        }
+        // A remote may be described elsewhere (gitrepository-layout(5), "remotes").
+        let asked = self.query(
+            &self.checkout.folder,
+            [
+                "for-each-ref",
+                "--format=%(upstream)",
+                &format!("refs/heads/{}", followed.branch),
+            ],
+        )?;
+        Ok(asked.end.is_good() && !line(&asked.output).is_empty())
     }
 
     /// Where a local branch comes from, whether or not it is checked out.
@@ -854,11 +891,7 @@ impl<'s> Git<'s> {
         let (Some(remote), Some(remote_ref)) = (remote, merge) else {
             return Ok(None);
         };
-        // Another branch of this same checkout, where nothing comes from GitHub.
-        if remote == "." {
-            return Ok(None);
-        }
-        // One that is no remote's name is a URL.
+        // A remote of "." is another local branch; one that is no remote's name is a URL.
         let url = match config.first(&format!("remote.{remote}.url")) {
             _ if config.has_url_rewrites() => {
                 let asked =
@@ -2498,14 +2531,14 @@ fn environment(site: &Site, host: &Environment) -> Vec<(OsString, OsString)> {
                 .iter()
                 .any(|family| name.as_bytes().starts_with(family.as_bytes()))
     };
-    let mut env = home::environment(host, &site.programs, allowed);
+    let mut variables = Variables::of_the_host(host, &site.programs, allowed);
     for (name, value) in GIVEN {
-        home::set(&mut env, name, value);
+        variables.set(name, value);
     }
     for (name, value) in &site.env {
-        home::set(&mut env, name, value);
+        variables.set(name, value);
     }
-    env
+    variables.into_pairs()
 }
 
 /// `owner/name` out of a remote's URL, in any of the forms git takes; none for a path on this machine.
@@ -2604,7 +2637,8 @@ fn is_git_dir(folder: &Path) -> bool {
 }
 
 /// What `collect` makes, one by one: for the maps and sets of the standard library it sorts first, with four kilobytes of
-/// code for each type.
+/// code for each type. For the same reason there are few types of them: names are strings of their own, also where they
+/// could be borrowed.
 pub(crate) fn gathered<C: Default + Extend<T>, T>(all: impl IntoIterator<Item = T>) -> C {
     let mut gathered = C::default();
     gathered.extend(all);
@@ -2660,16 +2694,10 @@ fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
 
 /// Opens a file to read it. What else may be in its place, such as a named pipe, might never end: `InvalidInput`.
 fn open_file(path: &Path) -> std::io::Result<File> {
-    let at_once = OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options()
-        .read(true)
-        .custom_flags(at_once)
-        .open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(std::io::Error::new(ErrorKind::InvalidInput, "not a file"))
+    if !path.metadata()?.is_file() {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "not a file"));
     }
+    File::open(path)
 }
 
 fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -2678,7 +2706,7 @@ fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The .gitmodules in a work tree, where there is one.
+/// The .gitmodules in a work tree. One that cannot be read has git say why, as soon as git needs it.
 pub(crate) fn gitmodules_text(folder: &Path) -> Option<Vec<u8>> {
     read_file(&folder.join(".gitmodules")).ok()
 }
@@ -2856,6 +2884,16 @@ mod tests {
         assert_eq!(kind("/"), Err(ErrorKind::InvalidInput));
         assert_eq!(kind("/there/is/none"), Err(ErrorKind::NotFound));
         assert!(kind("/proc/self/stat").is_ok_and(|text| !text.is_empty()));
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for other in [&pipe, &socket] {
+            let error = read_file(other).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        }
     }
 
     #[track_caller]

@@ -1,4 +1,4 @@
-//! Who we run as: user id, name, home folder, and the environment that goes with them.
+//! Who we run as: user id, name, home folder, and the environment of what we start.
 //!
 //! Servers leave HOME unset, or as it was for whoever started them. The C library's look-up is never used: in a static
 //! program it loads shared objects and crashes.
@@ -75,37 +75,46 @@ pub(crate) fn name_of(uid: u32) -> String {
         .unwrap_or_else(|| format!("uid {uid}"))
 }
 
-/// The environment of what we start: of the host's own what is `kept`, where programs are found, and who we are. Each
-/// name stands once; where the host gave it twice, its first value counts, as it does for the C library.
-pub(crate) fn environment(
-    host: &Environment,
-    programs: &Programs,
-    kept: impl Fn(&OsStr) -> bool,
-) -> Vec<(OsString, OsString)> {
-    let mut env: Vec<(OsString, OsString)> = Vec::new();
-    for (name, value) in host.of_the_host().filter(|(name, _)| kept(name)) {
-        if !env.iter().any(|(known, _)| known == name) {
-            env.push((name.to_owned(), value.to_owned()));
+/// The environment of what we start: each name once.
+pub(crate) struct Variables(Vec<(OsString, OsString)>);
+
+impl Variables {
+    /// Of the host's own what is `kept`, where programs are found, and who we are.
+    pub(crate) fn of_the_host(
+        host: &Environment,
+        programs: &Programs,
+        kept: impl Fn(&OsStr) -> bool,
+    ) -> Self {
+        let of_the_host = host.of_the_host().filter(|(name, _)| kept(name));
+        let mut variables = Self(
+            of_the_host
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        );
+        variables.set("PATH", programs.as_path());
+        let user = User::running(host);
+        if let Some(home) = user.home {
+            variables.set("HOME", home);
+        }
+        if let Some(name) = user.name {
+            variables.set("USER", &name);
+            variables.set("LOGNAME", name);
+        }
+        variables
+    }
+
+    /// Gives one its value, whether or not it had another.
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        let value = value.into();
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((name.into(), value)),
         }
     }
-    set(&mut env, "PATH", programs.as_path());
-    let user = User::running(host);
-    if let Some(home) = user.home {
-        set(&mut env, "HOME", home);
-    }
-    if let Some(name) = user.name {
-        set(&mut env, "USER", &name);
-        set(&mut env, "LOGNAME", name);
-    }
-    env
-}
 
-/// Gives a variable of an environment its value.
-pub(crate) fn set(env: &mut Vec<(OsString, OsString)>, name: &str, value: impl Into<OsString>) {
-    let value = value.into();
-    match env.iter_mut().find(|(known, _)| known == name) {
-        Some((_, known)) => *known = value,
-        None => env.push((name.into(), value)),
+    /// Names and values, for a command.
+    pub(crate) fn into_pairs(self) -> Vec<(OsString, OsString)> {
+        self.0
     }
 }
 
@@ -144,6 +153,39 @@ fn entry(passwd: &[u8], uid: u32) -> Option<User> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_variable_stands_once() {
+        let host = [
+            ("A", "1"),
+            ("HTTP_X", "2"),
+            ("A", "3"),
+            ("HOME", "/stale"),
+            ("B", "4"),
+        ];
+        let host: Environment = host
+            .map(|(name, value)| (name.into(), value.into()))
+            .into_iter()
+            .collect();
+        let programs = Programs::in_path(Some(OsStr::new("/here")));
+        let mut variables = Variables::of_the_host(&host, &programs, |name| name != "B");
+        variables.set("A2", "5");
+        variables.set("A2", "6");
+        let pairs = variables.into_pairs();
+        let values = |wanted: &str| -> Vec<_> {
+            let pairs = pairs.iter().filter(|(name, _)| name == wanted);
+            pairs
+                .map(|(_, value)| value.to_string_lossy().into_owned())
+                .collect()
+        };
+        assert_eq!(values("A"), ["1"]);
+        assert_eq!(values("A2"), ["6"]);
+        assert_eq!(values("HOME").len(), 1);
+        assert_eq!(values("PATH"), [programs.as_path().to_string_lossy()]);
+        for none in ["B", "HTTP_X"] {
+            assert_eq!(values(none), [""; 0]);
+        }
+    }
 
     #[test]
     fn a_user_is_found_by_number() {

@@ -7,7 +7,7 @@
 //! | [`cgi`] | the request's environment, head and body; the response; RFC 3875 |
 //! | [`signature`] | secrets and the signatures made with them |
 //! | [`process`] | the only place that starts a process |
-//! | [`home`] | who we run as |
+//! | [`home`] | who we run as, and the environment of what we start |
 //! | [`redaction`] | what text from outside looks like when it is shown |
 //! | [`outcome`] | how a deploy can end, and its report |
 //! | [`site`] | the deploy.cgi file |

@@ -447,15 +447,38 @@ fn a_branch_that_is_not_kept_when_it_is_fetched() {
             &world.checkout(),
             &["update-ref", "-d", "refs/remotes/origin/main"],
         );
+        let ping = world.ping_delivery().send();
+        ping.expect(500, "pong");
+        ping.says("git keeps no origin/main here");
         let commit = world.push("two");
         is_mended(
             &world,
             &commit,
             r"
-after the pull there is no origin/main to compare with
+git keeps no origin/main here to compare a pull with
 -> have it fetched, then press Redeliver:
 $ git -C '<world>/checkout' remote set-branches --add origin main
 $ git -C '<world>/checkout' fetch origin
+",
+        );
+    }
+}
+
+#[test]
+fn an_upstream_that_is_no_whole_ref() {
+    for update in ["fast-forward", "reset"] {
+        let mut world = World::new();
+        world.key("update", &quoted(update));
+        world.git(&world.checkout(), &["config", "branch.main.merge", "main"]);
+        world.ping_delivery().send().expect(500, "pong");
+        let commit = world.push("two");
+        is_mended(
+            &world,
+            &commit,
+            r"
+git keeps no origin/main here to compare a pull with
+-> branch.main.merge has to be a whole ref, such as refs/heads/main; set it again, then press Redeliver:
+$ git -C '<world>/checkout' branch --set-upstream-to=origin/main main
 ",
         );
     }
@@ -470,12 +493,13 @@ fn a_url_in_the_place_of_a_remote() {
             .origin
             .url_with_login("me:s3cr3tt0ken", "auth/me/site.git");
         world.git(&world.checkout(), &["config", "branch.main.remote", &url]);
+        world.ping_delivery().send().expect(500, "pong");
         let commit = world.push("two");
         is_mended(
             &world,
             &commit,
             r#"
-after the pull there is no http://***@<origin>/auth/me/site.git/main to compare with
+git keeps no http://***@<origin>/auth/me/site.git/main here to compare a pull with
 -> a URL stands where the name of a remote should; give it one, then press Redeliver:
 $ git -C '<world>/checkout' remote add upstream "$(git -C '<world>/checkout' config branch.main.remote)"
 $ git -C '<world>/checkout' fetch upstream
