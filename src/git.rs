@@ -1700,22 +1700,33 @@ impl<'s> Git<'s> {
         Ok((has_commit, names.is_some_and(|names| !names.is_empty())))
     }
 
-    /// Whether a git directory has a commit.
-    pub(crate) fn module_has(&self, git_dir: &Path, commit: &str) -> Result<bool> {
-        let there = self.module_answers(git_dir, &["cat-file", "-e", commit])?;
+    /// Whether a git directory has a commit with all that is in it and before it. A fetch that died may have left the
+    /// commit alone.
+    pub(crate) fn module_has_all_of(&self, git_dir: &Path, commit: &str) -> Result<bool> {
+        if !self.module_has(git_dir, commit)? {
+            return Ok(false);
+        }
+        let all = ["rev-list", "--objects", "--quiet", commit, "--"];
+        let walked = self.module_query(git_dir, &all)?;
+        match walked.end {
+            // For what is missing there are several codes.
+            End::Exit(code) => Ok(code == 0),
+            End::Signal(_) | End::Limit(_) | End::Stopped => {
+                self.must("look into a submodule", walked).map(|_| false)
+            }
+        }
+    }
+
+    /// Whether a git directory has an object.
+    fn module_has(&self, git_dir: &Path, id: &str) -> Result<bool> {
+        let there = self.module_answers(git_dir, &["cat-file", "-e", id])?;
         Ok(there.is_some())
     }
 
     /// What git prints when it looks into a submodule's git directory; `None` for a no, and where git has not come so far that
     /// it is one. Anything else is not to be taken for a no: what is found missing is removed or written anew.
     fn module_answers(&self, git_dir: &Path, words: &[&str]) -> Result<Option<Vec<u8>>> {
-        // The work tree that its configuration names may be gone.
-        let mut args = vec![
-            option("--git-dir=", git_dir),
-            option("--work-tree=", git_dir),
-        ];
-        args.extend(words.iter().map(OsString::from));
-        let asked = self.query_here(git_dir, args)?;
+        let asked = self.module_query(git_dir, words)?;
         match asked.end {
             End::Exit(0) => Ok(Some(asked.output)),
             End::Exit(1) => Ok(None),
@@ -1727,6 +1738,16 @@ impl<'s> Git<'s> {
                 said(&asked.errors)
             ),
         }
+    }
+
+    fn module_query(&self, git_dir: &Path, words: &[&str]) -> Result<Ended> {
+        // The work tree that its configuration names may be gone.
+        let mut args = vec![
+            option("--git-dir=", git_dir),
+            option("--work-tree=", git_dir),
+        ];
+        args.extend(words.iter().map(OsString::from));
+        self.query_here(git_dir, args)
     }
 
     /// Whether a git directory has what a file holds.

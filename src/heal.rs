@@ -224,7 +224,7 @@ impl<'h> Healer<'h> {
         if !has_commit && !has_branches {
             match recorded {
                 // All of it was fetched, and perhaps its files written: only what says so is missing.
-                Some(recorded) if self.git.module_has(module, recorded)? => {
+                Some(recorded) if self.git.module_has_all_of(module, recorded)? => {
                     self.git.set_head(module, self.config, recorded)?;
                 }
                 Some(_) | None => {
