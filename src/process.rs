@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::{Errno, FdFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 
 /// Where programs are looked for after the host's own PATH: lighttpd passes none at all, and cPanel keeps its git out of
 /// the usual folders.
@@ -324,8 +324,11 @@ impl<'a> Run<'a> {
     ) -> Result<(End, Duration)> {
         let group = Pid::from_child(&child);
         let mut end = None;
-        let status = self.watch(group, started, bounded, &mut end)?;
-        if status.is_none() {
+        let ended = self.watch(group, started, bounded, &mut end)?;
+        // Helpers that outlive a git that somebody killed would go on in the way of the next one.
+        let is_orphaned =
+            |ended: WaitIdStatus| self.inherited.is_some() && (ended.killed() || ended.dumped());
+        if ended.is_none_or(is_orphaned) {
             terminate(group, || child.try_wait().map(|status| status.is_some()));
         }
         let status = child
@@ -334,32 +337,31 @@ impl<'a> Run<'a> {
         Ok((end.unwrap_or_else(|| how(status)), started.elapsed()))
     }
 
-    /// Waits until the command has ended (`Some`), or is to be ended (`None`, and `end` says why).
+    /// Waits until the command has ended (`Some`, and how), or is to be ended (`None`, and `end` says why).
     fn watch(
         &self,
         child: Pid,
         started: Instant,
         bounded: &[&File],
         end: &mut Option<End>,
-    ) -> Result<Option<()>> {
+    ) -> Result<Option<WaitIdStatus>> {
         let sign = rustix::process::pidfd_open(child, PidfdFlags::empty()).ok();
         // The sign of the end is looked at without taking it, so that the group's number stays ours until it is ended.
         let ended = || match rustix::process::waitid(
             WaitId::Pid(child),
             WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT,
         ) {
-            Ok(status) => Ok(status.is_some()),
-            Err(Errno::INTR) => Ok(false),
-            Err(error) => Err(error),
+            Err(Errno::INTR) => Ok(None),
+            looked => looked,
         };
         let mut shown = 0;
         loop {
-            let has_ended = ended().context("cannot wait for a command")?;
+            let how = ended().context("cannot wait for a command")?;
             if let (Some(progress), [output]) = (self.progress, bounded) {
                 shown = show_from(output, shown, progress)?;
             }
-            if has_ended {
-                return Ok(Some(()));
+            if how.is_some() {
+                return Ok(how);
             }
             let left = self.limit.saturating_sub(started.elapsed());
             if left.is_zero() {

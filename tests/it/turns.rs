@@ -695,3 +695,21 @@ fn a_worker_that_dies_is_told_of_and_its_ticket_is_kept() {
     world.push_delivery(&commit).send().expect(200, "deployed");
     assert_eq!(world.tickets(), 0);
 }
+
+#[test]
+fn what_a_killed_git_leaves_running_is_ended_with_it() {
+    let mut world = World::new();
+    let folder = text(&world.path("fake"));
+    let script = format!(
+        "#!/bin/sh\nPATH='{}'\ncase \"$*\" in\n*pull*)\n  sleep 1000 &\n  echo $! >'{folder}/left'\n  kill -KILL $$ ;;\n\
+         esac\nexec git \"$@\"\n",
+        search_path()
+    );
+    write_executable(&world.path("fake/git"), &script);
+    world.key("path", &quoted(&format!("{folder}:{}", search_path())));
+    let reply = world.push_delivery(&world.push("two")).send();
+    reply.expect(500, "failed");
+    reply.says("killed by signal 9");
+    let left = world.read("fake/left");
+    assert!(!is_alive(left.trim()), "{left}");
+}
