@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -94,7 +93,7 @@ pub(crate) fn answer(
 
 fn decide(env: &Environment, first_argument: Option<&OsStr>, started: Instant) -> Answered {
     let site = site::of_a_request(env, first_argument).ok_or(Unusable::NoSite);
-    let site = site.and_then(|file: PathBuf| Site::read(&file, env).map_err(Unusable::SiteFile));
+    let site = site.and_then(|file| Site::of(file, env).map_err(Unusable::SiteFile));
     let body = Body::of(env, started);
     let max_body = site.as_ref().map_or(MAX_BODY, |site| site.max_body);
 

@@ -39,6 +39,9 @@ const LARGEST_BODY: u64 = 64 << 20;
 /// The largest site file and the largest secret file, in bytes.
 const LARGEST_FILE: u64 = 64 << 10;
 
+/// Room for most site files, in bytes.
+const USUAL_FILE: usize = 4 << 10;
+
 /// The umask of a deploy, unless `umask` says otherwise.
 const UMASK: u32 = 0o022;
 
@@ -127,15 +130,28 @@ pub(crate) enum Submodules {
     Skip,
 }
 
+/// A site file that was found, and what is in it where that was read on the way.
+#[derive(Debug)]
+pub(crate) struct SiteFile {
+    pub(crate) path: PathBuf,
+    text: Option<Vec<u8>>,
+}
+
+impl From<PathBuf> for SiteFile {
+    fn from(path: PathBuf) -> Self {
+        Self { path, text: None }
+    }
+}
+
 /// The site file this process was started for, if there is one: the file the kernel started, when it begins with `#!`;
 /// else `DEPLOY_CGI_SITE`; else the first argument, but only where the server itself named the same file as the script,
 /// it is not our own executable, and the query cannot have become arguments (RFC 3875 section 4.4).
-pub(crate) fn of_a_request(env: &Environment, first_argument: Option<&OsStr>) -> Option<PathBuf> {
+pub(crate) fn of_a_request(env: &Environment, first_argument: Option<&OsStr>) -> Option<SiteFile> {
     if let Some(script) = started_script() {
         return Some(script);
     }
     match env.variable("DEPLOY_CGI_SITE") {
-        Variable::Once(site) => return Some(OsStr::from_bytes(site).into()),
+        Variable::Once(site) => return Some(PathBuf::from(OsStr::from_bytes(site)).into()),
         Variable::Several => return None,
         Variable::Absent => {}
     }
@@ -151,32 +167,47 @@ pub(crate) fn of_a_request(env: &Environment, first_argument: Option<&OsStr>) ->
     let ourselves = std::env::current_exe()
         .ok()
         .and_then(|path| identity(&path))?;
-    (named == script && named != ourselves).then(|| argument.to_owned())
+    (named == script && named != ourselves).then(|| argument.to_owned().into())
 }
 
 /// The file the kernel started, when it is a script that names us as its interpreter (execve(2), `AT_EXECFN`).
 #[cfg(target_os = "linux")]
-pub(crate) fn started_script() -> Option<PathBuf> {
+pub(crate) fn started_script() -> Option<SiteFile> {
     let path = Path::new(OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()));
+    let mut file = std::fs::File::open(path).ok()?;
     let mut start = [0; 2];
-    std::fs::File::open(path)
-        .ok()?
-        .read_exact(&mut start)
-        .ok()?;
-    (start == *b"#!").then(|| path.to_owned())
+    file.read_exact(&mut start).ok()?;
+    if start != *b"#!" {
+        return None;
+    }
+    let mut text = Vec::with_capacity(USUAL_FILE);
+    text.extend(start);
+    let rest = file.take(LARGEST_FILE).read_to_end(&mut text);
+    Some(SiteFile {
+        path: path.to_owned(),
+        // Where this failed, it fails again where somebody is told why.
+        text: rest.is_ok_and(|_| is_small(&text)).then_some(text),
+    })
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn started_script() -> Option<PathBuf> {
+pub(crate) fn started_script() -> Option<SiteFile> {
     None
 }
 
 impl Site {
     /// Reads a site file. `~/` in it is the home of the user that `env` and the system name.
     pub(crate) fn read(file: &Path, env: &Environment) -> Result<Self> {
-        let file =
-            std::path::absolute(file).with_context(|| format!("cannot find {}", file.display()))?;
-        let text = read_small(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Self::of(file.to_owned().into(), env)
+    }
+
+    /// The same, where it may have been read.
+    pub(crate) fn of(file: SiteFile, env: &Environment) -> Result<Self> {
+        let SiteFile { path, text } = file;
+        let file = std::path::absolute(&path)
+            .with_context(|| format!("cannot find {}", path.display()))?;
+        let text = text.map_or_else(|| read_small(&file), Ok);
+        let text = text.with_context(|| format!("cannot read {}", file.display()))?;
         let Ok(text) = std::str::from_utf8(&text) else {
             bail!("{}: not UTF-8 text; save the file as UTF-8", file.display());
         };
@@ -494,10 +525,14 @@ pub(crate) fn read_small(path: &Path) -> Result<Vec<u8>> {
     let size = usize::try_from(found.len().min(LARGEST_FILE) + 1)?;
     let mut text = Vec::with_capacity(size);
     file.take(LARGEST_FILE + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST_FILE {
+    if !is_small(&text) {
         bail!("larger than 64 KiB");
     }
     Ok(text)
+}
+
+fn is_small(text: &[u8]) -> bool {
+    text.len() as u64 <= LARGEST_FILE
 }
 
 /// A duration such as `8s`, `500ms`, `10m` or `1h 30m`. Months and years are refused: `1M` would be a month.

@@ -114,7 +114,7 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
 fn site_and_rest<'a>(env: &Environment, args: &'a [OsString]) -> (Option<PathBuf>, &'a [OsString]) {
     let rest = |from: usize| args.get(from..).unwrap_or_default();
     if let Some(script) = site::started_script() {
-        return (Some(script), rest(2));
+        return (Some(script.path), rest(2));
     }
     if let Some(first) = args.get(1)
         && (first.as_bytes().contains(&b'/') || first.as_bytes().ends_with(b".cgi"))
