@@ -5,7 +5,7 @@
 //! And a file that was last touched before the run began is a person's, whatever it holds.
 
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -115,7 +115,11 @@ impl<'h> Healer<'h> {
     /// Whether the run left a lock file in a folder.
     fn has_lock(&self, folder: &Path) -> Result<bool> {
         let entries = match std::fs::read_dir(folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(false);
+            }
             entries => entries.with_context(|| format!("cannot list {}", folder.display()))?,
         };
         Ok(entries.flatten().any(|entry| {
@@ -156,7 +160,7 @@ impl<'h> Healer<'h> {
     fn collect_unfinished(&self, folder: &Path, left: &mut Vec<PathBuf>) -> Result<()> {
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot list {}", folder.display()));
             }
