@@ -1057,10 +1057,12 @@ impl Doctor<'_> {
                     (Verdict::Deployed | Verdict::Unchanged, _) => self.ok(WHAT, found),
                     (Verdict::Failed, Some(delivery)) => {
                         let status = format!("{} status {delivery}", quoted(&self.site.file));
+                        let status = as_user(self.user, &status);
                         self.warn(WHAT, found, Advice::run("to read all of it", [status]));
                     }
                     (Verdict::Failed, None) => {
                         let run = format!("{} run", quoted(&self.site.file));
+                        let run = as_user(self.user, &run);
                         self.warn(WHAT, found, Advice::run("to try it again", [run]));
                     }
                 }

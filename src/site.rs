@@ -130,8 +130,8 @@ pub(crate) enum Submodules {
     Skip,
 }
 
-/// A site file that was found, and what is in it where that was read on the way.
-#[derive(Debug)]
+/// A site file that was found, and what is in it where that was read on the way: it may hold a password, so this is never
+/// shown.
 pub(crate) struct SiteFile {
     pub(crate) path: PathBuf,
     text: Option<Vec<u8>>,

@@ -15,7 +15,9 @@ use serde_json::Value;
 
 use crate::http;
 use crate::person::{Person, Served, Sshd, as_root, free_port};
-use crate::world::{Delivery, Fault, Reply, SECRET, World, copy_executable, quoted, text};
+use crate::world::{
+    DELIVERY, Delivery, Fault, Reply, SECRET, World, copy_executable, quoted, text,
+};
 
 /// What a failed deploy says: why, and what to do.
 struct Told {
@@ -379,6 +381,34 @@ main has no upstream to pull from
 $ git -C '<world>/checkout' branch --set-upstream-to=origin/main main
 ",
     );
+}
+
+#[test]
+fn a_last_deploy_that_failed_is_a_warning_until_one_is_good() {
+    let mut world = World::new();
+    let last = |world: &World| {
+        let check = world.verb(&["check", "--json"]);
+        let all: Value = serde_json::from_str(&check.stdout).unwrap();
+        let findings = all["findings"].as_array().unwrap().clone();
+        let last = findings
+            .into_iter()
+            .find(|one| one["what"] == "last deploy");
+        let last = last.unwrap();
+        (last["state"].clone(), last["commands"].clone())
+    };
+    world.key("on_update", "\"false\"");
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(500, "failed");
+    let (state, commands) = last(&world);
+    assert_eq!(state, "warning");
+    let command = commands[0].as_str().unwrap();
+    assert!(
+        command.ends_with(&format!("status {DELIVERY}")),
+        "{command}"
+    );
+    world.key("on_update", "\"true\"");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    assert_eq!(last(&world).0, "ok");
 }
 
 #[test]

@@ -719,6 +719,8 @@ fn healers_die(all_calls: &[&str], numbers: &(impl Iterator<Item = usize> + Clon
 fn a_healing_that_dies_is_healed_by_the_next_delivery() {
     // Between the opening of a file that is put back and the writing of it.
     healers_die(&["write"], &(1..=8));
+    // In a fetch of a submodule, after the commit and before what is in it.
+    healers_die(&["?mkdir,mkdirat"], &(9..=13));
 }
 
 #[test]
