@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgi::Environment;
 use crate::clone::{self, Cloned};
-use crate::diagnosis::{self, Diagnosis, Situation, quoted};
+use crate::diagnosis::{self, Diagnosis, Situation};
 use crate::git::{
     self, Checkout, Commit, Commits, Config, Containment, Followed, Found, Git, Gitlinks, Indexed,
     Submodule,
@@ -28,6 +28,7 @@ use crate::process::{self, End, Ended, Progress, Run};
 use crate::queue::{Promise, Queue, Ticket, Turn, now};
 use crate::redaction;
 use crate::save::{in_the_submodule, save, save_all};
+use crate::shell::quoted;
 use crate::site::{Site, Submodules, Update};
 use crate::state::StateFolder;
 use crate::submodules::Bringer;

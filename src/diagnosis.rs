@@ -13,6 +13,7 @@ use crate::git::{self, Checkout, Config, Followed, Git, Unfollowing, ssh_host};
 use crate::home::User;
 use crate::process::{self, End};
 use crate::redaction::{escape_line, redact};
+use crate::shell::{as_root, as_user, give_to, quoted, word};
 use crate::site::{Site, read_small};
 
 /// How many files are named in a cause.
@@ -1811,33 +1812,6 @@ fn owner_of(path: &Path) -> String {
     )
 }
 
-/// Makes everything in a folder a user's own.
-pub(crate) fn give_to(user: &User, path: &Path) -> String {
-    let name = user.name.clone().unwrap_or_else(|| user.uid.to_string());
-    as_root(user, &format!("chown -R {} {}", word(&name), quoted(path)))
-}
-
-/// A command as a person has to type it for `user`: as itself, or through sudo where nobody can log in as that user.
-pub(crate) fn as_user(user: &User, command: &str) -> String {
-    let Some(name) = user.name.as_ref().filter(|_| !user.logs_in) else {
-        return command.to_owned();
-    };
-    if command.contains(['|', '>', '<', ';', '$', '&']) {
-        format!("sudo -u {name} sh -c {}", word(command))
-    } else {
-        format!("sudo -u {name} {command}")
-    }
-}
-
-/// A command that only root may run.
-pub(crate) fn as_root(user: &User, command: &str) -> String {
-    if user.uid == 0 {
-        command.to_owned()
-    } else {
-        format!("sudo {command}")
-    }
-}
-
 /// The host of a URL of any kind.
 fn host_of(url: &str) -> String {
     if let Some((host, _)) = ssh_host(url) {
@@ -1877,21 +1851,6 @@ fn catch<'l>(line: &'l str, phrase: &str) -> Option<Vec<&'l str>> {
         }
     }
     Some(caught)
-}
-
-/// A path as a shell takes it.
-pub(crate) fn quoted(path: &Path) -> String {
-    word(&path.to_string_lossy())
-}
-
-/// A word as a shell takes it.
-pub(crate) fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
 }
 
 #[cfg(test)]
@@ -2085,11 +2044,5 @@ mod tests {
             "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"
         ));
         assert!(!has_passphrase("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n"));
-    }
-
-    #[test]
-    fn a_word_is_quoted_for_a_shell() {
-        assert_eq!(quoted(Path::new("/a/b-c.d")), "/a/b-c.d");
-        assert_eq!(quoted(Path::new("/a b/c'd")), "'/a b/c'\\''d'");
     }
 }

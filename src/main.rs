@@ -9,6 +9,7 @@
 //! | [`process`] | the only place that starts a process |
 //! | [`home`] | who we run as, and the environment of what we start |
 //! | [`redaction`] | what text from outside looks like when it is shown |
+//! | [`shell`] | words and commands that reports print, fit to be pasted |
 //! | [`outcome`] | how a deploy can end, and its report |
 //! | [`site`] | the deploy.cgi file |
 //! | [`delivery`] | a webhook delivery, and the proof that GitHub sent it |
@@ -50,6 +51,7 @@ mod process;
 mod queue;
 mod redaction;
 mod save;
+mod shell;
 mod signature;
 mod site;
 mod state;

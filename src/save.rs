@@ -11,10 +11,10 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
-use crate::diagnosis::quoted;
 use crate::git::{self, Config, Containment, Git, Lacking};
 use crate::outcome::short;
 use crate::redaction;
+use crate::shell::quoted;
 
 /// Where it is kept.
 const SAVED: &str = "refs/deploy-cgi/saved/";

@@ -12,10 +12,10 @@ use anyhow::{Context, Result, bail};
 
 use super::{Done, print};
 use crate::cgi::Environment;
-use crate::diagnosis::{quoted, word};
 use crate::doctor::{LONGEST_LINE, web_root};
 use crate::git::{Checkout, git_dir_of, owner_and_name};
 use crate::home::{User, name_of};
+use crate::shell::{quoted, word};
 use crate::signature::Secrets;
 use crate::site::read_small;
 use crate::state::fill_with_random;

@@ -12,13 +12,13 @@ use super::{Done, print};
 use crate::cgi::Environment;
 use crate::clone;
 use crate::deploy::{self, Deploy, Listener};
-use crate::diagnosis::quoted;
 use crate::history::Record;
 use crate::home::{User, name_of};
 use crate::outcome::Verdict;
 use crate::process::Progress;
 use crate::queue::Queue;
 use crate::redaction::{escape, redact};
+use crate::shell::quoted;
 use crate::site::Site;
 use crate::state::StateFolder;
 

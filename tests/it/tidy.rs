@@ -13,6 +13,7 @@ const ROOMS: &[&[&str]] = &[
         "process",
         "redaction",
         "home",
+        "shell",
         "outcome",
     ],
     &["site", "delivery", "git", "diagnosis"],

@@ -1,0 +1,77 @@
+//! The words and commands that reports print: whoever reads them can paste them into a shell as they stand.
+//!
+//! Must not know what a command is for.
+
+use std::path::Path;
+
+use crate::home::User;
+
+/// A path as a shell takes it.
+pub(crate) fn quoted(path: &Path) -> String {
+    word(&path.to_string_lossy())
+}
+
+/// A word as a shell takes it.
+pub(crate) fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+/// Makes everything in a folder a user's own.
+pub(crate) fn give_to(user: &User, path: &Path) -> String {
+    let name = user.name.clone().unwrap_or_else(|| user.uid.to_string());
+    as_root(user, &format!("chown -R {} {}", word(&name), quoted(path)))
+}
+
+/// A command as a person has to type it for `user`: as itself, or through sudo where nobody can log in as that user.
+pub(crate) fn as_user(user: &User, command: &str) -> String {
+    let Some(name) = user.name.as_ref().filter(|_| !user.logs_in) else {
+        return command.to_owned();
+    };
+    if command.contains(['|', '>', '<', ';', '$', '&']) {
+        format!("sudo -u {name} sh -c {}", word(command))
+    } else {
+        format!("sudo -u {name} {command}")
+    }
+}
+
+/// A command that only root may run.
+pub(crate) fn as_root(user: &User, command: &str) -> String {
+    if user.uid == 0 {
+        command.to_owned()
+    } else {
+        format!("sudo {command}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_quoted_for_a_shell() {
+        assert_eq!(quoted(Path::new("/a/b-c.d")), "/a/b-c.d");
+        assert_eq!(quoted(Path::new("/a b/c'd")), "'/a b/c'\\''d'");
+    }
+
+    #[test]
+    fn a_command_is_printed_for_whoever_can_type_it() {
+        #[track_caller]
+        fn check(logs_in: bool, command: &str, expected: &str) {
+            let user = User {
+                uid: 33,
+                name: Some("www-data".into()),
+                home: None,
+                logs_in,
+            };
+            assert_eq!(as_user(&user, command), expected);
+        }
+        check(true, "git status", "git status");
+        check(false, "git status", "sudo -u www-data git status");
+        check(false, "a | b", "sudo -u www-data sh -c 'a | b'");
+    }
+}
