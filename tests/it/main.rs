@@ -1,8 +1,6 @@
 //! Everything that can be shown through the real binary.
 //!
-//! `world` builds a throwaway world for each test: an upstream with a submodule, a checkout,
-//! a site file, a home. `origin` serves the upstream over HTTP, `http` is a client that hides
-//! nothing, `server` starts real web servers. The other modules hold the tests.
+//! `support` builds the throwaway worlds; the other modules hold the tests.
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -23,15 +21,13 @@ mod disks;
 mod docs;
 mod facts;
 mod hostile;
-mod http;
 mod kills;
-mod origin;
-mod person;
 mod properties;
 mod redactions;
 mod requests;
-mod server;
 mod servers;
+mod support;
 mod tidy;
 mod turns;
-mod world;
+
+use support::{http, origin, person, server, world};

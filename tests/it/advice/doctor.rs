@@ -1,0 +1,310 @@
+//! What the doctor finds before a deploy stumbles over it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{mode, plain, set_url};
+use crate::world::{SECRET, World, quoted, text};
+
+/// The lines of the doctor's that are not ok.
+fn complaints(world: &World) -> String {
+    let check = world.verb(&["check", "--json"]);
+    let all: Value = serde_json::from_str(&check.stdout).unwrap_or_else(|_| panic!("{check:?}"));
+    let healthy = all["healthy"].as_bool().unwrap();
+    assert_eq!(check.exit, Some(i32::from(!healthy)));
+    let mut lines = String::new();
+    for finding in all["findings"].as_array().unwrap() {
+        let named = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+        if named("state") == "ok" {
+            continue;
+        }
+        writeln!(
+            lines,
+            "{} {}: {}",
+            named("state"),
+            named("what"),
+            named("found")
+        )
+        .unwrap();
+        for command in finding["commands"].as_array().unwrap() {
+            let command = command.as_str().unwrap().trim_start_matches("sudo ");
+            writeln!(lines, "$ {command}").unwrap();
+        }
+    }
+    plain(world, &lines)
+}
+
+/// The doctor finds this and nothing else; its commands are typed; then it finds nothing.
+#[track_caller]
+fn is_cured(world: &World, expected: &str) {
+    let check = world.verb(&["check", "--json"]);
+    let got = complaints(world);
+    assert_eq!(got.trim(), expected.trim(), "{got}");
+    let all: Value = serde_json::from_str(&check.stdout).unwrap();
+    for finding in all["findings"].as_array().unwrap() {
+        for command in finding["commands"].as_array().unwrap() {
+            let command = command.as_str().unwrap();
+            let mut shell = world.clean("/bin/sh");
+            shell.env("GIT_CONFIG_GLOBAL", world.path("home/site.gitconfig"));
+            let output = shell.args(["-c", command]).output().unwrap();
+            assert!(output.status.success(), "{command}: {output:?}");
+        }
+    }
+    let after = complaints(world);
+    assert_eq!(after, "", "{after}");
+}
+
+#[test]
+fn the_doctor_names_what_suexec_refuses() {
+    let world = World::new();
+    mode(&world.site_file(), 0o775);
+    mode(&world.path("cgi-bin"), 0o777);
+    is_cured(
+        &world,
+        r"
+warning suexec: others may write <world>/cgi-bin/deploy.cgi, so suexec does not start it
+$ chmod go-w '<world>/cgi-bin/deploy.cgi'
+warning suexec: others may write <world>/cgi-bin, so suexec does not start it
+$ chmod go-w '<world>/cgi-bin'
+",
+    );
+    let real = world.path("real.cgi");
+    fs::rename(world.site_file(), &real).unwrap();
+    std::os::unix::fs::symlink(&real, world.site_file()).unwrap();
+    is_cured(
+        &world,
+        r#"
+warning suexec: <world>/cgi-bin/deploy.cgi is a symbolic link, which suexec does not start
+$ cp --remove-destination "$(readlink -f '<world>/cgi-bin/deploy.cgi')" '<world>/cgi-bin/deploy.cgi'
+"#,
+    );
+}
+
+/// What a person has who cannot start the site file: the program, by hand.
+fn by_hand(world: &World) -> String {
+    let site = text(&world.site_file());
+    let check = world.verb_of(&world.program, &[&site, "check"]);
+    check.expect_exit(1);
+    let lines = check
+        .stdout
+        .lines()
+        .skip_while(|line| !line.contains("PROBLEM"));
+    let found: Vec<&str> = lines
+        .take_while(|line| line.starts_with("PROBLEM") || line.starts_with(' '))
+        .collect();
+    for command in found.iter().filter_map(|line| line.strip_prefix("    ")) {
+        if command.starts_with(' ') {
+            continue;
+        }
+        let output = world
+            .clean("/bin/sh")
+            .args(["-c", command])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+    }
+    plain(world, &found.join("\n"))
+}
+
+#[test]
+fn a_site_file_that_no_server_can_start() {
+    let world = World::new();
+    let good = fs::read_to_string(world.site_file()).unwrap();
+    let program = text(&world.program);
+    let mut all = String::new();
+    for bad in [
+        good.replace('\n', "\r\n"),
+        format!("\u{feff}{good}"),
+        good.replacen(&program, "/nowhere/deploy-cgi", 1),
+        good.lines().skip(1).collect::<Vec<_>>().join("\n") + "\n",
+    ] {
+        fs::write(world.site_file(), bad).unwrap();
+        writeln!(all, "{}", by_hand(&world)).unwrap();
+        world.verb(&["check"]).expect_exit(0);
+        fs::write(world.site_file(), &good).unwrap();
+    }
+    mode(&world.site_file(), 0o644);
+    writeln!(all, "{}", by_hand(&world)).unwrap();
+    world.verb(&["check"]).expect_exit(0);
+    fs::write(
+        world.site_file(),
+        good.replacen(&program, &format!("/{}/x", "y".repeat(300)), 1),
+    )
+    .unwrap();
+    writeln!(all, "{}", by_hand(&world)).unwrap();
+    assert_eq!(all.trim(), UNSTARTABLE.trim(), "{all}\n");
+}
+
+const UNSTARTABLE: &str = r#"
+PROBLEM  #! line       it ends in a carriage return (Windows), so that the server says "No such file or directory"
+                       -> save the file with Unix line ends:
+    sed -i 's/\r$//' '<world>/cgi-bin/deploy.cgi'
+PROBLEM  #! line       a byte order mark stands before it, so that the server says "Exec format error"
+                       -> save the file without it:
+    sed -i '<time>/^\xEF\xBB\xBF//' '<world>/cgi-bin/deploy.cgi'
+PROBLEM  #! line       it names /nowhere/deploy-cgi, which is not there or in a folder that <user> may not enter
+                       -> name the program that you have:
+    sed -i '<time>|.*|#!<program>|' '<world>/cgi-bin/deploy.cgi'
+PROBLEM  #! line       <world>/cgi-bin/deploy.cgi does not begin with one, so the server says "Exec format error"
+                       -> begin the file with #! and the path of deploy-cgi (where the server names the program instead, as lighttpd's cgi.assign can, it needs none):
+    sed -i '1i#!<program>' '<world>/cgi-bin/deploy.cgi'
+PROBLEM  site file     <user> may not run <world>/cgi-bin/deploy.cgi
+                       -> make it executable:
+    chmod 755 '<world>/cgi-bin/deploy.cgi'
+PROBLEM  #! line       it has 305 bytes, and the kernel takes 255
+                       -> put deploy-cgi into a folder with a shorter path, such as ~/bin, and name it there
+"#;
+
+#[test]
+fn a_secret_file_that_is_open_padded_or_missing() {
+    let world = World::new();
+    let secret = world.path("secret.txt");
+    mode(&secret, 0o644);
+    is_cured(
+        &world,
+        r"
+warning secret file: <world>/secret.txt: others on this host can read or write it
+$ chmod 600 '<world>/secret.txt'
+",
+    );
+    fs::write(&secret, format!("{SECRET} \n")).unwrap();
+    is_cured(
+        &world,
+        r"
+warning secret file: <world>/secret.txt: a secret begins or ends with a blank
+$ sed -i 's/^[ \t]*//; s/[ \t]*$//' '<world>/secret.txt'
+",
+    );
+    assert_eq!(world.read("secret.txt"), format!("{SECRET}\n"));
+    fs::remove_file(&secret).unwrap();
+    is_cured(
+        &world,
+        r#"
+problem secret file: cannot read the secret file <world>/secret.txt: No such file or directory (os error 2)
+$ sh -c 'umask 077; od -An -N32 -tx1 /dev/urandom | tr -d " \n" >"$1"' sh '<world>/secret.txt'
+$ cat '<world>/secret.txt'
+"#,
+    );
+    assert_eq!(world.read("secret.txt").len(), 64);
+}
+
+#[test]
+fn copies_beside_the_site_file_are_named() {
+    let world = World::new();
+    for name in ["deploy.cgi~", ".deploy.cgi.swp", "deploy.cgi.bak"] {
+        fs::write(world.path("cgi-bin").join(name), "").unwrap();
+    }
+    fs::write(world.path("cgi-bin/deploy.cgi.example"), "").unwrap();
+    let got = complaints(&world);
+    assert_eq!(got.trim(), r"
+warning copies: <world>/cgi-bin/.deploy.cgi.swp lies beside the site file, where anybody can read or run it
+$ mv -n '<world>/cgi-bin/.deploy.cgi.swp' <home>
+$ mv -n '<world>/cgi-bin/deploy.cgi.bak' <home>
+$ mv -n '<world>/cgi-bin/deploy.cgi~' <home>
+".trim(), "{got}");
+}
+
+#[test]
+fn the_doctor_sees_what_a_deploy_would_stumble_over() {
+    let world = World::new();
+    world.git(
+        &world.checkout(),
+        &["commit", "-q", "--allow-empty", "-m", "mine"],
+    );
+    fs::write(world.path("checkout/.git/index.lock"), "").unwrap();
+    fs::write(world.path("checkout/index.html"), "mine").unwrap();
+    is_cured(
+        &world,
+        r"
+problem locks: the lock file <world>/checkout/.git/index.lock is in the way, <time> old: a git was killed here, none is at work any more
+$ rm -f '<world>/checkout/.git/index.lock'
+problem commits: main here is 1 commit ahead of origin/main: commits were made here, or a push took some back
+$ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
+$ git -C '<world>/checkout' reset --keep origin/main
+warning work tree: changed here: index.html
+$ git -C '<world>/checkout' stash push
+",
+    );
+}
+
+#[test]
+fn a_remote_that_hangs_keeps_neither_the_doctor_nor_a_ping() {
+    let mut world = World::new();
+    world.key("wait", "\"2s\"");
+    set_url(&world, &world.origin.url("hang/me/site.git"));
+    let begin = Instant::now();
+    let ping = world.ping_delivery().send();
+    ping.expect(200, "pong");
+    ping.says("has not answered within");
+    assert!(
+        begin.elapsed() < Duration::from_secs(7),
+        "{:?}",
+        begin.elapsed()
+    );
+    let check = world.verb(&["check"]);
+    check.expect_exit(0);
+    assert!(
+        begin.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[test]
+fn a_web_root_around_the_checkout_is_told() {
+    let world = World::new();
+    let root = world.path("public_html");
+    fs::create_dir(&root).unwrap();
+    fs::rename(world.checkout(), root.join("blog")).unwrap();
+    let mut world = world;
+    world.key("repo", &quoted(&text(&root.join("blog"))));
+    is_cured(
+        &world,
+        r"
+warning web: <world>/public_html/blog/.git lies in <world>/public_html, which the web server shows: anybody may be able to read the repository
+$ echo 'Require all denied' >'<world>/public_html/blog/.git/.htaccess'
+",
+    );
+}
+
+#[test]
+fn no_check_writes_anything_and_none_hangs() {
+    let world = World::new();
+    let before = world
+        .clean("find")
+        .arg(".")
+        .args(["-newermt", "2000-01-01", "-printf", "%p %T@ %m\\n"])
+        .output()
+        .unwrap();
+    world.verb(&["check"]).expect_exit(0);
+    let after = world
+        .clean("find")
+        .arg(".")
+        .args(["-newermt", "2000-01-01", "-printf", "%p %T@ %m\\n"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(before.stdout),
+        String::from_utf8(after.stdout)
+    );
+    // Named pipes where files should be: to open one takes for ever.
+    for name in [
+        "secret.txt",
+        "checkout/.gitattributes",
+        "checkout/.git/deploy-cgi",
+    ] {
+        drop(fs::remove_file(world.path(name)));
+        let made = world
+            .clean("mkfifo")
+            .arg(world.path(name))
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let check = world.verb(&["check"]);
+        assert!(matches!(check.exit, Some(0 | 1)), "{check:?}");
+        fs::remove_file(world.path(name)).unwrap();
+    }
+}

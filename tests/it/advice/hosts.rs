@@ -1,0 +1,150 @@
+//! What the host gives git, and does not.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::{failed, told};
+use crate::world::{Fault, World, quoted};
+
+#[test]
+fn files_of_git_lfs_without_git_lfs() {
+    let mut world = World::new();
+    // All that is here but git-lfs.
+    let bin = world.path("bin");
+    fs::create_dir(&bin).unwrap();
+    for program in fs::read_dir("/usr/bin").unwrap().flatten() {
+        if program.file_name() != "git-lfs" {
+            std::os::unix::fs::symlink(program.path(), bin.join(program.file_name())).unwrap();
+        }
+    }
+    world.key("path", &quoted(bin.to_str().unwrap()));
+    fs::write(
+        world.path("home/site.gitconfig"),
+        "[filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\tsmudge = git-lfs smudge -- %f\n\
+         \tprocess = git-lfs filter-process\n\trequired = true\n",
+    )
+    .unwrap();
+    let seed = world.path("seed/site");
+    fs::write(seed.join(".gitattributes"), "*.png filter=lfs\n").unwrap();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    fs::write(seed.join("a.png"), pointer).unwrap();
+    world.git(&seed, &["add", "."]);
+    let commit = world.push("two");
+    let reply = world.push_delivery(&commit).send();
+    let told = told(
+        &world,
+        &reply,
+        r"
+the repository keeps files with git-lfs, which is not installed here
+-> install it and switch it on, then press Redeliver:
+$ apt-get install git-lfs
+$ git lfs install
+",
+    );
+    assert_eq!(told.commands.len(), 2);
+}
+
+#[test]
+fn limits_of_the_host_that_cannot_be_had_here() {
+    let mut all = String::new();
+    for said in [
+        "error: unable to write file index.html: No space left on device",
+        "error: unable to write file index.html: Disk quota exceeded",
+        "fatal: unable to open object pack directory: Too many open files",
+        "error: cannot fork() for git-remote-https: Resource temporarily unavailable",
+        "fatal: Out of memory, malloc failed (tried to allocate 1024 bytes)",
+        "error: git-remote-https died of signal 9",
+        "error: unable to create file index.html: Read-only file system",
+        "fatal: unable to access x: SSL certificate problem: certificate has expired",
+        "fatal: unable to access x: The requested URL returned error: 502",
+        "error: unknown option `no-recurse-submodules",
+        "fatal: remote error: access denied or repository not exported: /site",
+        "fatal: the remote end hung up unexpectedly",
+        // Killed, as a host does it that is short of memory.
+        "'; kill -9 $$; echo '",
+    ] {
+        let mut world = World::new();
+        let commit = world.push("two");
+        world.fake_git("pull", &Fault::Fail(said));
+        let told = failed(&world.push_delivery(&commit).send());
+        writeln!(all, "== {said}\n{}", told.plain(&world)).unwrap();
+    }
+    assert_eq!(all.trim(), LIMITS.trim(), "{all}");
+}
+
+const LIMITS: &str = r#"
+== error: unable to write file index.html: No space left on device
+the disk is full
+-> free some space, then press Redeliver; what was half written is put right then. How much is used:
+$ df -h '<world>/checkout'
+
+== error: unable to write file index.html: Disk quota exceeded
+the disk quota of <user> is used up
+-> free some space or ask the host for more, then press Redeliver. What takes the most:
+$ du -h -d 2 <home> | sort -h | tail
+
+== fatal: unable to open object pack directory: Too many open files
+the host's limit of open files was reached
+-> press Redeliver when the host is less busy; ask the host for a higher limit (nofile) if it comes back
+
+== error: cannot fork() for git-remote-https: Resource temporarily unavailable
+the host's limit of processes of <user> was reached
+-> press Redeliver when the host is less busy; ask the host for a higher limit (NPROC) if it comes back
+
+== fatal: Out of memory, malloc failed (tried to allocate 1024 bytes)
+the host's limit of memory was reached
+-> let git use less, then press Redeliver; ask the host for a higher limit if it comes back:
+$ git -C '<world>/checkout' config pack.threads 1
+$ git -C '<world>/checkout' config core.packedGitLimit 64m
+$ git -C '<world>/checkout' config core.bigFileThreshold 16m
+
+== error: git-remote-https died of signal 9
+the host's limit of memory was reached
+-> let git use less, then press Redeliver; ask the host for a higher limit if it comes back:
+$ git -C '<world>/checkout' config pack.threads 1
+$ git -C '<world>/checkout' config core.packedGitLimit 64m
+$ git -C '<world>/checkout' config core.bigFileThreshold 16m
+
+== error: unable to create file index.html: Read-only file system
+the file system of <world>/checkout is read-only
+-> the host has to mount it for writing (after an error of the disk it is often read-only until a check); then press Redeliver
+
+== fatal: unable to access x: SSL certificate problem: certificate has expired
+the certificate of http://<origin>/me/site.git is not trusted here (certificate has expired)
+-> bring the host's certificates up to date; for a certificate of your own, name it with git's setting http.sslCAInfo. Then press Redeliver:
+$ apt-get install --only-upgrade ca-certificates
+
+== fatal: unable to access x: The requested URL returned error: 502
+http://<origin>/me/site.git has trouble of its own
+-> press Redeliver later; GitHub's state is at https://www.githubstatus.com
+
+== error: unknown option `no-recurse-submodules
+this git is too old, or its installation is not whole
+-> install git 2.17 or newer, or name the folder of a newer one with the key `path` in <world>/cgi-bin/deploy.cgi. What is there:
+$ git --version
+$ git --exec-path
+
+== fatal: remote error: access denied or repository not exported: /site
+http://<origin>/me/site.git is not there, or <user> may not see it
+-> correct the URL (git remote set-url). GitHub says "not found" also for a private repository without access; then use a deploy key. What is used now:
+$ git -C '<world>/checkout' remote -v
+
+== fatal: the remote end hung up unexpectedly
+the connection to http://<origin>/me/site.git broke
+-> press Redeliver
+
+== '; kill -9 $$; echo '
+git was killed by signal 9
+-> that is what a host's limit of memory or time does: press Redeliver when it is less busy, and ask the host for a higher limit if it comes back
+"#;
+
+#[test]
+fn a_failure_that_nobody_knows_shows_gits_own_words() {
+    let mut world = World::new();
+    let commit = world.push("two");
+    world.fake_git("pull", &Fault::Fail("fatal: the sky fell"));
+    let reply = world.push_delivery(&commit).send();
+    reply.expect(500, "failed");
+    reply.says("git said:\n  fatal: the sky fell");
+    assert!(!reply.body.contains("What to do"), "{reply:?}");
+}
