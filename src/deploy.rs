@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::cgi::Environment;
 use crate::clone::{self, Cloned};
 use crate::diagnosis::{self, Diagnosis, Situation};
+use crate::files::{lock_within, open_private};
 use crate::git::{
     self, Checkout, Commit, Commits, Config, Containment, Followed, Found, Git, Gitlinks, Indexed,
     Submodule,
@@ -768,12 +769,20 @@ impl<'d> Deploy<'d> {
             return Ok(None);
         };
         let path = shared.join(WORK_TREES_LOCK);
-        let wait = || {
-            let file = File::create(&path)?;
-            file.lock()?;
-            std::io::Result::Ok(Some(file))
-        };
-        wait().with_context(|| format!("cannot lock {}", path.display()))
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false);
+        let lock = open_private(&path, &mut options)
+            .with_context(|| format!("cannot open the lock {}", path.display()))?;
+        match lock_within(&lock, self.site.timeout) {
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => bail!(
+                "another process has held the lock {} for longer than {} (`timeout`); if no deploy of another work tree \
+                 of this repository is running, remove that file, then press Redeliver",
+                path.display(),
+                humantime::format_duration(self.site.timeout)
+            ),
+            locked => locked.with_context(|| format!("cannot lock {}", path.display()))?,
+        }
+        Ok(Some(lock))
     }
 
     /// Git would remove the folder of a submodule that becomes a file, or leave it where it becomes a folder, with all that
@@ -950,12 +959,15 @@ impl<'d> Deploy<'d> {
         log: &str,
         input: &[u8],
     ) -> Result<Ended> {
+        let log = self.state.open_to_append(log)?;
+        log.set_len(0)
+            .context("cannot empty the log of a command")?;
         Run::new(Path::new("/bin/sh"), self.site.timeout)
             .args(["-c", command])
             .folder(&self.checkout.folder)
             .env(env)
             .input(input)
-            .log(&self.state.path(log))
+            .log(log)
             .output_together()
     }
 

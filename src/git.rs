@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use memchr::memmem;
 
 use crate::cgi::Environment;
+use crate::files::open_private;
 use crate::home::{User, Variables};
 use crate::process::{self, End, Ended, Progress, Run, Running};
 use crate::redaction;
@@ -2422,9 +2423,13 @@ impl<'s> Git<'s> {
             return Some(file);
         }
         let new = file.with_extension(format!("new-{}", std::process::id()));
-        let written = std::fs::write(&new, GITHUBS_HOST_KEYS)
-            .and_then(|()| std::fs::rename(&new, &file))
-            .is_ok();
+        let written = open_private(
+            &new,
+            File::options().write(true).create(true).truncate(true),
+        )
+        .and_then(|mut new| new.write_all(GITHUBS_HOST_KEYS.as_bytes()))
+        .and_then(|()| std::fs::rename(&new, &file))
+        .is_ok();
         if !written {
             // Without it ssh knows fewer hosts, and says so if it needs one of them.
             match std::fs::remove_file(&new) {

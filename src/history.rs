@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 
 use anyhow::{Context, Result};
 use memchr::memmem;
@@ -71,13 +70,7 @@ impl<'s> History<'s> {
         {
             std::fs::rename(&path, self.0.path(OLDER_FILE)).with_context(what)?;
         }
-        let mut file = File::options()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)
-            .with_context(what)?;
+        let mut file = self.0.open_to_append(FILE)?;
         // After a line that a full disk tore, this one begins on its own.
         let mut last = [b'\n'];
         if file.metadata().with_context(what)?.len() > 0 {

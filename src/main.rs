@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`cgi`] | the request's environment, head and body; the response; RFC 3875 |
 //! | [`signature`] | secrets and the signatures made with them |
+//! | [`files`] | files that only we may open, and their locks |
 //! | [`process`] | the only place that starts a process |
 //! | [`home`] | who we run as, and the environment of what we start |
 //! | [`redaction`] | what text from outside looks like when it is shown |
@@ -41,6 +42,7 @@ mod delivery;
 mod deploy;
 mod diagnosis;
 mod doctor;
+mod files;
 mod git;
 mod heal;
 mod history;

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -148,7 +148,7 @@ pub(crate) struct Run<'a> {
     limit: Duration,
     input: &'a [u8],
     inherited: Option<&'a File>,
-    log: Option<&'a Path>,
+    log: Option<File>,
     unwanted: Option<&'a dyn Fn() -> bool>,
     progress: Option<Progress<'a>>,
 }
@@ -209,10 +209,10 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// A file that its output goes to, made empty first. A background child that goes on writing then does so where a
-    /// person can find and bound it, and not into memory.
-    pub(crate) fn log(mut self, path: &'a Path) -> Self {
-        self.log = Some(path);
+    /// A file opened for appending that its output goes to. A background child that goes on writing then does so where
+    /// a person can find and bound it, and not into memory.
+    pub(crate) fn log(mut self, file: File) -> Self {
+        self.log = Some(file);
         self
     }
 
@@ -235,8 +235,8 @@ impl<'a> Run<'a> {
     }
 
     /// Runs it with both outputs in one, as a terminal would show them; keeps their tail.
-    pub(crate) fn output_together(self) -> Result<Ended> {
-        let both = self.log.map_or_else(memory, log)?;
+    pub(crate) fn output_together(mut self) -> Result<Ended> {
+        let both = self.log.take().map_or_else(memory, Ok)?;
         let (end, took) = self.run(both.try_clone()?, both.try_clone()?, &[&both])?;
         Ok(Ended {
             end,
@@ -640,19 +640,6 @@ fn memory() -> Result<File> {
         .open(&path)
         .context("cannot keep the output of a command")?;
     std::fs::remove_file(&path).context("cannot keep the output of a command")?;
-    Ok(file)
-}
-
-fn log(path: &Path) -> Result<File> {
-    let file = File::options()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path);
-    let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-    file.set_len(0)
-        .with_context(|| format!("cannot empty {}", path.display()))?;
     Ok(file)
 }
 

@@ -3,15 +3,16 @@
 //!
 //! Must not know what the files mean.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::files::{make_private_folder, open_private};
 use crate::git::Checkout;
 use crate::site::Site;
 
@@ -75,26 +76,25 @@ impl StateFolder {
         } else {
             self.0.join(name)
         };
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => Ok(path),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(path),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot make the folder {}", path.display()))
-            }
-        }
+        make_private_folder(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
+        Ok(path)
     }
 
     /// Opens a file for locking.
     pub(crate) fn lock_file(&self, name: &str) -> Result<File> {
         let path = self.path(name);
-        File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        open_private(&path, &mut options)
             .with_context(|| format!("cannot open the lock {}", path.display()))
+    }
+
+    /// Opens a file to add to its end, made where it is missing.
+    pub(crate) fn open_to_append(&self, name: &str) -> Result<File> {
+        let path = self.path(name);
+        open_private(&path, File::options().read(true).append(true).create(true))
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Reads a file; `None` where there is none.
@@ -153,11 +153,7 @@ impl StateFolder {
         unfinished.push(format!("-{}", hex::encode(random)));
         let unfinished = folder.join(unfinished);
         let written = || -> std::io::Result<()> {
-            let mut new = File::options()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&unfinished)?;
+            let mut new = open_private(&unfinished, File::options().write(true).create_new(true))?;
             new.write_all(bytes)?;
             match sync {
                 Sync::No => put(&unfinished, &path),
@@ -182,13 +178,9 @@ impl StateFolder {
     pub(crate) fn mark(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.path(name);
         let mut options = File::options();
-        let file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path);
-        file.and_then(|mut file| file.write_all(bytes))
+        options.write(true).create(true).truncate(true);
+        open_private(&path, &mut options)
+            .and_then(|mut file| file.write_all(bytes))
             .and_then(|()| File::open(&self.0)?.sync_all())
             .with_context(|| format!("cannot write {}", path.display()))
     }
@@ -204,7 +196,8 @@ impl StateFolder {
         }
     }
 
-    /// Removes what writers left in one of its folders who died. Nothing depends on it.
+    /// Removes what writers left in one of its folders who died, and closes to others what an older version left open.
+    /// Nothing depends on it.
     pub(crate) fn sweep(&self, folder: &str) {
         let Ok(entries) = std::fs::read_dir(self.path(folder)) else {
             return;
@@ -221,6 +214,11 @@ impl StateFolder {
                 match std::fs::remove_file(&path) {
                     Ok(()) | Err(_) => {}
                 }
+            } else if path
+                .symlink_metadata()
+                .is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0)
+            {
+                drop(open_private(&path, File::options().read(true)));
             }
         }
     }

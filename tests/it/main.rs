@@ -29,5 +29,6 @@ mod servers;
 mod support;
 mod tidy;
 mod turns;
+mod untrusted_host;
 
 use support::{http, origin, person, server, world};
