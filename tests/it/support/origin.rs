@@ -7,50 +7,51 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 /// `me:s3cr3tt0ken` in base64.
 const LOGIN: &str = "Basic bWU6czNjcjN0dDBrZW4=";
 
-/// A running server; it ends when this is dropped.
+/// A running server. It ends with the process.
 pub(crate) struct Origin {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    served: Arc<Mutex<Served>>,
 }
 
-struct Shared {
+/// What is served, and the requests that hang.
+#[derive(Default)]
+struct Served {
     root: PathBuf,
     environment: Vec<(String, String)>,
-    ended: AtomicBool,
-    hung: Mutex<Vec<TcpStream>>,
+    hung: Vec<TcpStream>,
 }
 
 impl Origin {
-    pub(crate) fn start(root: &Path, environment: Vec<(String, String)>) -> Origin {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared {
-            root: root.to_owned(),
-            environment,
-            ended: AtomicBool::new(false),
-            hung: Mutex::new(Vec::new()),
-        });
-        let of_server = Arc::clone(&shared);
+    pub(crate) fn start() -> io::Result<Origin> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let served = Arc::<Mutex<Served>>::default();
+        let of_server = Arc::clone(&served);
         thread::spawn(move || {
-            for stream in listener.incoming() {
-                if of_server.ended.load(Ordering::SeqCst) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                let shared = Arc::clone(&of_server);
+            for stream in listener.incoming().flatten() {
+                let served = Arc::clone(&of_server);
                 // A client that was killed in the middle is no concern of the server's.
-                thread::spawn(move || drop(shared.serve(stream)));
+                thread::spawn(move || drop(answer(&stream, &served)));
             }
         });
-        Origin { address, shared }
+        Ok(Origin { address, served })
+    }
+
+    /// From now on these repositories, by a git with this environment. Who still hangs is hung up on.
+    pub(crate) fn serve(&self, root: &Path, environment: Vec<(String, String)>) {
+        let mut served = lock(&self.served);
+        for stream in served.hung.drain(..) {
+            drop(stream.shutdown(Shutdown::Both));
+        }
+        root.clone_into(&mut served.root);
+        served.environment = environment;
     }
 
     /// `path` may begin with one of the special prefixes.
@@ -68,14 +69,8 @@ impl Origin {
     }
 }
 
-impl Drop for Origin {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
-        for stream in self.shared.hung.lock().unwrap().drain(..) {
-            drop(stream.shutdown(Shutdown::Both));
-        }
-        drop(TcpStream::connect(self.address)); // wakes the accepting thread
-    }
+fn lock(served: &Mutex<Served>) -> std::sync::MutexGuard<'_, Served> {
+    served.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Request {
@@ -93,14 +88,14 @@ impl Request {
             .map_or("", |(_, value)| value)
     }
 
-    fn read(stream: &mut TcpStream) -> io::Result<Request> {
-        let mut reader = BufReader::new(stream.try_clone()?);
+    /// The next one of a connection, if one comes.
+    fn read(reader: &mut impl BufRead, mut stream: &TcpStream) -> io::Result<Option<Request>> {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         let mut words = line.split_whitespace();
         let (method, target) = (words.next(), words.next());
         let (Some(method), Some(target)) = (method, target) else {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Ok(None);
         };
         let mut request = Request {
             method: method.to_owned(),
@@ -131,7 +126,7 @@ impl Request {
                 let mut size = String::new();
                 reader.read_line(&mut size)?;
                 let size = u64::from_str_radix(size.trim(), 16).map_err(io::Error::other)?;
-                reader.by_ref().take(size).read_to_end(&mut request.body)?;
+                reader.take(size).read_to_end(&mut request.body)?;
                 reader.read_line(&mut String::new())?;
                 if size == 0 {
                     break;
@@ -140,29 +135,41 @@ impl Request {
         } else if let Ok(length) = request.header("content-length").parse() {
             reader.take(length).read_to_end(&mut request.body)?;
         }
-        Ok(request)
+        Ok(Some(request))
     }
 }
 
-impl Shared {
-    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
-        let request = Request::read(&mut stream)?;
+/// Answers the requests of one connection.
+fn answer(mut stream: &TcpStream, served: &Mutex<Served>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
+    while let Some(request) = Request::read(&mut reader, stream)? {
         let mut path = request.target.as_str();
         if let Some(rest) = path.strip_prefix("/slow") {
             thread::sleep(Duration::from_millis(100));
             path = rest;
         } else if path.starts_with("/hang/") {
-            self.hung.lock().unwrap().push(stream.try_clone()?);
+            lock(served).hung.push(stream.try_clone()?);
             return stream.read_to_end(&mut Vec::new()).map(drop);
         } else if let Some(rest) = path.strip_prefix("/auth") {
             if request.header("authorization") != LOGIN {
-                let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\n\
-                               Content-Length: 0\r\nConnection: close\r\n\r\n";
-                return stream.write_all(refusal.as_bytes());
+                stream.write_all(
+                    b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\n\r\n",
+                )?;
+                continue;
             }
             path = rest;
         }
-        let answer = self.http_backend(&request, path)?;
+        let mut backend = Command::new("git");
+        {
+            let served = lock(served);
+            let environment = served.environment.iter();
+            backend
+                .env_clear()
+                .envs(environment.map(|(name, value)| (name, value)))
+                .env("GIT_PROJECT_ROOT", &served.root);
+        }
+        let answer = http_backend(backend, &request, path)?;
         let head_end = answer
             .windows(4)
             .position(|four| four == b"\r\n\r\n")
@@ -172,39 +179,36 @@ impl Shared {
             .lines()
             .find_map(|line| line.strip_prefix("Status: "))
             .unwrap_or("200 OK");
-        let length = answer.len() - head_end - 4;
-        let mut bytes = format!(
-            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{head}\r\n\r\n"
-        )
-        .into_bytes();
-        bytes.extend_from_slice(&answer[head_end + 4..]);
-        stream.write_all(&bytes)
+        let body = &answer[head_end + 4..];
+        let length = body.len();
+        let mut bytes =
+            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{head}\r\n\r\n").into_bytes();
+        bytes.extend_from_slice(body);
+        stream.write_all(&bytes)?;
     }
+    Ok(())
+}
 
-    fn http_backend(&self, request: &Request, path: &str) -> io::Result<Vec<u8>> {
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let mut child = Command::new("git")
-            .arg("http-backend")
-            .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .env("GIT_PROJECT_ROOT", &self.root)
-            .env("GIT_HTTP_EXPORT_ALL", "1")
-            .env("GIT_PROTOCOL", request.header("git-protocol"))
-            .env("REQUEST_METHOD", &request.method)
-            .env("PATH_INFO", path)
-            .env("QUERY_STRING", query)
-            .env("CONTENT_TYPE", request.header("content-type"))
-            .env("CONTENT_LENGTH", request.body.len().to_string())
-            .env("HTTP_CONTENT_ENCODING", request.header("content-encoding"))
-            .env("REMOTE_ADDR", "127.0.0.1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut input = child.stdin.take().unwrap();
-        thread::scope(|scope| {
-            scope.spawn(move || drop(input.write_all(&request.body)));
-            child.wait_with_output().map(|output| output.stdout)
-        })
-    }
+fn http_backend(mut backend: Command, request: &Request, path: &str) -> io::Result<Vec<u8>> {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let mut child = backend
+        .arg("http-backend")
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("GIT_PROTOCOL", request.header("git-protocol"))
+        .env("REQUEST_METHOD", &request.method)
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", query)
+        .env("CONTENT_TYPE", request.header("content-type"))
+        .env("CONTENT_LENGTH", request.body.len().to_string())
+        .env("HTTP_CONTENT_ENCODING", request.header("content-encoding"))
+        .env("REMOTE_ADDR", "127.0.0.1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let input = child.stdin.take();
+    thread::scope(|scope| {
+        scope.spawn(move || input.map(|mut input| input.write_all(&request.body)));
+        child.wait_with_output().map(|output| output.stdout)
+    })
 }

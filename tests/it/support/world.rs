@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -80,18 +81,18 @@ pub(crate) fn quoted(text: &str) -> String {
 /// Written by a child, so that no other thread of the tests can have forked while it was open
 /// for writing: starting it would then fail with "Text file busy".
 pub(crate) fn write_executable(path: &Path, text: &str) {
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"])
-        .arg(path)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
+    let mut tee = Command::new("tee");
+    let tee = tee.arg(path).stdin(Stdio::piped()).stdout(Stdio::null());
+    feed(tee, text.as_bytes());
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Runs a command that reads these bytes from its standard input.
+fn feed(command: &mut Command, bytes: &[u8]) {
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(bytes).unwrap();
+    drop(input);
     assert!(child.wait().unwrap().success());
 }
 
@@ -137,32 +138,43 @@ pub(crate) enum Fault {
     Note,
 }
 
+/// An upstream's address, and the files of a world that has its upstream there. A world takes one that no other uses:
+/// it is made once, however many tests follow each other, and copied for each.
+struct Template {
+    origin: Arc<Origin>,
+    archive: Vec<u8>,
+}
+
+static TEMPLATES: Mutex<Vec<Template>> = Mutex::new(Vec::new());
+
 pub(crate) struct World {
-    pub(crate) origin: Origin,
+    pub(crate) origin: Arc<Origin>,
     /// The interpreter of the site file.
     pub(crate) program: PathBuf,
     keys: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     folder: TempDir,
     _plain_folder: Option<TempDir>,
+    /// What it is a copy of.
+    template: Option<Template>,
 }
 
 impl World {
     /// An upstream `me/site` with the submodule `posts` (`me/posts`), both at their first
     /// commit, and a checkout of it.
     pub(crate) fn new() -> World {
+        let free = lock(&TEMPLATES).pop();
+        let template = free.unwrap_or_else(Template::make);
+        let mut world = World::empty(Arc::clone(&template.origin));
+        world.unpack(&template.archive);
+        world.template = Some(template);
+        world.write_site_file();
+        world
+    }
+
+    fn empty(origin: Arc<Origin>) -> World {
         let folder = TempDir::with_prefix("deploy cgi ").unwrap();
         let root = folder.path();
-        for name in ["upstream/me", "seed", "home", "cgi-bin", "fake"] {
-            fs::create_dir_all(root.join(name)).unwrap();
-        }
-        let mine = "[user]\n\tname = Me\n\temail = me@example.org\n[init]\n\tdefaultBranch = main\n\
-                    \ttemplateDir =\n[safe]\n\tdirectory = *\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n";
-        fs::write(root.join("home/gitconfig"), mine).unwrap();
-        fs::write(root.join("home/site.gitconfig"), "").unwrap();
-        let secret = root.join("secret.txt");
-        fs::write(&secret, format!("{SECRET}\n")).unwrap();
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
         let environment = vec![
             ("PATH".to_owned(), search_path()),
             ("HOME".to_owned(), text(&root.join("home"))),
@@ -173,27 +185,56 @@ impl World {
             ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
             ("LC_ALL".to_owned(), "C".to_owned()),
         ];
+        origin.serve(&root.join("upstream"), environment.clone());
         let (program, plain_folder) = interpreter();
-        let world = World {
-            origin: Origin::start(&root.join("upstream"), environment.clone()),
+        World {
+            origin,
             program,
             keys: Vec::new(),
             environment,
             folder,
             _plain_folder: plain_folder,
-        };
-        world.plant();
-        world.write_site_file();
-        world
+            template: None,
+        }
+    }
+
+    /// Everything in the folder.
+    fn pack(&self) -> Vec<u8> {
+        let mut tar = self.clean("tar");
+        let packed = tar.args(["--format=posix", "-cf", "-", "."]).output();
+        let packed = packed.unwrap();
+        assert!(packed.status.success(), "{packed:?}");
+        packed.stdout
+    }
+
+    fn unpack(&self, archive: &[u8]) {
+        let mut tar = self.clean("tar");
+        feed(tar.args(["-xpf", "-"]).stdin(Stdio::piped()), archive);
+        // The files are not those that git saw when it wrote the index.
+        for folder in ["checkout/posts", "checkout"] {
+            self.git(&self.path(folder), &["update-index", "--refresh"]);
+        }
     }
 
     fn plant(&self) {
+        for name in ["upstream/me", "seed", "home", "cgi-bin", "fake"] {
+            fs::create_dir_all(self.path(name)).unwrap();
+        }
+        let mine = "[user]\n\tname = Me\n\temail = me@example.org\n[init]\n\tdefaultBranch = main\n\
+                    \ttemplateDir =\n[safe]\n\tdirectory = *\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n";
+        fs::write(self.path("home/gitconfig"), mine).unwrap();
+        fs::write(self.path("home/site.gitconfig"), "").unwrap();
+        let secret = self.path("secret.txt");
+        fs::write(&secret, format!("{SECRET}\n")).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
         for name in ["posts", "site"] {
             let bare = self.path(&format!("upstream/me/{name}.git"));
             let seed = self.path(&format!("seed/{name}"));
             self.git(&self.path(""), &["init", "-q", "--bare", &text(&bare)]);
             self.git(&self.path(""), &["init", "-q", &text(&seed)]);
-            self.git(&seed, &["remote", "add", "origin", &text(&bare)]);
+            // Relative: it is right in every copy.
+            let url = format!("../../upstream/me/{name}.git");
+            self.git(&seed, &["remote", "add", "origin", &url]);
         }
         self.push_to("posts", "first.md", "the first post\n", "The first post");
         let modules = format!(
@@ -522,13 +563,27 @@ impl World {
     }
 }
 
+impl Template {
+    fn make() -> Template {
+        let world = World::empty(Arc::new(Origin::start().unwrap()));
+        world.plant();
+        let (origin, archive) = (Arc::clone(&world.origin), world.pack());
+        Template { origin, archive }
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         // A deploy that still runs would write into a folder that goes away.
         drop(fs::write(self.path("fake/release"), ""));
-        if !thread::panicking() {
-            holds_in_time(&mut || self.is_settled());
-        }
+        // A test that failed for another reason says that one.
+        let settled = thread::panicking() || holds_in_time(&mut || self.is_settled());
+        assert!(settled, "a deploy is still owed or running");
+        lock(&TEMPLATES).extend(self.template.take());
     }
 }
 
