@@ -21,7 +21,7 @@ use crate::outcome::Verdict;
 use crate::queue::{NotLeft, Promise, Queue, now};
 use crate::redaction::{brief, escape, redact};
 use crate::signature::Secrets;
-use crate::site::{self, MAX_BODY, Site, Submodules};
+use crate::site::{self, MAX_BODY, NoHome, Site, Submodules};
 use crate::state::StateFolder;
 use crate::worker::{Heard, Worker};
 
@@ -196,6 +196,10 @@ impl Unusable {
             Self::NoSite => {
                 "no site file was found. Begin deploy.cgi with a line of #! and the path of deploy-cgi; where the program \
                  itself lies in cgi-bin, set DEPLOY_CGI_SITE to the path of the site file."
+            }
+            Self::SiteFile(error) if error.is::<NoHome>() => {
+                "a path in the site file begins with ~/, and the user that the web server runs it as has no home that is \
+                 known here: write the path out, from the first /."
             }
             Self::SiteFile(_) => {
                 "the site file cannot be used. Run ./deploy.cgi check on the server to see why; the server's error log \

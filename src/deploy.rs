@@ -22,7 +22,6 @@ use crate::git::{
 };
 use crate::heal::Healer;
 use crate::history::{History, Record, Served};
-use crate::home::{User, Variables};
 use crate::last_good::LastGood;
 use crate::outcome::{Failure, News, Outcome, Step, Verdict, short};
 use crate::process::{self, End, Ended, Progress, Run};
@@ -33,6 +32,7 @@ use crate::shell::quoted;
 use crate::site::{Site, Submodules, Update};
 use crate::state::StateFolder;
 use crate::submodules::Bringer;
+use crate::user::{User, Variables, is_for_commands};
 
 /// The marker of a run that has not ended: found at the start of the next one, it means that its predecessor died.
 pub(crate) const MARKER: &str = "running";
@@ -971,12 +971,12 @@ impl<'d> Deploy<'d> {
             .output_together()
     }
 
-    /// The environment of the person's commands: the host's own, less what a request or another git could have put
-    /// there, in the host's own language; the site's `env`; and what this deploy is about.
+    /// The environment of the person's commands: a few variables of the host's, in the host's own language; the site's
+    /// `env`; and what this deploy is about. The same in a delivery and in `run`: what works in one works in the other.
     fn command_env(&self, tickets: &[Ticket], verdict: Verdict) -> Vec<(OsString, OsString)> {
-        let mut variables = Variables::of_the_host(self.host, &self.site.programs, |name| {
-            !name.as_encoded_bytes().starts_with(b"GIT_")
-        });
+        let user = User::running(self.host);
+        let programs = &self.site.programs;
+        let mut variables = Variables::of_the_host(self.host, &user, programs, is_for_commands);
         for (name, value) in &self.site.env {
             variables.set(name, value);
         }

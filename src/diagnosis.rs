@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use crate::cgi::Environment;
 use crate::git::{self, Checkout, Config, Followed, Git, Unfollowing, ssh_host};
-use crate::home::User;
 use crate::process::{self, End};
 use crate::redaction::{escape_line, redact};
 use crate::shell::{as_root, as_user, give_to, quoted, word};
 use crate::site::{Site, read_small};
+use crate::user::User;
 
 /// How many files are named in a cause.
 const MOST_FILES: usize = 10;
@@ -1808,7 +1808,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 fn owner_of(path: &Path) -> String {
     path.metadata().map_or_else(
         |_| "another user".to_owned(),
-        |file| crate::home::name_of(file.uid()),
+        |file| crate::user::name_of(file.uid()),
     )
 }
 

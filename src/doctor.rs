@@ -21,15 +21,15 @@ use crate::deploy::MARKER;
 use crate::diagnosis::{self, Advice, Diagnosis, Situation};
 use crate::git::{Checkout, Config, Followed, Found, Git, Unfollowing, ssh_host};
 use crate::history::History;
-use crate::home::{User, name_of};
 use crate::outcome::Verdict;
 use crate::process::End;
 use crate::queue::Queue;
 use crate::redaction::{brief, escape, escape_line, redact};
-use crate::shell::{as_user, give_to, quoted, word};
+use crate::shell::{as_root, as_user, give_to, quoted, word};
 use crate::signature::Secrets;
 use crate::site::{Site, Submodules, Update, read_small};
 use crate::state::StateFolder;
+use crate::user::{User, name_of};
 
 pub(crate) use entrance::{LONGEST_LINE, web_root};
 
@@ -263,7 +263,10 @@ impl Doctor<'_> {
             || "without a home folder".to_owned(),
             |home| format!("at home in {}", home.display()),
         );
-        self.ok("user", format!("{}, {home}", user.shown()));
+        match user.home.as_ref().zip(user.owner_of_a_foreign_home()) {
+            None => self.ok("user", format!("{}, {home}", user.shown())),
+            Some((home, owner)) => self.findings.push(foreign_home(user, home, owner)),
+        }
         let owner = self
             .site
             .repo
@@ -1072,6 +1075,26 @@ impl Doctor<'_> {
             Err(error) => self.findings.push(Finding::error("history", &error)),
         }
     }
+}
+
+/// Whoever owns a home says what git and ssh do in it.
+fn foreign_home(user: &User, home: &Path, owner: u32) -> Finding {
+    let shown = user.shown();
+    Finding::problem(
+        "user",
+        format!(
+            "{shown}, whose home {} belongs to {}: what git and ssh are told there is not used",
+            home.display(),
+            name_of(owner)
+        ),
+        Advice::run(
+            format!("give the folder to {shown}; or to root; or give {shown} another home"),
+            [as_root(
+                user,
+                &format!("chown {} {}", user.uid, quoted(home)),
+            )],
+        ),
+    )
 }
 
 /// What is wrong with secrets that can be read.

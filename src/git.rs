@@ -18,10 +18,10 @@ use memchr::memmem;
 
 use crate::cgi::Environment;
 use crate::files::open_private;
-use crate::home::{User, Variables};
 use crate::process::{self, End, Ended, Progress, Run, Running};
 use crate::redaction;
 use crate::site::{Site, Submodules};
+use crate::user::{User, Variables};
 
 /// What every git that writes is told: no maintenance behind our back (it outlives the step and keeps its locks), no
 /// recursion into submodules where it was not asked for (a failed on-demand fetch keeps the pull from merging), no stash
@@ -78,6 +78,9 @@ const NOTHING_BROUGHT: [(&str, &str); 2] =
 /// connection, and it takes no host key on trust.
 const SSH: &str =
     "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10 -oStrictHostKeyChecking=yes";
+
+/// What ssh is told where the home is another's: whose configuration and known hosts are there, and not ours.
+const WITHOUT_A_HOME: &str = " -F none -oUserKnownHostsFile=/dev/null";
 
 /// GitHub's host keys, as published at
 /// <https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints>. They are
@@ -659,8 +662,8 @@ pub(crate) struct Git<'s> {
     /// What was last read of the configuration.
     known: RefCell<Option<Config>>,
     ssh: Ssh,
-    /// What `~` is for ssh, whatever HOME says.
-    home: Option<PathBuf>,
+    /// Who ssh takes us for, whatever HOME says.
+    user: User,
     /// Where GitHub's host keys are when they are not in our folder.
     host_keys: Option<(File, PathBuf)>,
     until: Option<Instant>,
@@ -706,12 +709,13 @@ impl<'s> Git<'s> {
                 site.programs.as_path().display()
             );
         };
-        let env = environment(site, host);
+        let user = User::running(host);
+        let env = environment(site, host, &user);
         Ok(Self {
             checkout,
             program,
             ssh: Ssh::of(site, &env),
-            home: User::running(host).home,
+            user,
             env,
             limit: site.timeout,
             alive: None,
@@ -2404,10 +2408,11 @@ impl<'s> Git<'s> {
         };
         let mut env = self.env.clone();
         env.retain(|(name, _)| name != "GIT_SSH_COMMAND" && name != "GIT_SSH");
-        env.push((
-            "GIT_SSH_COMMAND".into(),
-            ssh_command(key, self.host_keys_file().as_deref()),
-        ));
+        let mut command = ssh_command(key, self.host_keys_file().as_deref());
+        if self.user.owner_of_a_foreign_home().is_some() {
+            command.push(WITHOUT_A_HOME);
+        }
+        env.push(("GIT_SSH_COMMAND".into(), command));
         env
     }
 
@@ -2457,7 +2462,7 @@ impl<'s> Git<'s> {
         let command = of_env("GIT_SSH_COMMAND")
             .or_else(|| config.last("core.sshcommand").map(str::to_owned))
             .unwrap_or_else(|| SSH.to_owned());
-        let home = self.home.clone().unwrap_or_default();
+        let home = self.user.home.clone().unwrap_or_default();
         // As git itself starts it, which asks an unknown ssh with -G too.
         let asked = Run::new(Path::new("/bin/sh"), self.at_most(SSH_QUERY_LIMIT))
             .args(["-c", &format!("{command} -G \"$@\""), "ssh"])
@@ -2550,14 +2555,18 @@ pub(crate) fn may_have_submodules(folder: &Path) -> Result<bool> {
 }
 
 /// Git's environment, from nothing: the allowed ones of the host's, what it always needs, the site's own last.
-fn environment(site: &Site, host: &Environment) -> Vec<(OsString, OsString)> {
+fn environment(site: &Site, host: &Environment, user: &User) -> Vec<(OsString, OsString)> {
     let allowed = |name: &OsStr| {
         ALLOWED.iter().any(|allowed| name == *allowed)
             || ALLOWED_FAMILIES
                 .iter()
                 .any(|family| name.as_bytes().starts_with(family.as_bytes()))
     };
-    let mut variables = Variables::of_the_host(host, &site.programs, allowed);
+    let mut variables = Variables::of_the_host(host, user, &site.programs, allowed);
+    if user.owner_of_a_foreign_home().is_some() {
+        // Git before 2.32 does not know GIT_CONFIG_GLOBAL.
+        variables.set("HOME", "/dev/null");
+    }
     for (name, value) in GIVEN {
         variables.set(name, value);
     }

@@ -8,7 +8,7 @@
 //! | [`signature`] | secrets and the signatures made with them |
 //! | [`files`] | files that only we may open, and their locks |
 //! | [`process`] | the only place that starts a process |
-//! | [`home`] | who we run as, and the environment of what we start |
+//! | [`user`] | who we run as, and the environment of what we start |
 //! | [`redaction`] | what text from outside looks like when it is shown |
 //! | [`shell`] | words and commands that reports print, fit to be pasted |
 //! | [`outcome`] | how a deploy can end, and its report |
@@ -46,7 +46,6 @@ mod files;
 mod git;
 mod heal;
 mod history;
-mod home;
 mod last_good;
 mod outcome;
 mod process;
@@ -58,6 +57,7 @@ mod signature;
 mod site;
 mod state;
 mod submodules;
+mod user;
 mod worker;
 
 use std::ffi::OsString;

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::home::User;
+use crate::user::User;
 
 /// A path as a shell takes it.
 pub(crate) fn quoted(path: &Path) -> String {

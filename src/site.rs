@@ -14,9 +14,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::cgi::{self, Environment, Variable};
-use crate::home::User;
 use crate::process::Programs;
 use crate::signature::{NoSecrets, Secrets};
+use crate::user::User;
 
 /// How long a delivery waits for its result, unless `wait` says otherwise: GitHub hangs up after 10 s.
 const WAIT: Duration = Duration::from_secs(8);
@@ -129,6 +129,21 @@ pub(crate) enum Submodules {
     /// They are left alone.
     Skip,
 }
+
+/// A path of a site file begins with `~/`, and the running user has no home that is known without asking a program.
+#[derive(Debug)]
+pub(crate) struct NoHome;
+
+impl std::fmt::Display for NoHome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            "`~/` is no folder here: the user that runs this is not in /etc/passwd and has no HOME of its own; write \
+             the path out, from the first /",
+        )
+    }
+}
+
+impl std::error::Error for NoHome {}
 
 /// A site file that was found, and what is in it where that was read on the way: it may hold a password, so this is never
 /// shown.
@@ -248,13 +263,10 @@ impl Site {
             },
         )?;
         Ok(Self {
-            repo: keys.required("repo", "the absolute path of the checkout", |text| {
-                keys.path(text)
-            })?,
-            secret_file: keys.required(
+            repo: keys.required_path("repo", "the absolute path of the checkout")?,
+            secret_file: keys.required_path(
                 "secret_file",
                 "the absolute path of the file with the secret",
-                |text| keys.path(text),
             )?,
             branch: keys.optional("branch", "the name of a branch, such as \"main\"", |text| {
                 let name = text.strip_prefix("refs/heads/").unwrap_or(text);
@@ -293,9 +305,7 @@ impl Site {
                     !text.is_empty() && !text.starts_with('-') && !text.contains(char::is_control);
                 is_url.then(|| text.to_owned())
             })?,
-            ssh_key: keys.optional("ssh_key", "the absolute path of a private key", |text| {
-                keys.path(text)
-            })?,
+            ssh_key: keys.path("ssh_key", "the absolute path of a private key")?,
             wait: keys
                 .optional(
                     "wait",
@@ -391,15 +401,10 @@ impl Keys<'_> {
         Ok(())
     }
 
-    /// The value of a key that has to be there. `read` gives `None` for a text that is not `accepted`.
-    fn required<T>(
-        &self,
-        key: &str,
-        accepted: &str,
-        read: impl Fn(&str) -> Option<T>,
-    ) -> Result<T> {
-        match self.optional(key, accepted, read)? {
-            Some(value) => Ok(value),
+    /// The path that is the value of a key that has to be there.
+    fn required_path(&self, key: &str, accepted: &str) -> Result<PathBuf> {
+        match self.path(key, accepted)? {
+            Some(path) => Ok(path),
             None => bail!(
                 "{}: the key `{key}` is missing; it has to be {accepted}",
                 self.file.display()
@@ -407,6 +412,7 @@ impl Keys<'_> {
         }
     }
 
+    /// The value of a key. `read` gives `None` for a text that is not `accepted`.
     fn optional<T>(
         &self,
         key: &str,
@@ -484,16 +490,23 @@ impl Keys<'_> {
         }
     }
 
-    /// An absolute path, `~/` being the running user's home.
-    fn path(&self, text: &str) -> Option<PathBuf> {
-        if text.contains('\0') {
-            return None;
-        }
-        let path = match text.strip_prefix("~/") {
-            Some(below) => User::running(self.env).home?.join(below),
-            None => PathBuf::from(text),
+    /// An absolute path, `~/` being the running user's home. No program is started to find that: a stranger's request
+    /// comes here too.
+    fn path(&self, key: &str, accepted: &str) -> Result<Option<PathBuf>> {
+        let text = self.optional(key, accepted, |text| {
+            let is_path = !text.contains('\0') && (text.starts_with("~/") || text.starts_with('/'));
+            is_path.then(|| text.to_owned())
+        })?;
+        let Some(text) = text else {
+            return Ok(None);
         };
-        path.is_absolute().then_some(path)
+        let Some(below) = text.strip_prefix("~/") else {
+            return Ok(Some(text.into()));
+        };
+        match User::known(self.env).home {
+            Some(home) => Ok(Some(home.join(below))),
+            None => Err(NoHome).with_context(|| format!("{}: `{key}`", self.file.display())),
+        }
     }
 
     fn place(&self, at: usize) -> String {

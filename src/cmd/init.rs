@@ -14,11 +14,11 @@ use super::{Done, print};
 use crate::cgi::Environment;
 use crate::doctor::{LONGEST_LINE, web_root};
 use crate::git::{Checkout, git_dir_of, owner_and_name};
-use crate::home::{User, name_of};
 use crate::shell::{quoted, word};
 use crate::signature::Secrets;
 use crate::site::read_small;
 use crate::state::fill_with_random;
+use crate::user::{User, name_of};
 
 /// How many random bytes a secret is made of.
 const SECRET_BYTES: usize = 32;

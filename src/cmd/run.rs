@@ -13,7 +13,6 @@ use crate::cgi::Environment;
 use crate::clone;
 use crate::deploy::{self, Deploy, Listener};
 use crate::history::Record;
-use crate::home::{User, name_of};
 use crate::outcome::Verdict;
 use crate::process::Progress;
 use crate::queue::Queue;
@@ -21,6 +20,7 @@ use crate::redaction::{escape, redact};
 use crate::shell::quoted;
 use crate::site::Site;
 use crate::state::StateFolder;
+use crate::user::{User, name_of};
 
 /// Deploys a site and prints the report.
 pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {

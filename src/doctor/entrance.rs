@@ -13,9 +13,9 @@ use rustix::fs::Access;
 use super::Finding;
 use crate::cgi::Environment;
 use crate::diagnosis::Advice;
-use crate::home::{User, name_of};
 use crate::shell::{as_root, as_user, quoted};
 use crate::site::read_small;
+use crate::user::{User, name_of};
 
 /// The longest `#!` line a kernel takes, in bytes; before Linux 5.1 it was 127.
 pub(crate) const LONGEST_LINE: usize = 255;

@@ -13,7 +13,7 @@ const ROOMS: &[&[&str]] = &[
         "signature",
         "process",
         "redaction",
-        "home",
+        "user",
         "shell",
         "outcome",
     ],

@@ -19,7 +19,7 @@ mod delivery;
 #[path = "../../../src/git.rs"]
 mod git;
 #[path = "../../../src/home.rs"]
-mod home;
+mod user;
 #[path = "../../../src/process.rs"]
 mod process;
 #[path = "../../../src/redaction.rs"]

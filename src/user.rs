@@ -29,34 +29,44 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// The effective user: by /etc/passwd; else by HOME, where that folder is the user's own; else by what `getent`
-    /// (LDAP, NIS, systemd) says.
-    pub(crate) fn running(env: &Environment) -> Self {
+    /// The effective user, as far as it is known without starting a program: by /etc/passwd; else by HOME, where that
+    /// folder is the user's own. All that a stranger may make us look at.
+    pub(crate) fn known(env: &Environment) -> Self {
         let uid = rustix::process::geteuid().as_raw();
-        if let Some(user) = std::fs::read("/etc/passwd")
-            .ok()
-            .and_then(|passwd| entry(&passwd, uid))
-        {
-            return user;
-        }
-        let home = env.first("HOME").map(PathBuf::from).filter(|home| {
-            home.is_absolute()
-                && std::fs::metadata(home).is_ok_and(|home| home.is_dir() && home.uid() == uid)
-        });
-        if home.is_some() {
-            return Self {
+        let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
+        entry(&passwd, uid).unwrap_or_else(|| {
+            let is_own = |home: &Path| {
+                home.is_absolute()
+                    && home
+                        .metadata()
+                        .is_ok_and(|home| home.is_dir() && home.uid() == uid)
+            };
+            Self {
                 uid,
                 name: None,
-                home,
+                home: env
+                    .first("HOME")
+                    .map(PathBuf::from)
+                    .filter(|home| is_own(home)),
                 logs_in: true,
-            };
-        }
-        getent(env, uid).unwrap_or(Self {
-            uid,
-            name: None,
-            home: None,
-            logs_in: true,
+            }
         })
+    }
+
+    /// The effective user; where /etc/passwd and HOME do not tell, by what `getent` (LDAP, NIS, systemd) says.
+    pub(crate) fn running(env: &Environment) -> Self {
+        let known = Self::known(env);
+        if known.name.is_some() || known.home.is_some() {
+            return known;
+        }
+        getent(env, known.uid).unwrap_or(known)
+    }
+
+    /// Who owns the home, where that is neither the user nor root: then they, and not the user, say what a configuration
+    /// in it makes git and ssh do.
+    pub(crate) fn owner_of_a_foreign_home(&self) -> Option<u32> {
+        let owner = self.home.as_ref()?.metadata().ok()?.uid();
+        (owner != self.uid && owner != 0).then_some(owner)
     }
 
     /// The name, or the number where there is none.
@@ -75,13 +85,38 @@ pub(crate) fn name_of(uid: u32) -> String {
         .unwrap_or_else(|| format!("uid {uid}"))
 }
 
+/// Variables of the host that a person's commands get, and families of them by prefix. Servers invent names for what a
+/// request brings, so no list of what to leave out would ever be whole.
+const FOR_COMMANDS: &[&str] = &[
+    "HOME",
+    "LANG",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TMPDIR",
+    "TZ",
+    "USER",
+];
+const FAMILIES_FOR_COMMANDS: &[&str] = &["LC_", "XDG_"];
+
+/// Whether a variable of the host is one that a person's commands get.
+pub(crate) fn is_for_commands(name: &OsStr) -> bool {
+    FOR_COMMANDS.iter().any(|known| name == *known)
+        || FAMILIES_FOR_COMMANDS
+            .iter()
+            .any(|family| name.as_bytes().starts_with(family.as_bytes()))
+}
+
 /// The environment of what we start: each name once.
 pub(crate) struct Variables(Vec<(OsString, OsString)>);
 
 impl Variables {
-    /// Of the host's own what is `kept`, where programs are found, and who we are.
+    /// Of the host's own what is `kept`, where programs are found, and who we are. Git finds no configuration in a home
+    /// that is another's.
     pub(crate) fn of_the_host(
         host: &Environment,
+        user: &User,
         programs: &Programs,
         kept: impl Fn(&OsStr) -> bool,
     ) -> Self {
@@ -92,13 +127,16 @@ impl Variables {
                 .collect(),
         );
         variables.set("PATH", programs.as_path());
-        let user = User::running(host);
-        if let Some(home) = user.home {
+        if let Some(home) = &user.home {
             variables.set("HOME", home);
         }
-        if let Some(name) = user.name {
-            variables.set("USER", &name);
+        if let Some(name) = &user.name {
+            variables.set("USER", name);
             variables.set("LOGNAME", name);
+        }
+        if user.owner_of_a_foreign_home().is_some() {
+            variables.set("GIT_CONFIG_GLOBAL", "/dev/null");
+            variables.0.retain(|(name, _)| name != "XDG_CONFIG_HOME");
         }
         variables
     }
@@ -168,7 +206,8 @@ mod tests {
             .into_iter()
             .collect();
         let programs = Programs::in_path(Some(OsStr::new("/here")));
-        let mut variables = Variables::of_the_host(&host, &programs, |name| name != "B");
+        let mut variables =
+            Variables::of_the_host(&host, &User::known(&host), &programs, |name| name != "B");
         variables.set("A2", "5");
         variables.set("A2", "6");
         let pairs = variables.into_pairs();
