@@ -64,7 +64,7 @@ That was the whole way, and nothing of it is left. For a site of your own:
   3. At GitHub, under Settings, Webhooks, Add webhook: enter its address, the content type
      application/json, and the secret.
 
-README.md has every step, for each web server, and deploy.cgi.example every key.
+README.md has every step, docs/servers.md what each web server needs, deploy.cgi.example every key.
 ";
 
 /// Plays the delivery, and clears up however it went.

@@ -1,11 +1,51 @@
-//! The README and deploy.cgi.example say what is so.
+//! The README, the pages in docs/ and deploy.cgi.example say what is so.
+//!
+//! A block marked `sh` runs as it stands in the project's folder. One marked `text` has names of your host in it: tests
+//! run it with names of their own. Each block of each page is used by a test, or is in `NOT_RUN` with the reason.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::world::{Spoken, World, plain_folder, quoted, text, write_executable};
+use crate::world::{Spoken, World, copy_executable, plain_folder, quoted, text, write_executable};
+
+/// What a person reads.
+const PAGES: &[&str] = &[
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/private-repositories.md",
+    "docs/security.md",
+    "docs/servers.md",
+    "docs/troubleshooting.md",
+];
+
+/// A README is read in one sitting.
+const MAX_README_LINES: usize = 250;
+
+/// Blocks that no test runs: words in them, and why not.
+const NOT_RUN: &[(&str, &str)] = &[
+    ("cargo build --release", "would build again what is tested"),
+    (
+        "ssh-keygen -t ed25519 -f blog",
+        "asks a person for a passphrase",
+    ),
+    ("ssh-keygen -t ed25519 -N ''", "clones from github.com"),
+    (
+        "git -C ~/blog fetch origin",
+        "asks a person for the login; the two files that it writes are tested",
+    ),
+    ("NOPASSWD", "would change what users of the host may do"),
+    (
+        "rustup target add",
+        "needs another target of Rust; the workflow in .github builds it",
+    ),
+    (".ci/run", "would run these tests"),
+    ("cargo test", "would run these tests, or for an hour"),
+    ("./tests/run", "would run these tests"),
+    ("cargo bench", "measures, and takes minutes"),
+];
 
 fn top(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -15,33 +55,46 @@ fn read(name: &str) -> String {
     fs::read_to_string(top(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The blocks of a text between fences, with the word behind the opening one.
-fn fenced(text: &str) -> Vec<(String, String)> {
+/// A block between fences, with the word behind the opening one.
+struct Block {
+    page: &'static str,
+    kind: String,
+    text: String,
+}
+
+fn blocks() -> Vec<Block> {
     let mut blocks = Vec::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        // In a list the whole block is indented.
-        let indent = line.len() - line.trim_start().len();
-        if let Some(kind) = line.trim_start().strip_prefix("```") {
-            let block: Vec<&str> = lines
-                .by_ref()
-                .take_while(|line| !line.trim_start().starts_with("```"))
-                .map(|line| line.get(indent..).unwrap_or_default())
-                .collect();
-            blocks.push((kind.trim().to_owned(), block.join("\n")));
+    for &page in PAGES {
+        let all = read(page);
+        let mut lines = all.lines();
+        while let Some(line) = lines.next() {
+            // In a list the whole block is indented.
+            let indent = line.len() - line.trim_start().len();
+            if let Some(kind) = line.trim_start().strip_prefix("```") {
+                let block: Vec<&str> = lines
+                    .by_ref()
+                    .take_while(|line| !line.trim_start().starts_with("```"))
+                    .map(|line| line.get(indent..).unwrap_or_default())
+                    .collect();
+                blocks.push(Block {
+                    page,
+                    kind: kind.trim().to_owned(),
+                    text: block.join("\n"),
+                });
+            }
         }
     }
     blocks
 }
 
-/// The one block of the README that has these words in it.
+/// The one block of all pages that has these words in it.
+#[track_caller]
 pub(crate) fn block_with(words: &str) -> String {
-    let blocks = fenced(&read("README.md"))
-        .into_iter()
-        .map(|(_, block)| block);
-    let found: Vec<String> = blocks.filter(|block| block.contains(words)).collect();
-    assert!(!found.is_empty(), "no block of README.md has {words:?}");
-    found.into_iter().next().unwrap()
+    let mut found = blocks();
+    found.retain(|block| block.text.contains(words));
+    let pages: Vec<_> = found.iter().map(|block| block.page).collect();
+    assert_eq!(pages.len(), 1, "blocks with {words:?}: {pages:?}");
+    found.remove(0).text
 }
 
 /// The keys that a site file sets, also those that it shows behind a `#`.
@@ -153,8 +206,8 @@ fn the_readme_explains_every_key() {
     let readme = read("README.md");
     for key in known_keys(&World::new()) {
         assert!(
-            readme.contains(&format!("`{key}`")),
-            "{key} is not in README.md"
+            readme.contains(&format!("\n| `{key}` |")),
+            "{key} is not in the table of README.md"
         );
     }
 }
@@ -164,36 +217,133 @@ fn the_usage_in_the_readme_is_what_the_program_prints() {
     let world = World::new();
     let help = Spoken::from(world.clean(&world.program).arg("--help").output().unwrap());
     help.expect_exit(0);
-    let readme = read("README.md");
-    let shown = fenced(&readme)
-        .into_iter()
-        .any(|(_, block)| block.trim() == help.stdout.trim());
-    assert!(shown, "README.md has no block with\n{}", help.stdout);
+    let shown = block_with("Usage: ./deploy.cgi [VERB]");
+    assert_eq!(shown.trim(), help.stdout.trim());
 }
 
 #[test]
 fn the_two_commands_of_the_readme_work() {
-    let readme = read("README.md");
-    let commands: Vec<String> = fenced(&readme)
-        .into_iter()
-        .filter(|(kind, _)| matches!(kind.as_str(), "sh" | "console" | "bash"))
-        .flat_map(|(_, block)| {
-            block
-                .lines()
-                .map(|line| line.trim_start_matches("$ ").to_owned())
-                .collect::<Vec<_>>()
-        })
-        .collect();
     // Building again would take minutes: the program is here, and these tests are running.
-    for command in ["cargo run --release -- demo", "./tests/run"] {
-        assert!(
-            commands.iter().any(|line| line.starts_with(command)),
-            "{command} is not in {commands:#?}"
-        );
-    }
-    assert!(top("tests/run").exists());
+    let commands = block_with("cargo run --release -- demo\n./tests/run");
+    assert_eq!(commands.lines().count(), 2, "{commands}");
+    let mode = fs::metadata(top("tests/run")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o111, 0o111);
     let world = World::new();
     Spoken::from(world.clean(&world.program).arg("demo").output().unwrap()).expect_exit(0);
+}
+
+#[test]
+fn the_readme_is_read_in_one_sitting() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= MAX_README_LINES, "{lines} lines");
+}
+
+#[test]
+fn every_page_is_known_here() {
+    let pages = fs::read_dir(top("docs")).unwrap().map(|entry| {
+        let name = entry.unwrap().file_name();
+        format!("docs/{}", name.to_str().unwrap())
+    });
+    let known = PAGES.iter().filter(|page| page.starts_with("docs/"));
+    assert_eq!(
+        pages.collect::<BTreeSet<_>>(),
+        known.map(|&page| page.to_owned()).collect()
+    );
+}
+
+/// The address that GitHub gives a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .collect::<String>();
+    kept.replace(' ', "-")
+}
+
+#[test]
+fn every_link_between_the_pages_leads_somewhere() {
+    let mut links = 0;
+    for page in PAGES {
+        let folder = top(page).parent().unwrap().to_owned();
+        let all = read(page);
+        for target in all.split("](").skip(1) {
+            let target = target.split(')').next().unwrap();
+            if target.starts_with("https://") {
+                continue;
+            }
+            links += 1;
+            let (file, part) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() {
+                top(page)
+            } else {
+                folder.join(file)
+            };
+            assert!(file.exists(), "{page}: {target}");
+            if !part.is_empty() {
+                let text = fs::read_to_string(&file).unwrap();
+                let headings = text
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .map(|line| anchor(line.trim_start_matches('#').trim()));
+                assert!(
+                    headings.collect::<Vec<_>>().contains(&part.to_owned()),
+                    "{page}: {target}"
+                );
+            }
+        }
+    }
+    assert!(links > 20, "only {links} links were found");
+}
+
+/// What the tests look for with `block_with`.
+fn words_looked_for() -> Vec<String> {
+    let mut words = Vec::new();
+    let mut folders = vec![top("tests/it")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let source = fs::read_to_string(path).unwrap();
+            for call in source.split("block_with(").skip(1) {
+                let Some(literal) = call.trim_start().strip_prefix('"') else {
+                    continue;
+                };
+                let (mut text, mut chars) = (String::new(), literal.chars());
+                while let Some(c) = chars.next().filter(|c| *c != '"') {
+                    match c {
+                        '\\' => match chars.next().unwrap() {
+                            'n' => text.push('\n'),
+                            other => text.push(other),
+                        },
+                        c => text.push(c),
+                    }
+                }
+                words.push(text);
+            }
+        }
+    }
+    words
+}
+
+#[test]
+fn every_block_is_used_by_a_test_or_says_why_not() {
+    let used = words_looked_for();
+    let blocks = blocks();
+    for block in &blocks {
+        let is_used = used.iter().any(|words| block.text.contains(words))
+            || NOT_RUN.iter().any(|(words, _)| block.text.contains(words));
+        assert!(is_used, "{}, {}:\n{}", block.page, block.kind, block.text);
+    }
+    for (words, why) in NOT_RUN {
+        assert!(
+            blocks.iter().any(|block| block.text.contains(words)),
+            "no page has {words:?}, which {why}"
+        );
+    }
 }
 
 #[test]
@@ -205,12 +355,7 @@ fn the_demos_output_in_the_readme_is_what_it_prints() {
         .lines()
         .map(str::to_owned)
         .collect();
-    let readme = read("README.md");
-    let block = fenced(&readme)
-        .into_iter()
-        .map(|(_, block)| block)
-        .find(|block| block.contains("X-Hub-Signature-256") && block.contains("deployed"))
-        .expect("a block with the demo's output");
+    let block = block_with("X-Hub-Signature-256");
     // Ids, times and temporary names differ; the words do not.
     let words = |line: &str| -> Vec<String> {
         line.split_whitespace()
@@ -243,53 +388,237 @@ fn the_interpreter_line_may_end_like_on_windows() {
     world.delivery("star", "{}").send().expect(200, "ignored");
 }
 
+/// A home in a folder without a blank, as all paths of the pages are, and words of theirs said for it.
+struct Home {
+    folder: tempfile::TempDir,
+    world: World,
+}
+
+impl Home {
+    fn new() -> Home {
+        let (folder, world) = (plain_folder(), World::new());
+        let home = Home { folder, world };
+        fs::create_dir_all(home.path("bin")).unwrap();
+        fs::create_dir_all(home.path("public_html/cgi-bin")).unwrap();
+        copy_executable(&home.world.program, &home.path("bin/deploy-cgi"));
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The words with this home in them, and with the world's upstream.
+    fn here(&self, words: &str) -> String {
+        let url = self.world.origin.url("me/site.git");
+        words
+            .replace("https://github.com/me/blog.git", &url)
+            .replace("/home/me", &text(self.folder.path()))
+            .replace(
+                "/usr/local/bin/deploy-cgi",
+                &text(&self.path("bin/deploy-cgi")),
+            )
+            .replace("/srv/", &text(&self.path("srv/")))
+            .replace("/etc/deploy-cgi", &text(&self.path("etc")))
+    }
+
+    fn run(&self, words: &str) -> Spoken {
+        let mut shell = self.world.clean("/bin/sh");
+        shell.env("HOME", self.folder.path());
+        shell.current_dir(self.folder.path());
+        Spoken::from(
+            shell
+                .args(["-e", "-c", &self.here(words)])
+                .output()
+                .unwrap(),
+        )
+    }
+
+    /// Not a word of the pages, but the tests keep away from your own git configuration.
+    fn shield(&self, site: &Path) {
+        let written = fs::read_to_string(site).unwrap();
+        let shield = format!("env = {}\n", self.world.shield(""));
+        write_executable(site, &format!("{}\n{shield}", written.trim_end()));
+    }
+
+    /// A push is brought into this checkout.
+    #[track_caller]
+    fn deploys(&self, site: &Path, secret: &Path, checkout: &str) {
+        let secret = fs::read_to_string(secret).unwrap();
+        let commit = self.world.push("two");
+        let delivery = self.world.push_delivery(&commit);
+        let delivery = delivery.signed_with(secret.trim_end().as_bytes());
+        delivery.through(site).send().expect(200, "deployed");
+        let live = fs::read_to_string(self.path(checkout).join("index.html"));
+        assert_eq!(live.unwrap(), "two");
+    }
+}
+
+#[test]
+fn the_five_steps_of_the_readme_make_a_site_that_deploys() {
+    let home = Home::new();
+    let secret = home.path(".config/deploy-cgi/secret.txt");
+    fs::create_dir_all(secret.parent().unwrap()).unwrap();
+    fs::write(&secret, "0123456789abcdefghijklmnopqrstuvwxyz0123").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let site = home.path("public_html/cgi-bin/deploy.cgi");
+    write_executable(
+        &site,
+        &home.here(&block_with("clone = \"https://github.com/me/blog.git\"")),
+    );
+    home.shield(&site);
+    let browser = home.world.delivery("star", "").through(&site).bare("GET");
+    browser.send().expect(200, "ready");
+    let ping = home.world.ping_delivery();
+    let ping = ping.signed_with(b"0123456789abcdefghijklmnopqrstuvwxyz0123");
+    ping.through(&site).send().expect(200, "pong");
+    home.deploys(&site, &secret, "blog");
+}
+
+#[test]
+fn the_three_commands_of_the_readme_make_a_site_that_deploys() {
+    let home = Home::new();
+    let (site, secret) = ("public_html/cgi-bin/deploy.cgi", "secret.txt");
+    let block = block_with("deploy-cgi init --url");
+    let commands: Vec<&str> = block.lines().collect();
+    let &[clone, init, check] = commands.as_slice() else {
+        panic!("{commands:#?}");
+    };
+    home.run(clone).expect_exit(0);
+    // What `init` finds in the home of whoever runs the tests is none of ours.
+    let named = format!("init --repo ~/blog --secret-file ~/{secret} ~/{site} ");
+    home.run(&init.replace("init ", &named)).expect_exit(0);
+    home.shield(&home.path(site));
+    home.run(check).expect_exit(0);
+    home.deploys(&home.path(site), &home.path(secret), "blog");
+}
+
 #[test]
 #[ignore = "needs openssl: ./tests/run"]
-fn the_set_up_of_the_readme_makes_a_site_that_deploys() {
-    let world = World::new();
-    // As the README has it, `/home/me` has no blank in it.
-    let folder = plain_folder();
-    let home = text(folder.path());
-    let here = |block: &str| {
-        block
-            .replace(
-                "https://github.com/me/blog.git",
-                &world.origin.url("me/site.git"),
-            )
-            .replace("/home/me/bin/deploy-cgi", &text(&world.program))
-            .replace("/home/me", &home)
-    };
-    let run = |block: &str| {
-        let mut shell = world.clean("/bin/sh");
-        shell.env("HOME", &home).args(["-e", "-c", &here(block)]);
-        let spoken = Spoken::from(shell.output().unwrap());
-        spoken.expect_exit(0);
-    };
-    run(&block_with(
-        "git clone --recurse-submodules https://github.com/me/blog.git /home/me/blog",
-    ));
-    run(&block_with("openssl rand -hex 32 >~/.config"));
-    let secret_file = folder.path().join(".config/deploy-cgi/secret.txt");
-    let mode = fs::metadata(&secret_file).unwrap().permissions().mode();
+fn the_files_by_hand_make_a_site_that_deploys() {
+    let home = Home::new();
+    home.run(&block_with("me/blog.git /home/me/blog"))
+        .expect_exit(0);
+    home.run(&block_with("openssl rand -hex 32 >~/.config"))
+        .expect_exit(0);
+    let secret = home.path(".config/deploy-cgi/secret.txt");
+    let mode = fs::metadata(&secret).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let three_lines = block_with("repo = \"/home/me/blog\"");
-    assert!(
-        three_lines.starts_with("#!/home/me/bin/deploy-cgi\n"),
-        "{three_lines}"
+    let site = home.path("public_html/cgi-bin/deploy.cgi");
+    write_executable(
+        &site,
+        &home.here(&block_with("repo = \"/home/me/blog\"\nsecret_file")),
     );
-    let site = world.path("cgi-bin/readme.cgi");
-    // Not a word of the README's, but the tests keep away from your own git configuration.
-    let shield = format!("\nenv = {}\n", world.shield(""));
-    write_executable(&site, &(here(&three_lines) + &shield));
-    world.verb_of(&site, &["check"]).expect_exit(0);
+    home.shield(&site);
+    home.world.verb_of(&site, &["check"]).expect_exit(0);
+    home.deploys(&site, &secret, "blog");
+}
+
+#[test]
+#[ignore = "needs openssl: ./tests/run"]
+fn the_files_of_your_own_server_make_a_site_that_deploys() {
+    let home = Home::new();
+    // Whoever runs the tests takes the place of the server's user.
+    let commands = block_with("sudo install -d -o www-data")
+        .replace("sudo -u www-data ", "")
+        .replace("sudo ", "")
+        .replace("-o www-data ", "");
+    home.run(&commands).expect_exit(0);
+    let site = home.path("public_html/cgi-bin/deploy.cgi");
+    write_executable(&site, &home.here(&block_with("repo = \"/srv/blog\"")));
+    home.shield(&site);
+    home.world.verb_of(&site, &["check"]).expect_exit(0);
+    home.deploys(&site, &home.path("etc/secret.txt"), "srv/blog");
+}
+
+#[test]
+fn the_readmes_cron_line_mails_only_what_failed() {
+    let home = Home::new();
+    let line = block_with("*/15 * * * *");
+    let command = line.strip_prefix("*/15 * * * * ").unwrap();
+    let site = home.path("public_html/cgi-bin/deploy.cgi");
+    home.world.write_site(&site, &home.world.settings());
+    let quiet = home.run(command);
+    quiet.expect_exit(0);
+    assert_eq!(quiet.all(), "");
+    home.world
+        .git(&home.world.checkout(), &["checkout", "-q", "--detach"]);
+    let mail = home.run(command);
+    assert!(mail.stdout.starts_with("failed at "), "{mail:?}");
+}
+
+#[test]
+fn the_settings_shown_on_the_pages_are_taken() {
+    let world = World::new();
+    for settings in [
+        block_with("clone = \"git@github.com:me/blog.git\""),
+        block_with("env = { NODE_ENV"),
+    ] {
+        let path = world.path("cgi-bin/shown.cgi");
+        let needed = world.settings();
+        let needed = needed.lines().filter(|line| !line.starts_with("env"));
+        world.write_site(
+            &path,
+            &(needed.collect::<Vec<_>>().join("\n") + "\n" + &settings),
+        );
+        let reply = world.delivery("star", "{}").through(&path).send();
+        reply.expect(200, "ignored");
+    }
+}
+
+#[test]
+fn a_token_in_gits_files_opens_a_private_repository() {
+    let world = World::new();
+    let home = world.path("home");
+    let login = block_with("https://me:THE-TOKEN@github.com")
+        .replace("https://", "http://")
+        .replace("THE-TOKEN", "s3cr3tt0ken")
+        .replace("github.com", &world.origin.host());
+    fs::write(home.join(".git-credentials"), login + "\n").unwrap();
+    // The site of a world has this file in the place of ~/.gitconfig.
+    fs::write(home.join("site.gitconfig"), block_with("[credential]")).unwrap();
+    let url = world.origin.url("auth/me/site.git");
+    world.git(&world.checkout(), &["remote", "set-url", "origin", &url]);
     let commit = world.push("two");
-    let secret = fs::read_to_string(secret_file).unwrap();
-    let delivery = world
-        .push_delivery(&commit)
-        .signed_with(secret.trim_end().as_bytes());
-    delivery.through(&site).send().expect(200, "deployed");
-    assert_eq!(
-        fs::read_to_string(folder.path().join("blog/index.html")).unwrap(),
-        "two"
-    );
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    assert_eq!(world.head(), commit);
+}
+
+#[test]
+#[ignore = "needs ssh: ./tests/run"]
+fn each_submodule_gets_the_key_that_the_pages_give_it() {
+    let world = World::new();
+    let (ssh, git) = (world.path("ssh_config"), world.path("home/both.gitconfig"));
+    fs::write(&ssh, block_with("Host github-posts")).unwrap();
+    fs::write(&git, block_with("[url \"git@github-posts:me/posts.git\"]")).unwrap();
+    for url in [
+        "git@github.com:me/posts.git",
+        "https://github.com/me/posts.git",
+    ] {
+        let mut asked = world.clean("git");
+        asked.env("GIT_CONFIG_GLOBAL", &git);
+        let asked = asked.args(["ls-remote", "--get-url", url]);
+        let spoken = Spoken::from(asked.output().unwrap());
+        assert_eq!(spoken.stdout.trim_end(), "git@github-posts:me/posts.git");
+    }
+    for (host, key) in [("github.com", "blog"), ("github-posts", "posts")] {
+        let mut asked = world.clean("ssh");
+        let spoken = Spoken::from(
+            asked
+                .args(["-G", "-F", &text(&ssh), host])
+                .output()
+                .unwrap(),
+        );
+        let says = |line: &str| spoken.stdout.lines().any(|said| said == line);
+        assert!(says("hostname github.com"), "{spoken:?}");
+        assert!(says("identitiesonly yes"), "{spoken:?}");
+        let keys = spoken
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with("identityfile "));
+        assert_eq!(
+            keys.collect::<Vec<_>>(),
+            [format!("identityfile ~/.ssh/{key}")]
+        );
+    }
 }

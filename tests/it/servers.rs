@@ -430,7 +430,7 @@ fn shared_hosting_works_as_the_readme_has_it() {
             &world.origin.url("me/site.git"),
         )
         .replace("/home/me", &text(home));
-    // Not a word of the README's, but the tests keep away from the host's git configuration.
+    // Not a word of docs/servers.md, but the tests keep away from the host's git configuration.
     let site = format!("{site}\nwait = \"30s\"\nenv = {{ GIT_CONFIG_NOSYSTEM = \"1\" }}\n");
     let script = home.join("public_html/cgi-bin/deploy.cgi");
     write_executable(&script, &site);
@@ -454,7 +454,7 @@ fn shared_hosting_works_as_the_readme_has_it() {
     expect(&answer, 200, "deployed");
     assert_eq!(live(), "two");
 
-    // Without the lines of the README anybody could read all that was ever committed.
+    // Without that line anybody could read all that was ever committed.
     let blog = format!("/~{}/blog", account.name);
     fs::rename(home.join("blog"), home.join("public_html/blog")).unwrap();
     assert_eq!(server.page(&format!("{blog}/.git/config")).status, 200);
@@ -465,6 +465,29 @@ fn shared_hosting_works_as_the_readme_has_it() {
 }
 
 // ---- one server each ----
+
+fn visitors_see_the_checkout_and_not_what_git_keeps(kind: Kind, status: u16) {
+    let mut world = World::new();
+    let _handed = hand_over(&mut world);
+    let server = Server::start(kind, &world);
+    assert_eq!(server.page("/checkout/index.html").status, 200);
+    for path in [".git/config", ".git/HEAD", "posts/.git", ".gitmodules"] {
+        let page = server.page(&format!("/checkout/{path}"));
+        assert_eq!(page.status, status, "{path}: {page:#?}");
+    }
+}
+
+#[test]
+#[ignore = "needs lighttpd: ./tests/run"]
+fn visitors_of_lighttpd_do_not_see_what_git_keeps() {
+    visitors_see_the_checkout_and_not_what_git_keeps(Kind::Lighttpd, 403);
+}
+
+#[test]
+#[ignore = "needs nginx and fcgiwrap: ./tests/run"]
+fn visitors_of_nginx_do_not_see_what_git_keeps() {
+    visitors_see_the_checkout_and_not_what_git_keeps(Kind::Nginx, 404);
+}
 
 #[test]
 #[ignore = "needs nginx and fcgiwrap: ./tests/run"]

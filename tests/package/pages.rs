@@ -103,7 +103,7 @@ fn rest() -> Roff {
         bold("git-pull"),
         roman("(1), "),
         bold("git-submodule"),
-        roman("(1). README.md, which comes with this page, has every step for each web server."),
+        roman("(1). README.md, which comes with this page, has every step; docs/servers.md has what each web server needs."),
     ]);
     rest
 }

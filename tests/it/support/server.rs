@@ -1,5 +1,5 @@
 //! Real web servers on loopback, each with a configuration of its own that lasts one test. What
-//! the README says about a server is read out of it, so that what is tested is what it says.
+//! docs/servers.md says about a server is read out of it, so that what is tested is what it says.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -59,7 +59,7 @@ impl Kind {
 /// What the server starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// The site file in `cgi-bin`, as the README has it.
+    /// The site file in `cgi-bin`, as the pages have it.
     SiteFile,
     /// The same, switched on by a `.htaccess`.
     Htaccess,
@@ -603,15 +603,18 @@ fn lighttpd(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) 
     } else {
         block_with("\".cgi\" => \"\"")
     };
+    site += "\n";
+    site += &block_with("url.access-deny");
     if route == Route::Binary {
         site += "\n";
         site += &block_with("setenv.set-environment")
             .replace("/srv/blog.cgi", &text(&world.path(SITE_BESIDE)));
     }
+    let breakage_log = block_with("server.breakagelog").replace("/var/log/lighttpd", &folder);
     let words = format!(
         "server.modules = ()\nserver.document-root = {}\nserver.bind = \"127.0.0.1\"\n\
          server.port = {port}\nserver.errorlog = \"{folder}/error.log\"\n\
-         server.breakagelog = \"{folder}/stderr.log\"\nserver.upload-dirs = ( \"{folder}\" )\n{user}{site}\n",
+         {breakage_log}\nserver.upload-dirs = ( \"{folder}\" )\n{user}{site}\n",
         name_of(&world.path(""))
     );
     write_configuration(runtime, &words);
@@ -650,7 +653,7 @@ fn id_of(user: &str) -> u32 {
 
 fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) {
     let folder = text(runtime);
-    // The README's `include fastcgi_params` is beside the configuration.
+    // The `include fastcgi_params` of docs/servers.md is beside the configuration.
     symlink("/etc/nginx/fastcgi_params", runtime.join("fastcgi_params")).unwrap();
     let user = if is_root() {
         format!("user {SERVER_USER};\n")
@@ -671,13 +674,14 @@ fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) {
         .join("\n")
         .replace("/usr/lib/cgi-bin/deploy.cgi", &name_of(&world.site_file()))
         .replace("/run/fcgiwrap.socket", &text(&fcgiwrap_socket(runtime)));
+    let git = block_with("location ~ /\\.git {");
     let temporary = ["client_body", "fastcgi", "proxy", "uwsgi", "scgi"];
     let temporary = temporary.map(|name| format!("{name}_temp_path {folder}/{name};\n"));
     let temporary = temporary.concat();
     let words = format!(
         "daemon off;\n{user}error_log {folder}/error.log info;\npid {folder}/nginx.pid;\n\
          events {{ worker_connections 512; }}\nhttp {{\naccess_log off;\n{temporary}\
-         server {{\nlisten 127.0.0.1:{port};\nroot {};\n{location}\n}}\n}}\n",
+         server {{\nlisten 127.0.0.1:{port};\nroot {};\n{location}\n{git}\n}}\n}}\n",
         name_of(&world.path(""))
     );
     write_configuration(runtime, &words);
