@@ -239,6 +239,19 @@ fn the_readme_is_read_in_one_sitting() {
 }
 
 #[test]
+fn the_pages_name_the_oldest_rust_that_the_manifest_names() {
+    let manifest = read("Cargo.toml");
+    let rust = manifest.split("\nrust-version = \"").nth(1).unwrap();
+    let rust = rust.split('"').next().unwrap();
+    for page in ["README.md", "CONTRIBUTING.md"] {
+        assert!(
+            read(page).contains(rust),
+            "{page} does not name Rust {rust}"
+        );
+    }
+}
+
+#[test]
 fn every_page_is_known_here() {
     let pages = fs::read_dir(top("docs")).unwrap().map(|entry| {
         let name = entry.unwrap().file_name();

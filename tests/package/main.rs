@@ -37,6 +37,10 @@ const FILES: &[(&str, u32)] = &[
     ("deploy-cgi", 0o755),
     ("deploy-cgi.1", 0o644),
     ("deploy.cgi.example", 0o644),
+    ("docs/private-repositories.md", 0o644),
+    ("docs/security.md", 0o644),
+    ("docs/servers.md", 0o644),
+    ("docs/troubleshooting.md", 0o644),
 ];
 
 /// Where the .deb puts what the archive has, each with its permissions. man pages are compressed.
@@ -67,6 +71,26 @@ const INSTALLED: &[(&str, &str, u32)] = &[
     (
         "usr/share/doc/deploy-cgi/deploy.cgi.example",
         "deploy.cgi.example",
+        0o644,
+    ),
+    (
+        "usr/share/doc/deploy-cgi/docs/private-repositories.md",
+        "docs/private-repositories.md",
+        0o644,
+    ),
+    (
+        "usr/share/doc/deploy-cgi/docs/security.md",
+        "docs/security.md",
+        0o644,
+    ),
+    (
+        "usr/share/doc/deploy-cgi/docs/servers.md",
+        "docs/servers.md",
+        0o644,
+    ),
+    (
+        "usr/share/doc/deploy-cgi/docs/troubleshooting.md",
+        "docs/troubleshooting.md",
         0o644,
     ),
     (
@@ -254,7 +278,16 @@ fn the_archive_holds_what_a_host_needs_and_its_checksum_fits() {
         .map(|&(name, mode)| (name.to_owned(), mode))
         .collect();
     assert_eq!(files(&PACKAGES.files), expected);
-    for name in ["README.md", "CHANGELOG.md", "LICENSE", "deploy.cgi.example"] {
+    for name in [
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "deploy.cgi.example",
+        "docs/private-repositories.md",
+        "docs/security.md",
+        "docs/servers.md",
+        "docs/troubleshooting.md",
+    ] {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
         assert!(fs::read(PACKAGES.files.join(name)).unwrap() == fs::read(here).unwrap());
     }
