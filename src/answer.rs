@@ -13,13 +13,13 @@ use crate::cgi::{BadBody, BadHead, Body, Environment, Request, Response, Status}
 use crate::clone::{self, Stage};
 use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::doctor;
-use crate::git::{
-    Checkout, Config, Followed, Git, Source, SourceBranch, Unfollowing, owner_and_name,
-};
+use crate::git::{Checkout, Config, Followed, Git, Source, SourceBranch, Unfollowing};
 use crate::history::{History, Record};
 use crate::outcome::Verdict;
 use crate::queue::{NotLeft, Promise, Queue, now};
 use crate::redaction::{brief, escape, redact};
+use crate::remote_url::RemoteUrl;
+use crate::repository_name::RepositoryName;
 use crate::signature::Secrets;
 use crate::site::{self, MAX_BODY, NoHome, Site, Submodules};
 use crate::state::StateFolder;
@@ -349,11 +349,10 @@ impl Proven<'_> {
             Stage::Whole(checkout) => checkout,
             // Then the site file alone says what is followed.
             Stage::Nothing | Stage::Begun(_) => {
-                let url = self.site.clone.as_deref().unwrap_or_default();
-                let repository = self.site.repository.clone().or(owner_and_name(url));
-                return Ok(match repository {
-                    Some(ours) if !ours.eq_ignore_ascii_case(&push.repository) => {
-                        Concern::Not(of_another_repository(push, &ours))
+                let of_url = self.site.clone.as_ref().and_then(RemoteUrl::repository);
+                return Ok(match self.site.repository.as_ref().or(of_url) {
+                    Some(ours) if *ours != *push.repository => {
+                        Concern::Not(of_another_repository(push, ours))
                     }
                     Some(_) | None => concern_of_branch(push, branch, self.site.branch.as_deref()),
                 });
@@ -373,19 +372,15 @@ impl Proven<'_> {
             }
             Err(Unfollowing::Detached) => (None, None),
         };
-        let repository = self
-            .site
-            .repository
-            .clone()
-            .or_else(|| known.as_ref().and_then(|known| known.repository.clone()));
-        let is_ours = |ours: &String| ours.eq_ignore_ascii_case(&push.repository);
-        if !repository.as_ref().is_some_and(is_ours) {
+        let of_url = known.as_ref().and_then(|known| known.url.repository());
+        let repository = self.site.repository.as_ref().or(of_url);
+        if repository.is_none_or(|ours| *ours != *push.repository) {
             let sources = git.submodules_from(&push.repository, &config, known.as_ref())?;
             if !sources.is_empty() {
                 return self.concern_of_submodules(push, branch, &sources, &git, &config);
             }
             // Where the remote's URL names no repository, the secret alone has to say that the push is for us.
-            if let Some(ours) = &repository {
+            if let Some(ours) = repository {
                 return Ok(Concern::Not(of_another_repository(push, ours)));
             }
         }
@@ -526,11 +521,11 @@ fn concern_of_branch(push: &Push, branch: &str, ours: Option<&str>) -> Concern {
     Concern::Ours
 }
 
-fn of_another_repository(push: &Push, ours: &str) -> String {
+fn of_another_repository(push: &Push, ours: &RepositoryName) -> String {
     format!(
         "the push to the repository {}: this site follows {}",
         brief(&push.repository),
-        brief(ours)
+        brief(&ours.to_string())
     )
 }
 

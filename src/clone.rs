@@ -17,6 +17,7 @@ use crate::git::{Checkout, Config, Format, Git};
 use crate::heal::Healer;
 use crate::process::Ended;
 use crate::redaction;
+use crate::remote_url::RemoteUrl;
 use crate::save::save;
 use crate::site::Site;
 use crate::state::StateFolder;
@@ -218,10 +219,12 @@ fn entries_of(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Does what is left to do of a first checkout: repository, remote, fetch, branch. Each step can be done again.
-pub(crate) fn finish(site: &Site, git: &Git<'_>, state: &StateFolder) -> Result<Cloned> {
-    let Some(url) = &site.clone else {
-        bail!("the first checkout was not finished, and the key `clone` is gone; set it again")
-    };
+pub(crate) fn finish(
+    site: &Site,
+    url: &RemoteUrl,
+    git: &Git<'_>,
+    state: &StateFolder,
+) -> Result<Cloned> {
     discard_left_overs(&git.checkout.folder)?;
     // Before anything that may meet one.
     Healer::new(git, &Config::default(), SystemTime::UNIX_EPOCH).remove_locks()?;
@@ -292,7 +295,7 @@ fn has_no_files(folder: &Path) -> Result<()> {
 
 /// `git init`, and the remote. Its URL is written and not given to `git config`: it may hold a token, and what stands
 /// on a command line every user of the host can read. Returns the command that failed, if one did.
-fn make_repository(git: &Git<'_>, url: &str, format: Format) -> Result<Option<Ended>> {
+fn make_repository(git: &Git<'_>, url: &RemoteUrl, format: Format) -> Result<Option<Ended>> {
     let made = git.init(format)?;
     if !made.end.is_good() {
         return Ok(Some(made));
@@ -303,7 +306,7 @@ fn make_repository(git: &Git<'_>, url: &str, format: Format) -> Result<Option<En
     let own = text.split(REMOTE).next().unwrap_or(&text);
     let new = file.with_extension("new");
     // Git keeps the mode when it writes the file again.
-    let access = if redaction::credentials_in(url).is_empty() {
+    let access = if url.credentials().is_empty() {
         0o666
     } else {
         0o600
@@ -320,7 +323,7 @@ fn make_repository(git: &Git<'_>, url: &str, format: Format) -> Result<Option<En
             .create_new(true)
             .mode(access)
             .open(&new)?;
-        written.write_all(format!("{own}{}", remote_section(url)).as_bytes())?;
+        written.write_all(format!("{own}{}", remote_section(url.as_str())).as_bytes())?;
         std::fs::rename(&new, &file)
     };
     write().with_context(|| format!("cannot write {}", file.display()))?;

@@ -9,7 +9,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::cgi::Environment;
@@ -463,12 +463,17 @@ impl<'d> Deploy<'d> {
     /// Makes the first checkout. What was there before it is nothing, so that whatever comes is new.
     fn clone(&mut self, git: &Git<'_>) -> Result<(), Stuck> {
         let started = Instant::now();
-        let url = self.site.clone.clone().unwrap_or_default();
-        self.hidden.extend(redaction::credentials_in(&url));
+        let Some(url) = &self.site.clone else {
+            return Err(anyhow!(
+                "the first checkout was not finished, and the key `clone` is gone; set it again"
+            )
+            .into());
+        };
+        self.hidden.extend(url.credentials());
         if LastGood::read(self.state)?.is_none() {
             LastGood::default().write(self.state)?;
         }
-        let finished = clone::finish(self.site, git, self.state);
+        let finished = clone::finish(self.site, url, git, self.state);
         self.whole = finished.is_err();
         match finished? {
             Cloned::Whole(kept) => {
@@ -484,7 +489,7 @@ impl<'d> Deploy<'d> {
                 self.step("clone", started.elapsed(), &ended);
                 // The next attempt goes on from whatever this one left.
                 self.whole = true;
-                let followed = Followed::to_be_cloned(&url, self.site.branch.as_deref());
+                let followed = Followed::to_be_cloned(url, self.site.branch.as_deref());
                 Err(Stuck(self.git_failed("clone", &ended, &followed)))
             }
         }

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cgi::Environment;
-use crate::git::{self, Checkout, Config, Followed, Git, Unfollowing, ssh_host};
+use crate::git::{self, Checkout, Config, Followed, Git, Unfollowing};
 use crate::process::{self, End};
 use crate::redaction::{escape_line, redact};
+use crate::remote_url::RemoteUrl;
 use crate::shell::{as_root, as_user, give_to, quoted, word};
 use crate::site::{Site, read_small};
 use crate::user::User;
@@ -122,7 +123,7 @@ impl Situation {
             remote: followed.remote.clone(),
             upstream: followed.upstream_name(),
             name: name_for(&followed.remote, &config),
-            url: redact(&followed.url, []),
+            url: followed.url.to_string(),
             user: User::running(host),
             ssh_key: site.ssh_key.clone(),
             offered: git.keys_offered(&followed.url, &config),
@@ -201,13 +202,12 @@ impl Situation {
     }
 
     fn is_github(&self) -> bool {
-        ssh_host(&self.url).is_some_and(|(host, _)| host.ends_with("github.com"))
-            || self.url.contains("//github.com/")
+        RemoteUrl::parse(&self.url).is_github()
     }
 
     /// Where a deploy key is entered.
     fn deploy_keys_page(&self) -> String {
-        match git::owner_and_name(&self.url) {
+        match RemoteUrl::parse(&self.url).repository() {
             Some(repository) if self.is_github() => {
                 format!("https://github.com/{repository}/settings/keys/new")
             }
@@ -484,7 +484,7 @@ const TABLE: &[Row] = &[
         ],
         means: |said, at| {
             let url = said.url(at);
-            let ssh = ssh_address(&url);
+            let ssh = RemoteUrl::parse(&url).for_ssh();
             found(
                 format!(
                     "{url} is private or not there: it wants a login, and {} has none stored",
@@ -585,7 +585,10 @@ const TABLE: &[Row] = &[
                 format!("the name of the host of {url} cannot be resolved"),
                 Advice::run(
                     "check the spelling, and the host's DNS; then press Redeliver",
-                    [format!("getent hosts {}", word(&host_of(&url)))],
+                    [format!(
+                        "getent hosts {}",
+                        word(RemoteUrl::parse(&url).host().unwrap_or(&url))
+                    )],
                 ),
             )
         },
@@ -642,11 +645,10 @@ const TABLE: &[Row] = &[
                 format!("{url} cannot be reached from here"),
                 Advice::words(format!(
                     "press Redeliver once it is up. Some hosts let nothing out: ask for outgoing port {}",
-                    match ssh_host(&url) {
-                        Some((_, Some(port))) => port,
-                        Some((_, None)) => "22, or use ssh.github.com on port 443".to_owned(),
-                        None if url.starts_with("http://") => "80".to_owned(),
-                        None => "443".to_owned(),
+                    match RemoteUrl::parse(&url) {
+                        ssh if ssh.is_ssh() && ssh.port().is_none() =>
+                            "22, or use ssh.github.com on port 443".to_owned(),
+                        url => url.port_used().to_owned(),
                     }
                 )),
             )
@@ -1540,8 +1542,11 @@ fn host_key_changed(said: &Said<'_>, at: &Situation) -> Diagnosis {
         );
     }
     let mut commands = accept_host_key(at);
-    if let Some((host, port)) = ssh_host(&at.url) {
-        let name = port.map_or_else(|| host.clone(), |port| format!("[{host}]:{port}"));
+    let url = RemoteUrl::parse(&at.url);
+    if let Some(host) = url.host().filter(|_| url.is_ssh()) {
+        let name = url
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("[{host}]:{port}"));
         let forget = format!("ssh-keygen -R {} -f {}", word(&name), quoted(&file));
         let last = commands.len().saturating_sub(1);
         commands.insert(last, as_user(&at.user, &forget));
@@ -1569,16 +1574,19 @@ fn published(at: &Situation) -> String {
 
 /// Fetches a host's keys into a file of their own and shows their fingerprints; the last command accepts them.
 fn accept_host_key(at: &Situation) -> Vec<String> {
-    let Some((host, port)) = ssh_host(&at.url) else {
+    let url = RemoteUrl::parse(&at.url);
+    let Some(host) = url.host().filter(|_| url.is_ssh()) else {
         return vec![];
     };
-    let port = port.map_or_else(String::new, |port| format!("-p {} ", word(&port)));
+    let port = url
+        .port()
+        .map_or_else(String::new, |port| format!("-p {} ", word(port)));
     let known = at.known_hosts();
     let new = known.with_extension("new");
     let folder = known.parent().unwrap_or(&known).to_owned();
     [
         format!("mkdir -p -m 700 {}", quoted(&folder)),
-        format!("ssh-keyscan {port}{} >{}", word(&host), quoted(&new)),
+        format!("ssh-keyscan {port}{} >{}", word(host), quoted(&new)),
         format!("ssh-keygen -l -f {}", quoted(&new)),
         format!("cat {} >>{}", quoted(&new), quoted(&known)),
     ]
@@ -1812,28 +1820,6 @@ fn owner_of(path: &Path) -> String {
     )
 }
 
-/// The host of a URL of any kind.
-fn host_of(url: &str) -> String {
-    if let Some((host, _)) = ssh_host(url) {
-        return host;
-    }
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or(rest);
-    let host = authority.rsplit('@').next().unwrap_or(authority);
-    host.split(':').next().unwrap_or(host).to_owned()
-}
-
-/// The address for ssh of a repository that has one for https, at the forges that use the same names for both.
-fn ssh_address(url: &str) -> Option<String> {
-    let rest = url.strip_prefix("https://")?;
-    let (authority, path) = rest.split_once('/')?;
-    let host = authority.rsplit('@').next()?;
-    (!host.contains(':') && git::owner_and_name(url).is_some()).then(|| {
-        let path = path.trim_end_matches('/').trim_end_matches(".git");
-        format!("git@{host}:{path}.git")
-    })
-}
-
 /// What stands in a line in the place of the stars of a phrase, if the line has the phrase.
 fn catch<'l>(line: &'l str, phrase: &str) -> Option<Vec<&'l str>> {
     let mut parts = phrase.split('*');
@@ -2020,15 +2006,6 @@ mod tests {
         check("a 'b' c 'd'", "'*' c '*'", Some(&["b", "d"]));
         check("a: b c", "a: *", Some(&["b c"]));
         check("a 'b c", "'*'", None);
-    }
-
-    #[test]
-    fn an_address_for_https_has_one_for_ssh() {
-        assert_eq!(
-            ssh_address("https://t@github.com/o/n"),
-            Some("git@github.com:o/n.git".into())
-        );
-        assert_eq!(ssh_address("https://h:8443/o/n"), None);
     }
 
     #[test]

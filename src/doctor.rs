@@ -19,12 +19,13 @@ use crate::clone;
 use crate::delivery::{Form, Ping};
 use crate::deploy::MARKER;
 use crate::diagnosis::{self, Advice, Diagnosis, Situation};
-use crate::git::{Checkout, Config, Followed, Found, Git, Unfollowing, ssh_host};
+use crate::git::{Checkout, Config, Followed, Found, Git, Unfollowing};
 use crate::history::History;
 use crate::outcome::Verdict;
 use crate::process::End;
 use crate::queue::Queue;
 use crate::redaction::{brief, escape, escape_line, redact};
+use crate::remote_url::RemoteUrl;
 use crate::shell::{as_root, as_user, give_to, quoted, word};
 use crate::signature::Secrets;
 use crate::site::{Site, Submodules, Update, read_small};
@@ -472,9 +473,9 @@ impl Doctor<'_> {
             .site
             .repository
             .clone()
-            .or_else(|| followed.repository.clone());
+            .or_else(|| followed.url.repository().cloned());
         match repository {
-            Some(repository) => self.ok("repository", repository),
+            Some(repository) => self.ok("repository", repository.to_string()),
             None => self.warn(
                 "repository",
                 "the remote's URL names no owner and repository, so a push of any repository with this secret is taken",
@@ -705,7 +706,7 @@ impl Doctor<'_> {
     /// What ssh has for the remote.
     fn keys(&mut self, config: &Config, followed: &Followed, at: &Situation) {
         const WHAT: &str = "ssh key";
-        let Some((host, _)) = ssh_host(&followed.url) else {
+        let Some(host) = followed.url.host().filter(|_| followed.url.is_ssh()) else {
             if self.site.ssh_key.is_some() {
                 self.warn(
                     WHAT,
@@ -875,6 +876,7 @@ impl Doctor<'_> {
             let url = config
                 .last(&format!("submodule.{name}.url"))
                 .unwrap_or(&module.url);
+            let url = &RemoteUrl::parse(url);
             let path = module.path.display();
             if module.url.is_empty() {
                 self.problem(
@@ -882,7 +884,7 @@ impl Doctor<'_> {
                     format!("{path} has no URL in .gitmodules"),
                     Advice::words("give it one where the site is written, and push"),
                 );
-            } else if url.starts_with('/') || url.starts_with("file:") {
+            } else if url.is_path() {
                 self.warn(
                     WHAT,
                     format!(
@@ -890,8 +892,8 @@ impl Doctor<'_> {
                     ),
                     Advice::words("give it a URL in .gitmodules, or set git's protocol.file.allow"),
                 );
-            } else if let Some((host, _)) = ssh_host(url)
-                && host == "github.com"
+            } else if url.is_ssh()
+                && url.host() == Some("github.com")
                 && self.site.ssh_key.is_none()
                 && git
                     .keys_offered(url, config)
@@ -903,7 +905,7 @@ impl Doctor<'_> {
                     format!(
                         "{path} is reached by ssh, and {} has no key: {}",
                         self.user.shown(),
-                        redact(url, [])
+                        url
                     ),
                     Advice::run(
                         "if it is public, use https for it",

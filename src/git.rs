@@ -20,6 +20,7 @@ use crate::cgi::Environment;
 use crate::files::open_private;
 use crate::process::{self, End, Ended, Progress, Run, Running};
 use crate::redaction;
+use crate::remote_url::RemoteUrl;
 use crate::site::{Site, Submodules};
 use crate::user::{User, Variables};
 
@@ -298,14 +299,12 @@ impl Config {
     }
 
     /// The URL of the remote: of `origin`, or else of another.
-    pub(crate) fn a_remote_url(&self) -> Option<&str> {
+    pub(crate) fn a_remote_url(&self) -> Option<RemoteUrl> {
         let is_url = |key: &str| key.starts_with("remote.") && key.as_bytes().ends_with(b".url");
-        self.first("remote.origin.url").or_else(|| {
-            self.0
-                .iter()
-                .find(|(key, _)| is_url(key))
-                .map(|(_, url)| url.as_str())
-        })
+        let of_any = || self.0.iter().find(|(key, _)| is_url(key));
+        self.first("remote.origin.url")
+            .or_else(|| of_any().map(|(_, url)| url.as_str()))
+            .map(RemoteUrl::parse)
     }
 
     /// Whether a fetch from a remote keeps one of its refs (git-fetch(1), `<refspec>`).
@@ -375,9 +374,9 @@ impl Config {
             .iter()
             .filter(|(key, _)| with_url(key))
             .flat_map(|(key, value)| {
-                redaction::credentials_in(value)
+                [value, key.trim_start_matches("url.")]
                     .into_iter()
-                    .chain(redaction::credentials_in(key.trim_start_matches("url.")))
+                    .flat_map(redaction::credentials_in)
             })
             .collect()
     }
@@ -392,22 +391,18 @@ pub(crate) struct Followed {
     pub(crate) remote: String,
     /// The ref at the remote, such as `refs/heads/main`.
     pub(crate) remote_ref: String,
-    /// The remote's URL, with what it may hold of credentials.
-    pub(crate) url: String,
-    /// `owner/name`, where the URL says so.
-    pub(crate) repository: Option<String>,
+    pub(crate) url: RemoteUrl,
 }
 
 impl Followed {
     /// What a checkout will follow that is still to be made.
-    pub(crate) fn to_be_cloned(url: &str, branch: Option<&str>) -> Self {
+    pub(crate) fn to_be_cloned(url: &RemoteUrl, branch: Option<&str>) -> Self {
         let branch = branch.unwrap_or("HEAD").to_owned();
         Self {
             remote: "origin".into(),
             remote_ref: format!("refs/heads/{branch}"),
             branch,
-            url: url.to_owned(),
-            repository: owner_and_name(url),
+            url: url.clone(),
         }
     }
 
@@ -910,8 +905,7 @@ impl<'s> Git<'s> {
             branch: branch.to_owned(),
             remote: remote.to_owned(),
             remote_ref: remote_ref.to_owned(),
-            repository: owner_and_name(&url),
-            url,
+            url: RemoteUrl::parse(&url),
         }))
     }
 
@@ -1845,7 +1839,8 @@ impl<'s> Git<'s> {
                 .unwrap_or(&module.url);
             let path = below.join(&module.path);
             let inside = self.checkout.folder.join(&path);
-            if owner_and_name(url).is_some_and(|theirs| theirs.eq_ignore_ascii_case(repository)) {
+            let url = RemoteUrl::parse(url);
+            if url.repository().is_some_and(|theirs| theirs == repository) {
                 let key = format!("submodule.{name}.branch");
                 let branch = config.last(&key).or(module.branch.as_deref());
                 let branch = match branch {
@@ -2446,8 +2441,8 @@ impl<'s> Git<'s> {
 
     /// The keys that ssh would offer for a URL, whether or not the files are there. None for other URLs, or where ssh
     /// cannot be asked.
-    pub(crate) fn keys_offered(&self, url: &str, config: &Config) -> Vec<PathBuf> {
-        let Some((host, port)) = ssh_host(url) else {
+    pub(crate) fn keys_offered(&self, url: &RemoteUrl, config: &Config) -> Vec<PathBuf> {
+        let Some(host) = url.host().filter(|_| url.is_ssh()) else {
             return Vec::new();
         };
         if let Ssh::WithKey(key) = &self.ssh {
@@ -2466,8 +2461,8 @@ impl<'s> Git<'s> {
         // As git itself starts it, which asks an unknown ssh with -G too.
         let asked = Run::new(Path::new("/bin/sh"), self.at_most(SSH_QUERY_LIMIT))
             .args(["-c", &format!("{command} -G \"$@\""), "ssh"])
-            .args(port.iter().flat_map(|port| ["-p", port]))
-            .args(["--", &host])
+            .args(url.port().iter().flat_map(|port| ["-p", port]))
+            .args(["--", host])
             .env(env.clone())
             .output_apart();
         let Ok(asked) = asked else {
@@ -2574,58 +2569,6 @@ fn environment(site: &Site, host: &Environment, user: &User) -> Vec<(OsString, O
         variables.set(name, value);
     }
     variables.into_pairs()
-}
-
-/// `owner/name` out of a remote's URL, in any of the forms git takes; none for a path on this machine.
-pub(crate) fn owner_and_name(url: &str) -> Option<String> {
-    let path = match url.split_once("://") {
-        Some(("file", _)) => return None,
-        Some((_, rest)) => without_login(rest).split_once('/')?.1,
-        // [user@]host:path, the colon before any slash.
-        None => {
-            let (host, path) = without_login(url).split_once(':')?;
-            if host.contains('/') || host.is_empty() {
-                return None;
-            }
-            path
-        }
-    };
-    let path = path.split('?').next()?.trim_matches('/');
-    let path = path
-        .strip_suffix(".git")
-        .unwrap_or(path)
-        .trim_end_matches('/');
-    let mut last = path.rsplit('/');
-    let (name, owner) = (last.next()?, last.next()?);
-    (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
-}
-
-/// A submodule's URL as git uses it: a relative one is meant from its superproject's (gitmodules(5)).
-pub(crate) fn resolved_url(superproject: Option<&str>, url: &str) -> Option<String> {
-    if !url.starts_with("./") && !url.starts_with("../") {
-        return Some(url.to_owned());
-    }
-    let mut base = superproject?.trim_end_matches('/').to_owned();
-    let mut rest = url;
-    loop {
-        if let Some(below) = rest.strip_prefix("./") {
-            rest = below;
-        } else if let Some(above) = rest.strip_prefix("../") {
-            rest = above;
-            base.truncate(base.rfind(['/', ':'])?);
-        } else {
-            break;
-        }
-    }
-    let is_scp_host = !base.contains('/')
-        && superproject.is_some_and(|from| from.starts_with(&format!("{base}:")));
-    let between = if is_scp_host { ':' } else { '/' };
-    Some(format!("{base}{between}{}", rest.trim_end_matches('/')))
-}
-
-/// What follows the last `@`: a password may hold an unescaped `@`, `/` or `?`, and no part of it is a name.
-fn without_login(url: &str) -> &str {
-    url.rsplit('@').next().unwrap_or(url)
 }
 
 /// Whether a work tree's history was cut off when it was cloned.
@@ -2803,32 +2746,6 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
-/// Host and port of a URL that is reached by ssh.
-pub(crate) fn ssh_host(url: &str) -> Option<(String, Option<String>)> {
-    let (authority, port) = match url.split_once("://") {
-        Some(("ssh" | "git+ssh" | "ssh+git", rest)) => {
-            let authority = rest.split('/').next()?;
-            match authority.rsplit_once(':') {
-                Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-                    (host, Some(port.to_owned()))
-                }
-                _ => (authority, None),
-            }
-        }
-        Some(_) => return None,
-        // [user@]host:path, the colon before any slash.
-        None => {
-            let (host, _) = url
-                .split_once(':')
-                .filter(|(host, _)| !host.contains('/'))?;
-            (host, None)
-        }
-    };
-    let host = authority.rsplit('@').next()?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    (!host.is_empty()).then(|| (host.to_owned(), port))
-}
-
 fn is_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -2931,44 +2848,6 @@ mod tests {
         }
     }
 
-    #[track_caller]
-    fn check(url: &str, expected: Option<&str>) {
-        assert_eq!(owner_and_name(url).as_deref(), expected, "{url}");
-    }
-
-    #[test]
-    fn owner_and_name_are_the_last_two_parts_of_a_url() {
-        for url in [
-            "https://github.com/o/n.git",
-            "https://github.com/o/n",
-            "https://github.com/o/n.git/",
-            "https://u:p@github.com:443/o/n.git?x=/y",
-            "http://[::1]:80/o/n",
-            "ssh://git@ssh.github.com:443/o/n.git",
-            "git+ssh://git@github.com/o/n",
-            "git@github.com:o/n.git",
-            "git@github.com:/o/n.git",
-            "gh-alias:o/n.git",
-            "https://git.example/group/o/n.git",
-        ] {
-            check(url, Some("o/n"));
-        }
-        check("https://github.com/o/.github.git", Some("o/.github"));
-        check("https://github.com/o/n.git.git", Some("o/n.git"));
-        for url in [
-            "/srv/git/o/n.git",
-            "../n.git",
-            "file:///srv/o/n.git",
-            "https://host/n.git",
-            "https://host",
-            "./a:b/c",
-            "",
-            ":o/n",
-        ] {
-            check(url, None);
-        }
-    }
-
     #[test]
     fn a_beginning_is_told_from_anything_else() {
         #[track_caller]
@@ -3000,51 +2879,6 @@ mod tests {
         assert!(!passes_a_link(folder.path(), Path::new("real/x")));
         assert!(passes_a_link(folder.path(), Path::new("link")));
         assert!(passes_a_link(folder.path(), Path::new("link/home/me")));
-    }
-
-    #[test]
-    fn a_relative_url_is_meant_from_the_superprojects() {
-        #[track_caller]
-        fn check(superproject: &str, url: &str, expected: &str) {
-            assert_eq!(
-                resolved_url(Some(superproject), url).as_deref(),
-                Some(expected)
-            );
-        }
-        check(
-            "https://h/o/site.git",
-            "../posts.git",
-            "https://h/o/posts.git",
-        );
-        check(
-            "https://h/o/site.git/",
-            "../../p/posts",
-            "https://h/p/posts",
-        );
-        check("git@h:o/site.git", "../posts.git", "git@h:o/posts.git");
-        check("git@h:site.git", "../posts.git", "git@h:posts.git");
-        check("/srv/site.git", "./posts", "/srv/site.git/posts");
-        check("/srv/site.git", "https://h/x", "https://h/x");
-        assert_eq!(resolved_url(None, "../x"), None);
-    }
-
-    #[test]
-    fn a_url_is_read_as_ssh_does() {
-        #[track_caller]
-        fn check(url: &str, expected: Option<(&str, Option<&str>)>) {
-            let found = ssh_host(url);
-            let found = found
-                .as_ref()
-                .map(|(host, port)| (host.as_str(), port.as_deref()));
-            assert_eq!(found, expected, "{url}");
-        }
-        check("git@github.com:o/n.git", Some(("github.com", None)));
-        check("ssh://git@h:2222/o/n", Some(("h", Some("2222"))));
-        check("ssh://h/o/n", Some(("h", None)));
-        check("ssh://u@[::1]:22/o", Some(("::1", Some("22"))));
-        check("alias:o/n", Some(("alias", None)));
-        check("https://h/o/n", None);
-        check("/srv/a:b", None);
     }
 
     #[test]

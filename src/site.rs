@@ -15,6 +15,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::cgi::{self, Environment, Variable};
 use crate::process::Programs;
+use crate::remote_url::RemoteUrl;
+use crate::repository_name::RepositoryName;
 use crate::signature::{NoSecrets, Secrets};
 use crate::user::User;
 
@@ -92,13 +94,13 @@ pub(crate) struct Site {
     /// The local branch to deploy; without it the one that is checked out.
     pub(crate) branch: Option<String>,
     /// `owner/name`; without it what the remote's URL says.
-    pub(crate) repository: Option<String>,
+    pub(crate) repository: Option<RepositoryName>,
     pub(crate) update: Update,
     pub(crate) submodules: Submodules,
     pub(crate) on_update: Option<String>,
     pub(crate) on_failure: Option<String>,
     /// Where the checkout is cloned from when there is none.
-    pub(crate) clone: Option<String>,
+    pub(crate) clone: Option<RemoteUrl>,
     /// The private key for the remote.
     pub(crate) ssh_key: Option<PathBuf>,
     pub(crate) wait: Duration,
@@ -272,9 +274,7 @@ impl Site {
                 let name = text.strip_prefix("refs/heads/").unwrap_or(text);
                 is_branch_name(name).then(|| name.to_owned())
             })?,
-            repository: keys.optional("repository", "\"owner/name\"", |text| {
-                is_owner_and_name(text).then(|| text.to_owned())
-            })?,
+            repository: keys.optional("repository", "\"owner/name\"", RepositoryName::parse)?,
             update: keys
                 .optional(
                     "update",
@@ -303,7 +303,7 @@ impl Site {
             clone: keys.optional("clone", "the URL of the repository", |text| {
                 let is_url =
                     !text.is_empty() && !text.starts_with('-') && !text.contains(char::is_control);
-                is_url.then(|| text.to_owned())
+                is_url.then(|| RemoteUrl::parse(text))
             })?,
             ssh_key: keys.path("ssh_key", "the absolute path of a private key")?,
             wait: keys
@@ -593,20 +593,6 @@ fn has_lock_ending(part: &str) -> bool {
     part.as_bytes().ends_with(b".lock")
 }
 
-/// Whether this is a repository's full name, as GitHub writes it.
-fn is_owner_and_name(text: &str) -> bool {
-    let mut parts = text.split('/');
-    let fine = |part: Option<&str>| {
-        part.is_some_and(|part| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        })
-    };
-    fine(parts.next()) && fine(parts.next()) && parts.next().is_none()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -652,7 +638,7 @@ mod tests {
         ))
         .unwrap();
         assert_eq!(site.branch.as_deref(), Some("feature/x"));
-        assert_eq!(site.repository.as_deref(), Some("o/n.x"));
+        assert!(site.repository.unwrap() == *"o/n.x");
         assert_eq!(site.submodules, Submodules::Skip);
         assert_eq!(
             (site.wait, site.timeout),

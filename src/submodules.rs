@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use crate::git::{self, Config, Found, Git, Gitlink, Gitlinks, Indexed, Submodule};
 use crate::last_good::LastGood;
 use crate::process::Ended;
+use crate::remote_url::RemoteUrl;
 use crate::save::{in_the_submodule, in_the_way, save, save_head};
 use crate::site::{Submodules, Update};
 
@@ -317,8 +318,10 @@ impl Bringer<'_> {
             let Some(used) = in_use.last(&format!("submodule.{name}.url")) else {
                 continue;
             };
-            let is =
-                |url: &str| git::resolved_url(superproject, url).is_some_and(|url| url == used);
+            let is = |url: &str| {
+                RemoteUrl::of_submodule(superproject.as_ref(), url)
+                    .is_some_and(|url| url.as_str() == used)
+            };
             let is_other = match old.get(name) {
                 Some(old) => old.url != module.url && is(&old.url),
                 // It was here once, went, and comes back.
@@ -328,7 +331,7 @@ impl Bringer<'_> {
             let place = folder.join(&module.path);
             let is_theirs = is_other
                 && git::git_dir_of(&place)?.is_some()
-                && self.git.config_in(&place)?.a_remote_url() != Some(used);
+                && self.git.config_in(&place)?.a_remote_url() != Some(RemoteUrl::parse(used));
             if is_other && !is_theirs {
                 changed.push(module.path.clone());
             }

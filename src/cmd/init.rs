@@ -13,7 +13,9 @@ use anyhow::{Context, Result, bail};
 use super::{Done, print};
 use crate::cgi::Environment;
 use crate::doctor::{LONGEST_LINE, web_root};
-use crate::git::{Checkout, git_dir_of, owner_and_name};
+use crate::git::{Checkout, git_dir_of};
+use crate::remote_url::RemoteUrl;
+use crate::repository_name::RepositoryName;
 use crate::shell::{quoted, word};
 use crate::signature::Secrets;
 use crate::site::read_small;
@@ -410,16 +412,16 @@ fn lines(paths: impl Iterator<Item = PathBuf>) -> String {
 }
 
 /// `owner/name` at GitHub, as the checkout's own configuration says it.
-fn repository_of(repo: &Path) -> Option<String> {
+fn repository_of(repo: &Path) -> Option<RepositoryName> {
     let config = read_small(&git_dir_of(repo).ok()??.join("config")).ok()?;
     let config = String::from_utf8_lossy(&config);
     config
         .lines()
         .filter_map(|line| line.trim().strip_prefix("url"))
         .filter_map(|rest| rest.trim_start().strip_prefix('='))
-        .map(str::trim)
-        .find(|url| url.contains("github.com"))
-        .and_then(owner_and_name)
+        .map(|url| RemoteUrl::parse(url.trim()))
+        .find(RemoteUrl::is_github)
+        .and_then(|url| url.repository().cloned())
 }
 
 fn is_payload_url(url: &str) -> Result<()> {

@@ -15,6 +15,8 @@ const ROOMS: &[&[&str]] = &[
         "redaction",
         "user",
         "shell",
+        "repository_name",
+        "remote_url",
         "outcome",
     ],
     &["site", "delivery", "git", "diagnosis"],

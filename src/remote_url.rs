@@ -1,0 +1,332 @@
+//! The URL of a remote, in any of the forms that git takes (git-fetch(1), "GIT URLS"), read once.
+//!
+//! Shown without its login. Must not know what a remote is used for.
+
+use std::fmt::{Debug, Display, Formatter};
+
+use crate::redaction;
+use crate::repository_name::RepositoryName;
+
+/// Where a remote is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct RemoteUrl {
+    text: String,
+    transport: Transport,
+    host: Option<String>,
+    port: Option<String>,
+    repository: Option<RepositoryName>,
+}
+
+/// How git reaches it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    /// A path on this machine, also as `file://`.
+    Path,
+    Ssh,
+    Http,
+    Https,
+    /// `git://`, or what a helper of git's is for.
+    Other,
+}
+
+impl RemoteUrl {
+    /// Reads what git has for a URL; whatever is not in one of the other forms is a path.
+    pub(crate) fn parse(text: &str) -> Self {
+        let (transport, authority, path) = match text.split_once("://") {
+            Some(("file", _)) => (Transport::Path, "", ""),
+            Some((scheme, rest)) => {
+                let transport = match scheme {
+                    "ssh" | "git+ssh" | "ssh+git" => Transport::Ssh,
+                    "http" => Transport::Http,
+                    "https" => Transport::Https,
+                    _ => Transport::Other,
+                };
+                let (authority, path) = without_login(rest)
+                    .split_once('/')
+                    .unwrap_or((without_login(rest), ""));
+                (transport, authority, path)
+            }
+            // [user@]host:path, the colon before any slash.
+            None => match text.split_once(':') {
+                Some((host, path)) if !without_login(host).is_empty() && !host.contains('/') => {
+                    (Transport::Ssh, without_login(host), path)
+                }
+                Some(_) | None => (Transport::Path, "", ""),
+            },
+        };
+        let (host, port) = host_and_port(authority);
+        Self {
+            text: text.to_owned(),
+            transport,
+            host: (!host.is_empty()).then(|| host.to_owned()),
+            port: port.map(str::to_owned),
+            repository: repository_at(path),
+        }
+    }
+
+    /// As git has it, with its login.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The name or address of the host; an alias of ssh's configuration is one, too. None for a path on this machine.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// The port, where the URL names one.
+    pub(crate) fn port(&self) -> Option<&str> {
+        self.port.as_deref()
+    }
+
+    /// `owner/name`: the last two parts of the path.
+    pub(crate) fn repository(&self) -> Option<&RepositoryName> {
+        self.repository.as_ref()
+    }
+
+    pub(crate) fn is_ssh(&self) -> bool {
+        self.transport == Transport::Ssh
+    }
+
+    pub(crate) fn is_path(&self) -> bool {
+        self.transport == Transport::Path
+    }
+
+    /// Whether the repository is at GitHub, by one of the names that it has for git.
+    pub(crate) fn is_github(&self) -> bool {
+        let host = self.host().unwrap_or_default();
+        host.eq_ignore_ascii_case("github.com") || host.eq_ignore_ascii_case("ssh.github.com")
+    }
+
+    /// The port that has to be open for it.
+    pub(crate) fn port_used(&self) -> &str {
+        self.port().unwrap_or(match self.transport {
+            Transport::Ssh => "22",
+            Transport::Http => "80",
+            Transport::Https | Transport::Path | Transport::Other => "443",
+        })
+    }
+
+    /// The address for ssh of a repository that has one for https, at the forges that use the same names for both.
+    pub(crate) fn for_ssh(&self) -> Option<String> {
+        if self.transport != Transport::Https || self.port.is_some() {
+            return None;
+        }
+        let (host, _) = (self.host()?, self.repository()?);
+        let path = without_login(&self.text).split_once(host)?.1;
+        let path = path.trim_matches('/');
+        Some(format!(
+            "git@{host}:{}.git",
+            path.strip_suffix(".git").unwrap_or(path)
+        ))
+    }
+
+    /// The credentials in it, so that they can be masked wherever else they turn up.
+    pub(crate) fn credentials(&self) -> Vec<String> {
+        redaction::credentials_in(&self.text)
+    }
+
+    /// A submodule's URL as git uses it: a relative one is meant from its superproject's (gitmodules(5)). None where that
+    /// is not known.
+    pub(crate) fn of_submodule(superproject: Option<&Self>, url: &str) -> Option<Self> {
+        if !url.starts_with("./") && !url.starts_with("../") {
+            return Some(Self::parse(url));
+        }
+        let superproject = superproject?.as_str();
+        let mut base = superproject.trim_end_matches('/').to_owned();
+        let mut rest = url;
+        loop {
+            if let Some(below) = rest.strip_prefix("./") {
+                rest = below;
+            } else if let Some(above) = rest.strip_prefix("../") {
+                rest = above;
+                base.truncate(base.rfind(['/', ':'])?);
+            } else {
+                break;
+            }
+        }
+        let is_scp_host = !base.contains('/') && superproject.starts_with(&format!("{base}:"));
+        let between = if is_scp_host { ':' } else { '/' };
+        Some(Self::parse(&format!(
+            "{base}{between}{}",
+            rest.trim_end_matches('/')
+        )))
+    }
+}
+
+/// The login is masked.
+impl Display for RemoteUrl {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&redaction::redact(&self.text, []))
+    }
+}
+
+impl Debug for RemoteUrl {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// What follows the last `@`: a password may hold an unescaped `@`, `/` or `?`, and no part of it is a name.
+fn without_login(url: &str) -> &str {
+    url.rsplit('@').next().unwrap_or(url)
+}
+
+/// An address of IPv6 stands in brackets.
+fn host_and_port(authority: &str) -> (&str, Option<&str>) {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if is_port(port) && (!host.contains(':') || host.ends_with(']')) => {
+            (host, Some(port))
+        }
+        Some((host, "")) => (host, None),
+        Some(_) | None => (authority, None),
+    };
+    (host.trim_start_matches('[').trim_end_matches(']'), port)
+}
+
+fn repository_at(path: &str) -> Option<RepositoryName> {
+    let path = path.split('?').next()?.trim_matches('/');
+    let path = path
+        .strip_suffix(".git")
+        .unwrap_or(path)
+        .trim_end_matches('/');
+    let mut last = path.rsplit('/');
+    let (name, owner) = (last.next()?, last.next()?);
+    RepositoryName::parse(&format!("{owner}/{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, host: Option<(&str, Option<&str>)>, repository: Option<&str>) {
+        let found = RemoteUrl::parse(url);
+        assert_eq!(found.host().map(|host| (host, found.port())), host, "{url}");
+        let name = found.repository().map(ToString::to_string);
+        assert_eq!(name.as_deref(), repository, "{url}");
+    }
+
+    #[test]
+    fn the_repository_is_the_last_two_parts_of_the_path() {
+        let github = Some(("github.com", None));
+        for url in [
+            "https://github.com/o/n.git",
+            "https://github.com/o/n",
+            "https://github.com/o/n.git/",
+            "git+ssh://git@github.com/o/n",
+            "git@github.com:o/n.git",
+            "git@github.com:/o/n.git",
+            "https://u:to/k@en@github.com/o/n",
+        ] {
+            check(url, github, Some("o/n"));
+        }
+        let at = |host, port| Some((host, Some(port)));
+        check(
+            "https://u:p@github.com:443/o/n.git?x=/y",
+            at("github.com", "443"),
+            Some("o/n"),
+        );
+        check("http://[::1]:80/o/n", at("::1", "80"), Some("o/n"));
+        check(
+            "ssh://git@ssh.github.com:443/o/n.git",
+            at("ssh.github.com", "443"),
+            Some("o/n"),
+        );
+        check("ssh://u@[::1]/o", Some(("::1", None)), None);
+        check("gh-alias:o/n.git", Some(("gh-alias", None)), Some("o/n"));
+        check(
+            "https://git.example/group/o/n.git",
+            Some(("git.example", None)),
+            Some("o/n"),
+        );
+        check(
+            "https://github.com/o/.github.git",
+            github,
+            Some("o/.github"),
+        );
+        check("https://github.com/o/n.git.git", github, Some("o/n.git"));
+        check("https://host/n.git", Some(("host", None)), None);
+        check("git@h:o/n@2.git", Some(("h", None)), Some("o/n@2"));
+        check("https://host", Some(("host", None)), None);
+        for path in [
+            "/srv/git/o/n.git",
+            "../n.git",
+            "file:///srv/o/n.git",
+            "/srv/a:b",
+            "./a:b/c",
+            "",
+            ":o/n",
+        ] {
+            check(path, None, None);
+            assert!(RemoteUrl::parse(path).is_path());
+        }
+    }
+
+    #[test]
+    fn what_is_reached_by_ssh_is_told_by_the_form() {
+        for url in [
+            "git@github.com:o/n",
+            "ssh://git@h:2222/o/n",
+            "ssh://h/o/n",
+            "alias:o/n",
+        ] {
+            assert!(RemoteUrl::parse(url).is_ssh(), "{url}");
+        }
+        for url in ["https://h/o/n", "git://h/o/n", "/srv/a:b", "file:///srv"] {
+            assert!(!RemoteUrl::parse(url).is_ssh(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_never_shown() {
+        let url = RemoteUrl::parse("https://me:tok@h/o/n");
+        assert_eq!(url.to_string(), "https://***@h/o/n");
+        assert_eq!(format!("{url:?}"), "https://***@h/o/n");
+        assert_eq!(url.credentials(), ["tok"]);
+    }
+
+    #[test]
+    fn an_address_for_https_has_one_for_ssh() {
+        #[track_caller]
+        fn check(url: &str, expected: Option<&str>) {
+            assert_eq!(
+                RemoteUrl::parse(url).for_ssh().as_deref(),
+                expected,
+                "{url}"
+            );
+        }
+        check("https://t@github.com/o/n", Some("git@github.com:o/n.git"));
+        check(
+            "https://gitlab.com/group/o/n.git",
+            Some("git@gitlab.com:group/o/n.git"),
+        );
+        check("https://h:8443/o/n", None);
+        check("http://h/o/n", None);
+    }
+
+    #[test]
+    fn a_relative_url_is_meant_from_the_superprojects() {
+        #[track_caller]
+        fn check(superproject: &str, url: &str, expected: &str) {
+            let found = RemoteUrl::of_submodule(Some(&RemoteUrl::parse(superproject)), url);
+            assert_eq!(found.as_ref().map(RemoteUrl::as_str), Some(expected));
+        }
+        check(
+            "https://h/o/site.git",
+            "../posts.git",
+            "https://h/o/posts.git",
+        );
+        check(
+            "https://h/o/site.git/",
+            "../../p/posts",
+            "https://h/p/posts",
+        );
+        check("git@h:o/site.git", "../posts.git", "git@h:o/posts.git");
+        check("git@h:site.git", "../posts.git", "git@h:posts.git");
+        check("/srv/site.git", "./posts", "/srv/site.git/posts");
+        check("/srv/site.git", "https://h/x", "https://h/x");
+        assert_eq!(RemoteUrl::of_submodule(None, "../x"), None);
+    }
+}
