@@ -11,6 +11,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 
 use crate::cgi::{BadBody, BadHead, Body, Request, Variable};
+use crate::commit_id::CommitId;
 use crate::signature::{Secrets, Signature, Verifier};
 
 /// The longest event name and delivery id that are taken.
@@ -143,9 +144,9 @@ pub(crate) struct Push {
     /// Whether it is gone now. Told by the ids: Gitea sends no `deleted`, and its test delivery has zeros in both ids.
     pub(crate) deletion: bool,
     /// The commit it pointed to before, where it was there and the delivery names it.
-    pub(crate) before: Option<String>,
-    /// The commit it points to now, 40 or 64 hex digits; none where the delivery names none.
-    pub(crate) after: Option<String>,
+    pub(crate) before: Option<CommitId>,
+    /// The commit it points to now; none where the delivery names none.
+    pub(crate) after: Option<CommitId>,
     /// `owner/name`.
     pub(crate) repository: String,
 }
@@ -335,22 +336,17 @@ impl TryFrom<PushPayload<'_>> for Push {
     type Error = &'static str;
 
     fn try_from(push: PushPayload<'_>) -> Result<Self, Self::Error> {
-        let is_id = |text: &str| {
-            matches!(text.len(), 40 | 64)
-                && text
-                    .bytes()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        if !is_id(&push.after) || push.before.as_deref().is_some_and(|before| !is_id(before)) {
-            return Err("`before` or `after` is no commit id");
-        }
-        let is_zero = |id: &str| id.bytes().all(|byte| byte == b'0');
-        let gone = is_zero(&push.after);
-        let is_new = push.before.as_deref().is_some_and(is_zero);
+        let id = |text: &str| CommitId::parse(text).ok_or("`before` or `after` is no commit id");
+        let after = id(&push.after)?;
+        let before = push.before.as_deref().map(id).transpose()?;
+        let (gone, is_new) = (
+            after.is_zero(),
+            before.as_ref().is_some_and(CommitId::is_zero),
+        );
         Ok(Self {
             deletion: gone && !is_new,
-            before: push.before.filter(|_| !is_new).map(Cow::into_owned),
-            after: (!gone).then(|| push.after.into_owned()),
+            before: before.filter(|_| !is_new),
+            after: (!gone).then_some(after),
             repository: push
                 .repository
                 .0
@@ -428,7 +424,8 @@ mod tests {
         let Ok(Event::Push(push)) = push(before, after) else {
             panic!("not a push")
         };
-        assert_eq!((push.deletion, push.after.as_deref()), (deletion, commit));
+        let after = push.after.as_ref().map(CommitId::as_str);
+        assert_eq!((push.deletion, after), (deletion, commit));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgi::Environment;
 use crate::clone::{self, Cloned};
+use crate::commit_id::CommitId;
 use crate::diagnosis::{self, Diagnosis, Situation};
 use crate::files::{lock_within, open_private};
 use crate::git::{
@@ -23,7 +24,7 @@ use crate::git::{
 use crate::heal::Healer;
 use crate::history::{History, Record, Served};
 use crate::last_good::LastGood;
-use crate::outcome::{Failure, News, Outcome, Step, Verdict, short};
+use crate::outcome::{Failure, Moved, News, Outcome, Step, StepTime, Verdict};
 use crate::process::{self, End, Ended, Progress, Run};
 use crate::queue::{Promise, Queue, Ticket, Turn, now};
 use crate::redaction;
@@ -135,7 +136,7 @@ pub(crate) struct Deploy<'d> {
     whole: bool,
     /// The newest of the commits that came, and how many there are.
     commits: (Vec<Commit>, u64),
-    steps: Vec<Step>,
+    steps: Vec<StepTime>,
     remarks: Vec<String>,
     /// Secrets and credentials, to be masked in whatever is shown.
     hidden: Vec<String>,
@@ -149,7 +150,7 @@ struct Sorted {
     /// The remote does not have their commit yet.
     lagging: Vec<Ticket>,
     /// It has been missing for too long.
-    overdue: Vec<(Ticket, String)>,
+    overdue: Vec<(Ticket, CommitId)>,
     /// What a person should know about them.
     remarks: Vec<String>,
 }
@@ -161,7 +162,7 @@ impl Sorted {
         config: &Config,
         followed: &Followed,
         now_there: &LastGood,
-        seen: &mut BTreeSet<String>,
+        seen: &mut BTreeSet<CommitId>,
     ) -> Result<Self> {
         let mut sorted = Self::default();
         for ticket in tickets.iter().cloned() {
@@ -186,7 +187,7 @@ impl Sorted {
             let folder = git.checkout.folder.join(below);
             let is_younger = |age: Duration| now().abs_diff(promise.received) < age.as_secs();
             let tip = now_there.commit_of(below);
-            let is_the_old_tip = tip.is_some() && tip == promise.before.as_deref();
+            let is_the_old_tip = tip.is_some() && tip == promise.before.as_ref();
             let containment = if tip == Some(&commit) {
                 Containment::Contained
             } else {
@@ -200,14 +201,14 @@ impl Sorted {
                 }
                 Containment::Outside => {
                     let why = "a later push withdrew it";
-                    let commit = short(&commit);
+                    let commit = commit.short();
                     sorted.remarks.push(format!(
                         "the pushed commit {commit} is not in the branch: {why}"
                     ));
                     sorted.confirmed.push(ticket);
                 }
                 Containment::Absent if seen.contains(&commit) => {
-                    let commit = short(&commit);
+                    let commit = commit.short();
                     sorted.remarks.push(format!(
                         "the pushed commit {commit} is older than this shallow clone reaches back"
                     ));
@@ -235,7 +236,7 @@ struct Stuck(Failure);
 impl From<anyhow::Error> for Stuck {
     fn from(error: anyhow::Error) -> Self {
         Self(Failure {
-            step: "start",
+            step: Step::Start,
             cause: format!("{error:#}"),
             advice: None,
             said: String::new(),
@@ -307,8 +308,8 @@ impl<'d> Deploy<'d> {
         }
         for (ticket, commit) in &sorted.overdue {
             outcome.failure = Some(Failure {
-                step: "pull",
-                cause: format!("the remote does not have the pushed commit {}", short(commit)),
+                step: Step::Pull,
+                cause: format!("the remote does not have the pushed commit {}", commit.short()),
                 advice: Some("check that the hook and the checkout belong to the same repository, then press Redeliver".into()),
                 said: String::new(),
             });
@@ -404,7 +405,7 @@ impl<'d> Deploy<'d> {
         if let Some(there) = git.writes_elsewhere(&config)? {
             let user = User::running(self.host);
             let found = diagnosis::written_elsewhere(&there, self.checkout, &user);
-            return Err(Stuck(failure("start", found)));
+            return Err(Stuck(failure(Step::Start, found)));
         }
         if let Some(marked) = marked {
             let put_back = self.heal(&git, &config, &marked)?;
@@ -418,14 +419,14 @@ impl<'d> Deploy<'d> {
             Err(unfollowing) => {
                 let user = User::running(self.host);
                 let found = diagnosis::not_following(&unfollowing, self.checkout, &config, &user);
-                return Err(Stuck(failure("start", found)));
+                return Err(Stuck(failure(Step::Start, found)));
             }
         };
         self.followed = Some(followed.clone());
         if !git.keeps_upstream(&followed, &config)? {
             let situation = Situation::of(self.site, &git, self.host, &followed);
             let found = diagnosis::not_kept(&situation, &followed);
-            return Err(Stuck(failure("start", found)));
+            return Err(Stuck(failure(Step::Start, found)));
         }
         let began = self.mark()?;
         self.whole = false;
@@ -478,19 +479,19 @@ impl<'d> Deploy<'d> {
         match finished? {
             Cloned::Whole(kept) => {
                 self.remarks.extend(kept);
-                self.steps.push(Step {
-                    name: "clone",
+                self.steps.push(StepTime {
+                    step: Step::Clone,
                     took: started.elapsed(),
                     remark: None,
                 });
                 Ok(())
             }
             Cloned::Not(ended) => {
-                self.step("clone", started.elapsed(), &ended);
+                self.step(Step::Clone, started.elapsed(), &ended);
                 // The next attempt goes on from whatever this one left.
                 self.whole = true;
                 let followed = Followed::to_be_cloned(url, self.site.branch.as_deref());
-                Err(Stuck(self.git_failed("clone", &ended, &followed)))
+                Err(Stuck(self.git_failed(Step::Clone, &ended, &followed)))
             }
         }
     }
@@ -597,10 +598,10 @@ impl<'d> Deploy<'d> {
                 Submodules::Skip => None,
             };
             // Where it shows that there are any, they are looked for while HEAD is.
-            let early = old.as_deref().filter(|_| moved);
+            let early = old.as_ref().filter(|_| moved);
             let mut commits = early.map(|old| git.commits(old)).transpose()?;
             let (head, upstream) = git.heads(&followed.branch)?;
-            self.is_the_remote_branch(git, followed, head.as_deref(), upstream.as_deref())?;
+            self.is_the_remote_branch(git, followed, head.as_ref(), upstream.as_ref())?;
             if let (None, Some(old)) = (&commits, old.filter(|old| head.as_ref() != Some(old))) {
                 commits = Some(git.commits(&old)?);
             }
@@ -627,7 +628,7 @@ impl<'d> Deploy<'d> {
     fn likely_to_move(&self, tickets: &[Ticket]) -> Vec<PathBuf> {
         let is_news = |promise: &Promise| {
             let below = Path::new(promise.submodule.as_deref().unwrap_or(""));
-            promise.after.is_some() && self.last_good.commit_of(below) != promise.after.as_deref()
+            promise.after.is_some() && self.last_good.commit_of(below) != promise.after.as_ref()
         };
         let comes = tickets.iter().filter_map(|ticket| ticket.push.as_ref());
         if self.site.submodules == Submodules::Skip || !comes.into_iter().any(is_news) {
@@ -655,7 +656,7 @@ impl<'d> Deploy<'d> {
                 && matches!(git.indexed_at(folder, path)?, Indexed::Submodule)
             {
                 return Err(Stuck(Failure {
-                    step: "start",
+                    step: Step::Start,
                     cause: format!(
                         "a file or a link is where the submodule {} belongs",
                         path.display()
@@ -696,7 +697,7 @@ impl<'d> Deploy<'d> {
             } else if files.iter().any(is_pointer) {
                 self.state.write(POINTERS, b"")?;
                 return Err(Stuck(Failure {
-                    step: "pull",
+                    step: Step::Pull,
                     cause: "large files are kept in git-lfs, and git-lfs is not set up here: their places hold pointers".into(),
                     advice: Some(format!(
                         "install git-lfs, then `git -C {} lfs install --local`, and press Redeliver",
@@ -741,7 +742,7 @@ impl<'d> Deploy<'d> {
                 }
             }
         }
-        self.step_ended("pull", started, &ended, followed)
+        self.step_ended(Step::Pull, started, &ended, followed)
     }
 
     /// Makes the tracked files those of the remote branch. What that removes is kept first.
@@ -750,22 +751,22 @@ impl<'d> Deploy<'d> {
         let started = Instant::now();
         let (_, before) = git.heads(&followed.branch)?;
         let fetched = self.with_a_retry(git, || git.fetch(config, followed))?;
-        self.step_ended("fetch", started, &fetched, followed)?;
+        self.step_ended(Step::Fetch, started, &fetched, followed)?;
         let (head, Some(target)) = git.heads(&followed.branch)? else {
             let situation = Situation::of(self.site, git, self.host, followed);
             let found = diagnosis::not_the_remote_branch(&situation, followed);
-            return Err(Stuck(failure("fetch", found)));
+            return Err(Stuck(failure(Step::Fetch, found)));
         };
         let folder = &self.checkout.folder;
-        if head.as_deref() == Some(&target) && git.all_edited(folder, config)?.is_empty() {
+        if head.as_ref() == Some(&target) && git.all_edited(folder, config)?.is_empty() {
             return Ok(());
         }
         let started = Instant::now();
         self.keep_submodules_that_become_files(git, config, &target)?;
         self.remarks
-            .extend(save(git, config, folder, &target, before.as_deref())?);
+            .extend(save(git, config, folder, &target, before.as_ref())?);
         let ended = git.reset(folder, config, &target)?;
-        self.step_ended("reset", started, &ended, followed)
+        self.step_ended(Step::Reset, started, &ended, followed)
     }
 
     /// Work trees of one repository may have a site each, and git lets only one fetch at a time. Held as long as the file.
@@ -796,7 +797,7 @@ impl<'d> Deploy<'d> {
         &mut self,
         git: &Git<'_>,
         config: &Config,
-        target: &str,
+        target: &CommitId,
     ) -> Result<()> {
         let submodules = git.submodules()?;
         for path in submodules.iter().map(|submodule| &submodule.path) {
@@ -838,16 +839,16 @@ impl<'d> Deploy<'d> {
 
     fn step_ended(
         &mut self,
-        name: &'static str,
+        step: Step,
         started: Instant,
         ended: &Ended,
         followed: &Followed,
     ) -> Result<(), Stuck> {
-        self.step(name, started.elapsed(), ended);
+        self.step(step, started.elapsed(), ended);
         if ended.end.is_good() {
             Ok(())
         } else {
-            Err(Stuck(self.git_failed(name, ended, followed)))
+            Err(Stuck(self.git_failed(step, ended, followed)))
         }
     }
 
@@ -893,15 +894,15 @@ impl<'d> Deploy<'d> {
         &self,
         git: &Git<'_>,
         followed: &Followed,
-        head: Option<&str>,
-        upstream: Option<&str>,
+        head: Option<&CommitId>,
+        upstream: Option<&CommitId>,
     ) -> Result<(), Stuck> {
         if head.is_some() && head == upstream {
             return Ok(());
         }
         let situation = Situation::of(self.site, git, self.host, followed);
         Err(Stuck(failure(
-            "pull",
+            Step::Pull,
             diagnosis::not_the_remote_branch(&situation, followed),
         )))
     }
@@ -925,7 +926,7 @@ impl<'d> Deploy<'d> {
         let Some(ended) = brought.ended else {
             return Ok(brought.there);
         };
-        self.step("submodules", started.elapsed(), &ended);
+        self.step(Step::Submodules, started.elapsed(), &ended);
         if missing.is_empty() && ended.end.is_good() {
             return Ok(brought.there);
         }
@@ -941,12 +942,12 @@ impl<'d> Deploy<'d> {
         };
         let env = self.command_env(tickets, Verdict::Deployed);
         let ended = self.shell(command, env, ON_UPDATE_LOG, &[])?;
-        self.step("on_update", ended.took, &ended);
+        self.step(Step::OnUpdate, ended.took, &ended);
         if ended.end.is_good() {
             return Ok(());
         }
         Err(Stuck(Failure {
-            step: "on_update",
+            step: Step::OnUpdate,
             cause: format!(
                 "the command ended with {}; the new files are in place, the command is run again with the next deploy",
                 ended.end
@@ -989,7 +990,8 @@ impl<'d> Deploy<'d> {
             .iter()
             .rev()
             .find_map(|ticket| Some(ticket.push.as_ref()?.delivery.clone()));
-        let now = self.now.as_ref().and_then(|now| now.head.clone());
+        let id = |id: Option<&CommitId>| OsString::from(id.map_or("", CommitId::as_str));
+        let now = self.now.as_ref().and_then(|now| now.head.as_ref());
         let deploy = [
             ("DEPLOY_REPO", self.checkout.folder.clone().into_os_string()),
             (
@@ -1000,11 +1002,8 @@ impl<'d> Deploy<'d> {
                     .unwrap_or_default()
                     .into(),
             ),
-            (
-                "DEPLOY_OLD",
-                self.last_good.head.clone().unwrap_or_default().into(),
-            ),
-            ("DEPLOY_NEW", now.unwrap_or_default().into()),
+            ("DEPLOY_OLD", id(self.last_good.head.as_ref())),
+            ("DEPLOY_NEW", id(now)),
             ("DEPLOY_DELIVERY", delivery.unwrap_or_default().into()),
             ("DEPLOY_VERDICT", verdict.word().into()),
         ];
@@ -1113,7 +1112,7 @@ impl<'d> Deploy<'d> {
         }
     }
 
-    fn moved_submodules(&self) -> Vec<(String, Option<String>, Option<String>)> {
+    fn moved_submodules(&self) -> Vec<Moved> {
         let Some(now) = &self.now else {
             return Vec::new();
         };
@@ -1122,29 +1121,27 @@ impl<'d> Deploy<'d> {
         let paths: BTreeSet<String> = git::gathered(paths);
         paths
             .into_iter()
-            .map(|path| {
-                (
-                    redaction::escape_line(&path),
-                    old.get(&path).cloned(),
-                    now.submodules.get(&path).cloned(),
-                )
+            .map(|path| Moved {
+                old: old.get(&path).cloned(),
+                new: now.submodules.get(&path).cloned(),
+                path: redaction::escape_line(&path),
             })
-            .filter(|(_, old, new)| old != new)
+            .filter(|moved| moved.old != moved.new)
             .collect()
     }
 
-    fn step(&mut self, name: &'static str, took: Duration, ended: &Ended) {
+    fn step(&mut self, step: Step, took: Duration, ended: &Ended) {
         let remark = (!ended.end.is_good()).then(|| ended.end.to_string());
-        match self.steps.iter_mut().find(|step| step.name == name) {
-            Some(step) => {
-                step.took += took;
-                step.remark = remark;
+        match self.steps.iter_mut().find(|known| known.step == step) {
+            Some(known) => {
+                known.took += took;
+                known.remark = remark;
             }
-            None => self.steps.push(Step { name, took, remark }),
+            None => self.steps.push(StepTime { step, took, remark }),
         }
     }
 
-    fn git_failed(&self, step: &'static str, ended: &Ended, followed: &Followed) -> Failure {
+    fn git_failed(&self, step: Step, ended: &Ended, followed: &Followed) -> Failure {
         let said = String::from_utf8_lossy(&ended.output);
         let found = match diagnosis::cut_short(ended.end, &self.site.file) {
             Some(cut_short) => Some(cut_short),
@@ -1166,7 +1163,7 @@ impl<'d> Deploy<'d> {
 
     /// What an error of ours means, where git's words in it are known.
     fn explained(&self, failure: Failure) -> Failure {
-        if failure.step != "start" || failure.advice.is_some() {
+        if failure.step != Step::Start || failure.advice.is_some() {
             return failure;
         }
         let found = self
@@ -1205,13 +1202,13 @@ impl<'d> Deploy<'d> {
         let paths: Vec<_> = missing.iter().map(|path| path.to_string_lossy()).collect();
         let mut failure = match (&self.followed, missing.first()) {
             (Some(followed), _) if !ended.end.is_good() => {
-                self.git_failed("submodules", ended, followed)
+                self.git_failed(Step::Submodules, ended, followed)
             }
             (_, Some(path)) if self.is_no_submodule(path) => {
-                failure("submodules", diagnosis::no_submodule(path))
+                failure(Step::Submodules, diagnosis::no_submodule(path))
             }
             _ => Failure {
-                step: "submodules",
+                step: Step::Submodules,
                 cause: "git says that all is well, but it is not".into(),
                 advice: Some(format!(
                     "look at it with `git -C {} submodule status --recursive`",
@@ -1310,7 +1307,7 @@ fn files_in_a_submodule(submodule: &Path, files: &[PathBuf]) -> Failure {
         named.push(format!("and {} more", files.len() - MOST_FILES));
     }
     Failure {
-        step: "submodules",
+        step: Step::Submodules,
         cause: format!(
             "files that git does not know are in the way in the submodule {}: {}. The main tree is new already",
             submodule.display(),
@@ -1322,7 +1319,7 @@ fn files_in_a_submodule(submodule: &Path, files: &[PathBuf]) -> Failure {
 }
 
 /// A failure that was found without git's words.
-fn failure(step: &'static str, found: Diagnosis) -> Failure {
+fn failure(step: Step, found: Diagnosis) -> Failure {
     Failure {
         step,
         cause: found.cause,

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use memchr::memmem;
 
 use crate::cgi::Environment;
+use crate::commit_id::CommitId;
 use crate::files::open_private;
 use crate::process::{self, End, Ended, Progress, Run, Running};
 use crate::redaction;
@@ -491,7 +492,7 @@ pub(crate) struct Submodule {
     /// Below the top of the checkout.
     pub(crate) path: PathBuf,
     /// The commit that its superproject records.
-    pub(crate) recorded: String,
+    pub(crate) recorded: CommitId,
     pub(crate) found: Found,
 }
 
@@ -499,9 +500,9 @@ pub(crate) struct Submodule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// This commit, with an index.
-    At(String),
+    At(CommitId),
     /// A repository whose HEAD is this commit, but nothing was ever checked out: git itself takes that for done.
-    WithoutIndex(String),
+    WithoutIndex(CommitId),
     /// No repository, or one without a commit.
     Nothing,
 }
@@ -562,7 +563,7 @@ pub(crate) struct Module {
 }
 
 /// A path that stands for a commit of another repository, and the commit.
-pub(crate) type Gitlink = (PathBuf, String);
+pub(crate) type Gitlink = (PathBuf, CommitId);
 
 /// The newest commits of a range, being looked for.
 pub(crate) struct Commits<'g> {
@@ -772,8 +773,8 @@ impl<'s> Git<'s> {
         let branch = head_branch_in(&text);
         let id = text
             .lines()
-            .find_map(|line| line.strip_suffix("\tHEAD").filter(|id| is_id(id)));
-        let format = if id.is_some_and(|id| id.len() == 64) {
+            .find_map(|line| CommitId::parse(line.strip_suffix("\tHEAD")?));
+        let format = if id.is_some_and(|id| id.as_str().len() == 64) {
             Format::Sha256
         } else {
             Format::Sha1
@@ -910,31 +911,29 @@ impl<'s> Git<'s> {
     }
 
     /// The commits of HEAD and of the tracking branch of `branch`; `None` for what does not exist.
-    pub(crate) fn heads(&self, branch: &str) -> Result<(Option<String>, Option<String>)> {
+    pub(crate) fn heads(&self, branch: &str) -> Result<(Option<CommitId>, Option<CommitId>)> {
         let upstream = format!("{branch}@{{upstream}}");
         let both = self.query(
             &self.checkout.folder,
             ["rev-parse", "HEAD^{commit}", &upstream],
         )?;
         let text = line(&both.output);
-        let mut ids = text.lines().filter(|id| is_id(id)).map(str::to_owned);
+        let mut ids = text.lines().filter_map(CommitId::parse);
         if both.end.is_good() {
             return Ok((ids.next(), ids.next()));
         }
-        let tracking = self.query(
-            &self.checkout.folder,
-            ["rev-parse", "--verify", "-q", &upstream],
-        )?;
-        Ok((
-            self.head_of(&self.checkout.folder)?,
-            tracking.end.is_good().then(|| line(&tracking.output)),
-        ))
+        let folder = &self.checkout.folder;
+        Ok((self.head_of(folder)?, self.commit_named(folder, &upstream)?))
     }
 
     /// The commit of HEAD in a work tree, if there is one.
-    pub(crate) fn head_of(&self, folder: &Path) -> Result<Option<String>> {
-        let asked = self.query(folder, ["rev-parse", "--verify", "-q", "HEAD^{commit}"])?;
-        Ok(asked.end.is_good().then(|| line(&asked.output)))
+    pub(crate) fn head_of(&self, folder: &Path) -> Result<Option<CommitId>> {
+        self.commit_named(folder, "HEAD^{commit}")
+    }
+
+    fn commit_named(&self, folder: &Path, name: &str) -> Result<Option<CommitId>> {
+        let asked = self.query(folder, ["rev-parse", "--verify", "-q", name])?;
+        Ok(CommitId::parse(&line(&asked.output)))
     }
 
     /// `git pull`, only ever a fast-forward, and not over files that git ignores: they are a person's, too. Pull hands
@@ -1112,8 +1111,8 @@ impl<'s> Git<'s> {
     }
 
     /// Whether a commit has a file or a folder of files at a path: not nothing, and not a submodule.
-    pub(crate) fn has_files_at(&self, commit: &str, path: &Path) -> Result<bool> {
-        let entry = self.entry_at(&self.checkout.folder, commit, path)?;
+    pub(crate) fn has_files_at(&self, commit: &CommitId, path: &Path) -> Result<bool> {
+        let entry = self.entry_at(&self.checkout.folder, commit.as_str(), path)?;
         Ok(!entry.is_empty() && !entry.starts_with(GITLINK))
     }
 
@@ -1123,14 +1122,14 @@ impl<'s> Git<'s> {
         folder: &Path,
         commit: &str,
         path: &Path,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<CommitId>> {
         let entry = self.entry_at(folder, commit, path)?;
         // 160000 SP commit SP id TAB path
         let id = entry.strip_prefix(GITLINK).and_then(|entry| {
             let id = entry.split(|byte| matches!(byte, b' ' | b'\t')).nth(1)?;
-            std::str::from_utf8(id).ok()
+            CommitId::parse(std::str::from_utf8(id).ok()?)
         });
-        Ok(id.map(str::to_owned))
+        Ok(id)
     }
 
     /// What a commit has at a path, as `ls-tree` prints it; nothing where that is nothing.
@@ -1224,7 +1223,7 @@ impl<'s> Git<'s> {
     }
 
     /// How a commit stands to the HEAD of a work tree.
-    pub(crate) fn containment(&self, folder: &Path, commit: &str) -> Result<Containment> {
+    pub(crate) fn containment(&self, folder: &Path, commit: &CommitId) -> Result<Containment> {
         self.containment_in(folder, commit, "HEAD")
     }
 
@@ -1235,7 +1234,7 @@ impl<'s> Git<'s> {
         folder: &Path,
         config: &Config,
         remote: &str,
-        commit: &str,
+        commit: &CommitId,
     ) -> Result<bool> {
         let Some(path) = shallow_file(folder)? else {
             return Ok(false);
@@ -1249,7 +1248,7 @@ impl<'s> Git<'s> {
             "--no-recurse-submodules",
             "--",
             remote,
-            commit,
+            commit.as_str(),
         ];
         let has = self.write(folder, config, args)?.end.is_good();
         let restored = path.with_extension("deploy-cgi");
@@ -1263,13 +1262,16 @@ impl<'s> Git<'s> {
     pub(crate) fn containment_in(
         &self,
         folder: &Path,
-        commit: &str,
+        commit: &CommitId,
         descendant: &str,
     ) -> Result<Containment> {
         if git_dir_of(folder)?.is_none() {
             return Ok(Containment::Absent);
         }
-        let asked = self.query_here(folder, ["merge-base", "--is-ancestor", commit, descendant])?;
+        let asked = self.query_here(
+            folder,
+            ["merge-base", "--is-ancestor", commit.as_str(), descendant],
+        )?;
         match asked.end {
             End::Exit(0) => Ok(Containment::Contained),
             End::Exit(1) => Ok(Containment::Outside),
@@ -1298,7 +1300,7 @@ impl<'s> Git<'s> {
     }
 
     /// Begins to look for the newest commits of `old..HEAD`, while other things are done.
-    pub(crate) fn commits(&self, old: &str) -> Result<Commits<'_>> {
+    pub(crate) fn commits(&self, old: &CommitId) -> Result<Commits<'_>> {
         let range = format!("{old}..HEAD");
         let most = format!("--max-count={}", MOST_COMMITS + 1);
         let log = [
@@ -1392,11 +1394,9 @@ impl<'s> Git<'s> {
         let Ok(head) = std::fs::read_to_string(git_dir.join("HEAD")) else {
             return Ok(Found::Nothing);
         };
-        let head = head.trim_end();
-        let commit = if is_id(head) {
-            Some(head.to_owned())
-        } else {
-            self.head_of(folder)?
+        let commit = match CommitId::parse(head.trim_end()) {
+            Some(commit) => Some(commit),
+            None => self.head_of(folder)?,
         };
         let indexed = git_dir.join("index").exists();
         Ok(match commit {
@@ -1465,7 +1465,7 @@ impl<'s> Git<'s> {
     pub(crate) fn gitmodules(
         &self,
         folder: &Path,
-        commit: Option<&str>,
+        commit: Option<&CommitId>,
     ) -> Result<BTreeMap<String, Module>> {
         let blob = commit.map(|commit| format!("{commit}:.gitmodules"));
         let source = blob
@@ -1505,10 +1505,23 @@ impl<'s> Git<'s> {
     }
 
     /// What would change between two commits, submodules left out.
-    pub(crate) fn changes(&self, folder: &Path, old: &str, new: &str) -> Result<Vec<Change>> {
+    pub(crate) fn changes(
+        &self,
+        folder: &Path,
+        old: &CommitId,
+        new: &CommitId,
+    ) -> Result<Vec<Change>> {
         let listed = self.query(
             folder,
-            ["diff-tree", "-r", "-z", "--no-renames", old, new, "--"],
+            [
+                "diff-tree",
+                "-r",
+                "-z",
+                "--no-renames",
+                old.as_str(),
+                new.as_str(),
+                "--",
+            ],
         )?;
         let listed = self.must("compare two commits", listed)?;
         let mut fields = listed.split(|&byte| byte == 0);
@@ -1541,7 +1554,7 @@ impl<'s> Git<'s> {
     }
 
     /// Whether the index is the tree of a commit.
-    pub(crate) fn index_is(&self, folder: &Path, commit: &str) -> Result<bool> {
+    pub(crate) fn index_is(&self, folder: &Path, commit: &CommitId) -> Result<bool> {
         Ok(self
             .query(
                 folder,
@@ -1550,7 +1563,7 @@ impl<'s> Git<'s> {
                     "--cached",
                     "--quiet",
                     "--ignore-submodules",
-                    commit,
+                    commit.as_str(),
                     "--",
                 ],
             )?
@@ -1559,10 +1572,10 @@ impl<'s> Git<'s> {
     }
 
     /// Whether a repository has a commit.
-    pub(crate) fn has_commit(&self, folder: &Path, commit: &str) -> Result<bool> {
+    pub(crate) fn has_commit(&self, folder: &Path, commit: &CommitId) -> Result<bool> {
         // What has just been fetched is mostly a file of its own, which shows without git.
         if let (Some(git_dir), Some((start, rest))) =
-            (git_dir_of(folder)?, commit.split_at_checked(2))
+            (git_dir_of(folder)?, commit.as_str().split_at_checked(2))
             && git_dir.join("objects").join(start).join(rest).is_file()
         {
             return Ok(true);
@@ -1701,11 +1714,11 @@ impl<'s> Git<'s> {
 
     /// Whether a git directory has a commit with all that is in it and before it. A fetch that died may have left the
     /// commit alone.
-    pub(crate) fn module_has_all_of(&self, git_dir: &Path, commit: &str) -> Result<bool> {
-        if !self.module_has(git_dir, commit)? {
+    pub(crate) fn module_has_all_of(&self, git_dir: &Path, commit: &CommitId) -> Result<bool> {
+        if !self.module_has(git_dir, commit.as_str())? {
             return Ok(false);
         }
-        let all = ["rev-list", "--objects", "--quiet", commit, "--"];
+        let all = ["rev-list", "--objects", "--quiet", commit.as_str(), "--"];
         let walked = self.module_query(git_dir, &all)?;
         match walked.end {
             // For what is missing there are several codes.
@@ -1765,30 +1778,35 @@ impl<'s> Git<'s> {
     }
 
     /// The commit of a remote-tracking branch of `origin`, or of its default for `HEAD`.
-    pub(crate) fn remote_tip(&self, folder: &Path, branch: &str) -> Result<Option<String>> {
-        let name = format!("refs/remotes/origin/{branch}^{{commit}}");
-        let asked = self.query(folder, ["rev-parse", "--verify", "-q", &name])?;
-        Ok(asked.end.is_good().then(|| line(&asked.output)))
+    pub(crate) fn remote_tip(&self, folder: &Path, branch: &str) -> Result<Option<CommitId>> {
+        self.commit_named(folder, &format!("refs/remotes/origin/{branch}^{{commit}}"))
     }
 
     /// The commits of a repository's remote-tracking branches.
-    pub(crate) fn remote_tips(&self, folder: &Path) -> Result<BTreeSet<String>> {
+    pub(crate) fn remote_tips(&self, folder: &Path) -> Result<BTreeSet<CommitId>> {
         let listed = self.query(
             folder,
             ["for-each-ref", "--format=%(objectname)", "refs/remotes"],
         )?;
-        Ok(gathered(line(&listed.output).lines().map(str::to_owned)))
+        Ok(gathered(
+            line(&listed.output).lines().filter_map(CommitId::parse),
+        ))
     }
 
     /// Lets HEAD of a git directory be a commit.
-    pub(crate) fn set_head(&self, git_dir: &Path, config: &Config, commit: &str) -> Result<()> {
+    pub(crate) fn set_head(
+        &self,
+        git_dir: &Path,
+        config: &Config,
+        commit: &CommitId,
+    ) -> Result<()> {
         let args = [
             option("--git-dir=", git_dir),
             option("--work-tree=", git_dir),
             "update-ref".into(),
             "--no-deref".into(),
             "HEAD".into(),
-            commit.into(),
+            commit.as_str().into(),
         ];
         let ended = self.write(git_dir, config, args)?;
         self.must("finish a submodule", ended).map(drop)
@@ -1918,11 +1936,16 @@ impl<'s> Git<'s> {
     }
 
     /// `git reset --hard`: tracked files become those of a commit. Commits that were being picked or reverted are no more.
-    pub(crate) fn reset(&self, folder: &Path, config: &Config, commit: &str) -> Result<Ended> {
+    pub(crate) fn reset(&self, folder: &Path, config: &Config, commit: &CommitId) -> Result<Ended> {
         let ended = self.write(
             folder,
             config,
-            ["reset", "--hard", "--no-recurse-submodules", commit],
+            [
+                "reset",
+                "--hard",
+                "--no-recurse-submodules",
+                commit.as_str(),
+            ],
         )?;
         if git_dir_of(folder)?.is_some_and(|git_dir| git_dir.join("sequencer").exists()) {
             let quit = self.write(folder, config, ["cherry-pick", "--quit"])?;
@@ -1936,7 +1959,7 @@ impl<'s> Git<'s> {
         &self,
         folder: &Path,
         but: &str,
-        before: Option<&str>,
+        before: Option<&CommitId>,
     ) -> Result<bool> {
         self.has_of_its_own(folder, "--min-parents=0", but, before)
     }
@@ -1946,7 +1969,7 @@ impl<'s> Git<'s> {
         &self,
         folder: &Path,
         but: &str,
-        before: Option<&str>,
+        before: Option<&CommitId>,
     ) -> Result<bool> {
         self.has_of_its_own(folder, "--min-parents=2", but, before)
     }
@@ -1956,7 +1979,7 @@ impl<'s> Git<'s> {
         folder: &Path,
         which: &str,
         but: &str,
-        before: Option<&str>,
+        before: Option<&CommitId>,
     ) -> Result<bool> {
         let args = [
             "rev-list",
@@ -1968,7 +1991,7 @@ impl<'s> Git<'s> {
             but,
             "--remotes",
         ];
-        let listed = self.query(folder, args.into_iter().chain(before))?;
+        let listed = self.query(folder, args.into_iter().chain(before.map(CommitId::as_str)))?;
         Ok(!self.must("compare commits", listed)?.is_empty())
     }
 
@@ -2087,7 +2110,7 @@ impl<'s> Git<'s> {
     pub(crate) fn missing(
         &self,
         folder: &Path,
-        commit: &str,
+        commit: &CommitId,
         lacking: Lacking,
     ) -> Result<Option<Vec<(PathBuf, bool)>>> {
         let mut args = vec![
@@ -2101,7 +2124,7 @@ impl<'s> Git<'s> {
             Lacking::Index => args.push("--cached"),
             Lacking::WorkTree => {}
         }
-        args.extend([commit, "--"]);
+        args.extend([commit.as_str(), "--"]);
         let listed = self.query(folder, args)?;
         if !listed.end.is_good() {
             return Ok(None);
@@ -2143,7 +2166,12 @@ impl<'s> Git<'s> {
 
     /// Makes a commit in the form of a stash: all tracked files as they are now, and the index. Neither index nor work
     /// tree is changed.
-    pub(crate) fn stash(&self, folder: &Path, config: &Config, head: &str) -> Result<String> {
+    pub(crate) fn stash(
+        &self,
+        folder: &Path,
+        config: &Config,
+        head: &CommitId,
+    ) -> Result<CommitId> {
         let staged = self
             .writing(folder, config, ["write-tree"])
             .output_apart()?;
@@ -2172,7 +2200,7 @@ impl<'s> Git<'s> {
         folder: &Path,
         config: &Config,
         files: &[&Path],
-    ) -> Result<String> {
+    ) -> Result<CommitId> {
         let hash = |words: &[&str]| {
             self.writing(folder, config, ["hash-object", "-w"])
                 .args(words)
@@ -2271,10 +2299,10 @@ impl<'s> Git<'s> {
         folder: &Path,
         config: &Config,
         tree: &str,
-        parents: &[&str],
-    ) -> Result<String> {
+        parents: &[&CommitId],
+    ) -> Result<CommitId> {
         let mut args = vec!["commit-tree", tree];
-        args.extend(parents.iter().flat_map(|parent| ["-p", parent]));
+        args.extend(parents.iter().flat_map(|parent| ["-p", parent.as_str()]));
         args.extend(["-m", "Kept by deploy-cgi before a reset"]);
         let mut env = self.writing_env(config);
         env.extend(
@@ -2283,7 +2311,8 @@ impl<'s> Git<'s> {
                 .map(|(name, value)| (name.into(), value.into())),
         );
         let ended = self.writing(folder, config, args).env(env).output_apart()?;
-        Ok(line(&self.must("keep the changes", ended)?))
+        let id = line(&self.must("keep the changes", ended)?);
+        CommitId::parse(&id).context("git commit-tree printed no id")
     }
 
     /// Names a commit by a ref that does not exist yet. Returns whether it did not.
@@ -2292,11 +2321,15 @@ impl<'s> Git<'s> {
         folder: &Path,
         config: &Config,
         new_ref: &str,
-        commit: &str,
+        commit: &CommitId,
     ) -> Result<bool> {
-        let none = "0".repeat(commit.len());
+        let (commit, none) = (commit.as_str(), commit.zero());
         Ok(self
-            .write(folder, config, ["update-ref", new_ref, commit, &none])?
+            .write(
+                folder,
+                config,
+                ["update-ref", new_ref, commit, none.as_str()],
+            )?
             .end
             .is_good())
     }
@@ -2609,6 +2642,7 @@ pub(crate) fn begins_with(mut whole: impl Read, mut start: impl Read) -> std::io
 /// Whether a folder has what git goes by: a HEAD that says something, and places for objects and refs.
 fn is_git_dir(folder: &Path) -> bool {
     let head = std::fs::read(folder.join("HEAD")).unwrap_or_default();
+    let is_id = |text: &str| CommitId::parse(text).is_some();
     let says =
         head.starts_with(b"ref: ") || std::str::from_utf8(head.trim_ascii_end()).is_ok_and(is_id);
     says && folder.join("objects").is_dir() && folder.join("refs").is_dir()
@@ -2662,10 +2696,8 @@ fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
             let entry = entry.strip_prefix(GITLINK)?;
             let tab = entry.iter().position(|&byte| byte == b'\t')?;
             let id = entry[..tab].split(|&byte| byte == b' ').next()?;
-            Some((
-                path_of(&entry[tab + 1..]),
-                String::from_utf8_lossy(id).into_owned(),
-            ))
+            let id = CommitId::parse(std::str::from_utf8(id).ok()?)?;
+            Some((path_of(&entry[tab + 1..]), id))
         })
         .collect()
 }
@@ -2744,10 +2776,6 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-fn is_id(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The branch of HEAD in what `git ls-remote --symref` prints.

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
+use crate::commit_id::CommitId;
 use crate::git::{self, Blob, Change, Config, Found, Git, Kind, git_dir_of};
 use crate::process;
 
@@ -221,7 +222,7 @@ impl<'h> Healer<'h> {
         &self,
         module: &Path,
         place: &Path,
-        recorded: Option<&String>,
+        recorded: Option<&CommitId>,
         done: &mut PutBack,
     ) -> Result<()> {
         let (has_commit, has_branches) = self.git.look_into(module)?;
@@ -291,7 +292,13 @@ impl<'h> Healer<'h> {
     }
 
     /// Puts back the files of a work tree that was on its way from one commit to another.
-    fn put_back(&self, folder: &Path, old: &str, target: &str, done: &mut PutBack) -> Result<()> {
+    fn put_back(
+        &self,
+        folder: &Path,
+        old: &CommitId,
+        target: &CommitId,
+        done: &mut PutBack,
+    ) -> Result<()> {
         if old == target
             || !self.git.has_commit(folder, target)?
             || self.git.index_is(folder, target)?

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
+use crate::commit_id::CommitId;
 use crate::outcome::Verdict;
 use crate::state::StateFolder;
 
@@ -30,8 +31,8 @@ pub(crate) struct Record {
     /// Which tickets it served.
     pub(crate) tickets: Vec<Served>,
     pub(crate) branch: Option<String>,
-    pub(crate) old: Option<String>,
-    pub(crate) new: Option<String>,
+    pub(crate) old: Option<CommitId>,
+    pub(crate) new: Option<CommitId>,
     /// How long it took.
     pub(crate) seconds: f64,
     /// The report, in the words its delivery was answered with.

@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::commit_id::CommitId;
 use crate::git::{Checkout, Found, Submodule, gathered, gitmodules_text};
 use crate::state::StateFolder;
 
@@ -17,10 +18,10 @@ const FILE: &str = "last-good";
 /// A state of the checkout, as a person who looks at the site would see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastGood {
-    pub(crate) head: Option<String>,
+    pub(crate) head: Option<CommitId>,
     /// By path below the checkout, the commit of each submodule.
     #[serde(default)]
-    pub(crate) submodules: BTreeMap<String, String>,
+    pub(crate) submodules: BTreeMap<String, CommitId>,
     /// Digests of the .gitmodules files by the folder they are in, to see that a URL may have changed.
     #[serde(default)]
     gitmodules: BTreeMap<String, String>,
@@ -48,7 +49,11 @@ impl LastGood {
     }
 
     /// What is there now.
-    pub(crate) fn of(checkout: &Checkout, head: Option<String>, submodules: &[Submodule]) -> Self {
+    pub(crate) fn of(
+        checkout: &Checkout,
+        head: Option<CommitId>,
+        submodules: &[Submodule],
+    ) -> Self {
         let top = Path::new("");
         let folders = submodules.iter().map(|submodule| submodule.path.as_path());
         Self {
@@ -91,12 +96,12 @@ impl LastGood {
     }
 
     /// Whether a deploy left a work tree below the checkout at a commit.
-    pub(crate) fn left(&self, below: &Path, commit: &str) -> bool {
+    pub(crate) fn left(&self, below: &Path, commit: &CommitId) -> bool {
         self.commit_left(below) == Some(commit)
     }
 
     /// The commit that a deploy left a work tree below the checkout at.
-    pub(crate) fn commit_left(&self, below: &Path) -> Option<&str> {
+    pub(crate) fn commit_left(&self, below: &Path) -> Option<&CommitId> {
         self.commit_of(below).filter(|_| !self.by_a_person)
     }
 
@@ -111,11 +116,11 @@ impl LastGood {
     }
 
     /// The commit that a work tree below the checkout was at.
-    pub(crate) fn commit_of(&self, below: &Path) -> Option<&str> {
+    pub(crate) fn commit_of(&self, below: &Path) -> Option<&CommitId> {
         if below.as_os_str().is_empty() {
-            self.head.as_deref()
+            self.head.as_ref()
         } else {
-            self.submodules.get(&key(below)).map(String::as_str)
+            self.submodules.get(&key(below))
         }
     }
 }

@@ -10,7 +10,7 @@
 //! | [`process`] | the only place that starts a process |
 //! | [`user`] | who we run as, and the environment of what we start |
 //! | [`redaction`] | what text from outside looks like when it is shown |
-//! | [`repository_name`], [`remote_url`] | values that are right once they exist |
+//! | [`commit_id`], [`repository_name`], [`remote_url`] | values that are right once they exist |
 //! | [`shell`] | words and commands that reports print, fit to be pasted |
 //! | [`outcome`] | how a deploy can end, and its report |
 //! | [`site`] | the deploy.cgi file |
@@ -39,6 +39,7 @@ mod answer;
 mod cgi;
 mod clone;
 mod cmd;
+mod commit_id;
 mod delivery;
 mod deploy;
 mod diagnosis;

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How many characters of a commit id are shown.
-const SHORT_ID: usize = 7;
+use crate::commit_id::CommitId;
 
 /// How a deploy ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,14 +37,13 @@ impl Verdict {
 pub(crate) struct Outcome {
     pub(crate) branch: Option<String>,
     /// Where the last good deploy left HEAD, and where it is now.
-    pub(crate) old: Option<String>,
-    pub(crate) new: Option<String>,
-    /// The newest of the commits between, and how many there are.
+    pub(crate) old: Option<CommitId>,
+    pub(crate) new: Option<CommitId>,
+    /// The newest of the commits between, as abbreviated id and subject, and how many there are.
     pub(crate) commits: Vec<(String, String)>,
     pub(crate) commit_count: u64,
-    /// Submodules that moved: path, old and new commit.
-    pub(crate) submodules: Vec<(String, Option<String>, Option<String>)>,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) submodules: Vec<Moved>,
+    pub(crate) steps: Vec<StepTime>,
     /// What a person should know, although it is no failure.
     pub(crate) remarks: Vec<String>,
     pub(crate) failure: Option<Failure>,
@@ -60,10 +58,47 @@ pub(crate) enum News {
     None,
 }
 
-/// One step of a deploy.
+/// A submodule that is at another commit than the last good deploy left it at.
 #[derive(Clone, Debug)]
-pub(crate) struct Step {
-    pub(crate) name: &'static str,
+pub(crate) struct Moved {
+    /// Below the checkout, fit to be shown.
+    pub(crate) path: String,
+    pub(crate) old: Option<CommitId>,
+    pub(crate) new: Option<CommitId>,
+}
+
+/// A step of a deploy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Whatever comes before git is asked for anything.
+    Start,
+    Clone,
+    Pull,
+    Fetch,
+    Reset,
+    Submodules,
+    OnUpdate,
+}
+
+impl Step {
+    /// What a report calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Clone => "clone",
+            Self::Pull => "pull",
+            Self::Fetch => "fetch",
+            Self::Reset => "reset",
+            Self::Submodules => "submodules",
+            Self::OnUpdate => "on_update",
+        }
+    }
+}
+
+/// How long a step took.
+#[derive(Clone, Debug)]
+pub(crate) struct StepTime {
+    pub(crate) step: Step,
     pub(crate) took: Duration,
     /// Said behind the time, such as "failed".
     pub(crate) remark: Option<String>,
@@ -72,8 +107,8 @@ pub(crate) struct Step {
 /// Why a deploy failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    /// The step it failed at, such as "pull".
-    pub(crate) step: &'static str,
+    /// The step it failed at.
+    pub(crate) step: Step,
     /// What is wrong, in a sentence.
     pub(crate) cause: String,
     /// What to do about it.
@@ -104,7 +139,7 @@ impl Outcome {
                 let _ = write!(
                     report,
                     "\n\n{} said:",
-                    if failure.step == "on_update" {
+                    if failure.step == Step::OnUpdate {
                         "it"
                     } else {
                         "git"
@@ -128,8 +163,8 @@ impl Outcome {
         }
         if !self.submodules.is_empty() {
             report.push_str("\nsubmodules:\n");
-            for (path, old, new) in &self.submodules {
-                let _ = writeln!(report, "  {path} {}", moved(old.as_deref(), new.as_deref()));
+            for Moved { path, old, new } in &self.submodules {
+                let _ = writeln!(report, "  {path} {}", moved(old.as_ref(), new.as_ref()));
             }
         }
         for remark in &self.remarks {
@@ -140,7 +175,7 @@ impl Outcome {
             let width = self
                 .steps
                 .iter()
-                .map(|step| step.name.len())
+                .map(|took| took.step.name().len())
                 .max()
                 .unwrap_or(0);
             for step in &self.steps {
@@ -151,7 +186,7 @@ impl Outcome {
                 let _ = writeln!(
                     report,
                     "{:width$}  {:.2} s{remark}",
-                    step.name,
+                    step.step.name(),
                     step.took.as_secs_f64()
                 );
             }
@@ -163,18 +198,18 @@ impl Outcome {
         let branch = self.branch.as_deref().unwrap_or("the checkout");
         match (&self.failure, self.news) {
             (Some(failure), News::Some | News::None) => {
-                format!("failed at {}: {}", failure.step, failure.cause)
+                format!("failed at {}: {}", failure.step.name(), failure.cause)
             }
             (None, News::None) => {
                 format!(
                     "unchanged {branch} is at {}: nothing is new",
-                    self.new.as_deref().map_or("no commit", short)
+                    self.new.as_ref().map_or("no commit", CommitId::short)
                 )
             }
             (None, News::Some) if self.old == self.new => {
                 format!(
                     "deployed {branch} at {}",
-                    self.new.as_deref().map_or("no commit", short)
+                    self.new.as_ref().map_or("no commit", CommitId::short)
                 )
             }
             (None, News::Some) => {
@@ -185,22 +220,17 @@ impl Outcome {
                 };
                 format!(
                     "deployed {branch} {}{count}",
-                    moved(self.old.as_deref(), self.new.as_deref())
+                    moved(self.old.as_ref(), self.new.as_ref())
                 )
             }
         }
     }
 }
 
-/// The first digits of a commit id.
-pub(crate) fn short(id: &str) -> &str {
-    id.get(..SHORT_ID).unwrap_or(id)
-}
-
-fn moved(old: Option<&str>, new: Option<&str>) -> String {
+fn moved(old: Option<&CommitId>, new: Option<&CommitId>) -> String {
     match (old, new) {
-        (Some(old), Some(new)) => format!("{}..{}", short(old), short(new)),
-        (None, Some(new)) => format!("new at {}", short(new)),
+        (Some(old), Some(new)) => format!("{}..{}", old.short(), new.short()),
+        (None, Some(new)) => format!("new at {}", new.short()),
         (Some(_), None) => "removed".to_owned(),
         (None, None) => "not there".to_owned(),
     }
@@ -210,22 +240,30 @@ fn moved(old: Option<&str>, new: Option<&str>) -> String {
 mod tests {
     use super::*;
 
+    fn id(digit: &str) -> Option<CommitId> {
+        CommitId::parse(&digit.repeat(40))
+    }
+
     fn outcome() -> Outcome {
         Outcome {
             branch: Some("main".into()),
-            old: Some("1111111aaaa".into()),
-            new: Some("2222222bbbb".into()),
+            old: id("1"),
+            new: id("2"),
             commits: vec![("2222222".into(), "Write about spring".into())],
             commit_count: 12,
-            submodules: vec![("posts".into(), None, Some("3333333cccc".into()))],
+            submodules: vec![Moved {
+                path: "posts".into(),
+                old: None,
+                new: id("3"),
+            }],
             steps: vec![
-                Step {
-                    name: "pull",
+                StepTime {
+                    step: Step::Pull,
                     took: Duration::from_millis(312),
                     remark: None,
                 },
-                Step {
-                    name: "on_update",
+                StepTime {
+                    step: Step::OnUpdate,
                     took: Duration::from_millis(50),
                     remark: None,
                 },
@@ -248,7 +286,7 @@ mod tests {
     #[test]
     fn a_failure_says_what_is_wrong_and_what_to_do() {
         let failure = Failure {
-            step: "pull",
+            step: Step::Pull,
             cause: "the branch was rewritten".into(),
             advice: Some("git reset".into()),
             said: "fatal: no\nhint: x\n".into(),

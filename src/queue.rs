@@ -23,6 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::commit_id::CommitId;
 use crate::state::{StateFolder, fill_with_random};
 
 /// The folder of tickets.
@@ -54,9 +55,9 @@ pub(crate) struct Promise {
     pub(crate) git_ref: String,
     /// What the branch was before the push, where the delivery names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) before: Option<String>,
+    pub(crate) before: Option<CommitId>,
     /// The commit that was pushed, where the delivery names one.
-    pub(crate) after: Option<String>,
+    pub(crate) after: Option<CommitId>,
     /// Where it is a commit of a submodule's: the submodule's path below the checkout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) submodule: Option<String>,

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
+use crate::commit_id::CommitId;
 use crate::git::{self, Config, Containment, Git, Lacking};
-use crate::outcome::short;
 use crate::redaction;
 use crate::shell::quoted;
 
@@ -35,8 +35,8 @@ pub(crate) fn save(
     git: &Git<'_>,
     config: &Config,
     folder: &Path,
-    target: &str,
-    known: Option<&str>,
+    target: &CommitId,
+    known: Option<&CommitId>,
 ) -> Result<Option<String>> {
     let edited = git.all_edited(folder, config)?;
     // Without edits every tracked file is where the index has it.
@@ -49,7 +49,8 @@ pub(crate) fn save(
         bail!("there is no commit {target} in {}", folder.display())
     };
     let head = git.head_of(folder)?;
-    let has_commits = head.is_some() && git.has_commits_of_its_own(folder, target, known)?;
+    let has_commits =
+        head.is_some() && git.has_commits_of_its_own(folder, target.as_str(), known)?;
     let work = Work {
         head,
         has_commits,
@@ -150,7 +151,7 @@ pub(crate) fn save_all(git: &Git<'_>, config: &Config, folder: &Path) -> Result<
 
 /// What a work tree has of a person's.
 struct Work {
-    head: Option<String>,
+    head: Option<CommitId>,
     /// Whether HEAD has commits that are to be kept.
     has_commits: bool,
     edited: Vec<PathBuf>,
@@ -204,24 +205,28 @@ fn pick(
     git: &Git<'_>,
     folder: &Path,
     last: &str,
-    target: &str,
-    known: Option<&str>,
+    target: &CommitId,
+    known: Option<&CommitId>,
 ) -> Result<String> {
     let at = quoted(folder);
     let withdrawn = match known {
-        Some(known) if git.containment_in(folder, known, target)? == Containment::Outside => {
-            format!(" ^{}", short(known))
+        Some(known)
+            if git.containment_in(folder, known, target.as_str())? == Containment::Outside =>
+        {
+            format!(" ^{}", known.short())
         }
         Some(_) | None => String::new(),
     };
-    let target_and = format!("{}..{last}{withdrawn}", short(target));
-    Ok(match git.has_merges_of_its_own(folder, target, known)? {
-        true if withdrawn.is_empty() => format!("git -C {at} merge --no-edit {last}"),
-        true => {
-            format!("git -C {at} cherry-pick --keep-redundant-commits --no-merges {target_and}")
-        }
-        false => format!("git -C {at} cherry-pick --keep-redundant-commits {target_and}"),
-    })
+    let target_and = format!("{}..{last}{withdrawn}", target.short());
+    Ok(
+        match git.has_merges_of_its_own(folder, target.as_str(), known)? {
+            true if withdrawn.is_empty() => format!("git -C {at} merge --no-edit {last}"),
+            true => {
+                format!("git -C {at} cherry-pick --keep-redundant-commits --no-merges {target_and}")
+            }
+            false => format!("git -C {at} cherry-pick --keep-redundant-commits {target_and}"),
+        },
+    )
 }
 
 /// Keeps HEAD of a submodule that is about to be moved, where no branch has it. Returns a sentence about it.
@@ -229,10 +234,12 @@ pub(crate) fn save_head(
     git: &Git<'_>,
     config: &Config,
     folder: &Path,
-    target: &str,
-    known: Option<&str>,
+    target: &CommitId,
+    known: Option<&CommitId>,
 ) -> Result<Option<String>> {
-    if !git.has_commits_of_its_own(folder, target, known)? || git.a_branch_has_head(folder)? {
+    if !git.has_commits_of_its_own(folder, target.as_str(), known)?
+        || git.a_branch_has_head(folder)?
+    {
         return Ok(None);
     }
     let Some(head) = git.head_of(folder)? else {
@@ -253,7 +260,13 @@ pub(crate) fn in_the_submodule(path: &Path, kept: &str) -> String {
     format!("in the submodule {path} {kept}")
 }
 
-fn keep(git: &Git<'_>, config: &Config, folder: &Path, name: &str, commit: &str) -> Result<()> {
+fn keep(
+    git: &Git<'_>,
+    config: &Config,
+    folder: &Path,
+    name: &str,
+    commit: &CommitId,
+) -> Result<()> {
     if git.name(folder, config, name, commit)? {
         Ok(())
     } else {
@@ -311,14 +324,18 @@ pub(crate) struct InTheWay {
 
 /// Looks for files that git does not know, where the target has a file, a folder, a file in a folder of that name, or a
 /// submodule. `None` where there is no such commit.
-pub(crate) fn in_the_way(git: &Git<'_>, folder: &Path, target: &str) -> Result<Option<InTheWay>> {
+pub(crate) fn in_the_way(
+    git: &Git<'_>,
+    folder: &Path,
+    target: &CommitId,
+) -> Result<Option<InTheWay>> {
     where_missing(git, folder, target, Lacking::Index)
 }
 
 fn where_missing(
     git: &Git<'_>,
     folder: &Path,
-    target: &str,
+    target: &CommitId,
     lacking: Lacking,
 ) -> Result<Option<InTheWay>> {
     let mut found = InTheWay {

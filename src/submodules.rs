@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::commit_id::CommitId;
 use crate::git::{self, Config, Found, Git, Gitlink, Gitlinks, Indexed, Submodule};
 use crate::last_good::LastGood;
 use crate::process::Ended;
@@ -91,7 +92,7 @@ impl Bringer<'_> {
         remarks: &mut Vec<String>,
     ) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
         // Where those go that are to be moved: what is nested in them goes along.
-        let mut moves: Vec<(&Path, String)> = Vec::new();
+        let mut moves: Vec<(&Path, CommitId)> = Vec::new();
         for submodule in there {
             let Found::At(commit) = &submodule.found else {
                 continue;
@@ -151,8 +152,8 @@ impl Bringer<'_> {
         &self,
         submodule: &Submodule,
         there: &[Submodule],
-        moves: &[(&Path, String)],
-    ) -> Result<Option<String>> {
+        moves: &[(&Path, CommitId)],
+    ) -> Result<Option<CommitId>> {
         let (above, path) = superproject_of(submodule, there)?;
         let Some((_, commit)) = moves.iter().find(|(path, _)| *path == above) else {
             return Ok(None);
@@ -161,11 +162,11 @@ impl Bringer<'_> {
         if !self.git.has_commit(&above, commit)? {
             return Ok(None);
         }
-        self.git.gitlink_at(&above, commit, path)
+        self.git.gitlink_at(&above, commit.as_str(), path)
     }
 
     /// The tip of the branch that a submodule follows, as it was fetched; `None` where that is not known.
-    fn tip_of(&self, submodule: &Submodule, there: &[Submodule]) -> Result<Option<String>> {
+    fn tip_of(&self, submodule: &Submodule, there: &[Submodule]) -> Result<Option<CommitId>> {
         let (above, path) = superproject_of(submodule, there)?;
         let superproject = self.git.checkout.folder.join(above);
         let modules = self.git.gitmodules(&superproject, None)?;
@@ -442,7 +443,7 @@ impl Bringer<'_> {
     fn is_as_left(&self, path: &Path, folder: &Path) -> Result<bool> {
         Ok(
             git::git_dir_of(folder)?.is_some_and(|git_dir| self.git.checkout.keeps(&git_dir))
-                && self.git.head_of(folder)?.as_deref() == self.before.commit_of(path),
+                && self.git.head_of(folder)?.as_ref() == self.before.commit_of(path),
         )
     }
 }

@@ -9,10 +9,10 @@ use serde::{Serialize, Serializer};
 
 use super::{Done, print, print_json};
 use crate::clone;
+use crate::commit_id::CommitId;
 use crate::deploy::MARKER;
 use crate::git::Checkout;
 use crate::history::{History, Record};
-use crate::outcome::short;
 use crate::queue::{Promise, Queue, Ticket};
 use crate::site::Site;
 use crate::state::StateFolder;
@@ -166,7 +166,7 @@ fn table(records: &[Record], text: &mut String) {
         "time", "verdict", "commits", "seconds"
     );
     for record in records {
-        let id = |id: &Option<String>| id.as_deref().map_or("-", short).to_owned();
+        let id = |id: &Option<CommitId>| id.as_ref().map_or("-", CommitId::short).to_owned();
         let commits = if record.old == record.new {
             id(&record.new)
         } else {

@@ -15,6 +15,7 @@ const ROOMS: &[&[&str]] = &[
         "redaction",
         "user",
         "shell",
+        "commit_id",
         "repository_name",
         "remote_url",
         "outcome",
