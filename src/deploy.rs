@@ -52,13 +52,13 @@ const POINTERS: &str = "pointers";
 const MAINTENANCE: &str = "maintenance";
 
 /// How often git may tidy up.
-const MAINTENANCE_EVERY: Duration = Duration::from_secs(24 * 3600);
+const MAINTENANCE_EVERY: Duration = Duration::from_hours(24);
 
 /// How long a dead run's git may go on before it is ended.
 const ORPHAN_GRACE: Duration = Duration::from_secs(2);
 
 /// How long a pushed commit may be missing at the remote, from its arrival: GitHub's replicas lag by seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long a remote that still has what was there before the push is given to show it, where the pushed commit is here
 /// already: it may have been withdrawn, too.

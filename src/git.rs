@@ -111,7 +111,7 @@ const SAVER: &[(&str, &str)] = &[
 ];
 
 /// The limit of a look-up that only reads.
-const QUERY_LIMIT: Duration = Duration::from_secs(60);
+const QUERY_LIMIT: Duration = Duration::from_mins(1);
 
 /// How a pointer begins that git-lfs keeps in place of a large file (its specification).
 const LFS_POINTER: &[u8; 42] = b"version https://git-lfs.github.com/spec/v1";

@@ -695,7 +695,7 @@ mod tests {
             .unwrap()
     }
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     #[test]
     fn both_outputs_come_in_the_order_they_were_written() {

@@ -27,10 +27,10 @@ const WAIT: Duration = Duration::from_secs(8);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The limit of each step, unless `timeout` says otherwise.
-const TIMEOUT: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The longest `timeout`.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// GitHub's cap on a payload, in bytes (GitHub's documentation, "Webhook events and payloads").
 pub(crate) const MAX_BODY: u64 = 25 << 20;
@@ -611,7 +611,7 @@ mod tests {
         assert_eq!(site.repo, Path::new("/home/me/blog"));
         assert_eq!(
             (site.wait, site.timeout),
-            (Duration::from_secs(8), Duration::from_secs(600))
+            (Duration::ZERO, Duration::from_mins(10))
         );
         assert_eq!((site.max_body, site.umask), (25 * 1024 * 1024, 0o022));
         assert_eq!(site.submodules, Submodules::Recorded);
@@ -642,7 +642,7 @@ mod tests {
         assert_eq!(site.submodules, Submodules::Skip);
         assert_eq!(
             (site.wait, site.timeout),
-            (Duration::from_millis(500), Duration::from_secs(5400))
+            (Duration::from_millis(500), Duration::from_mins(90))
         );
         assert_eq!((site.max_body, site.umask), (1 << 20, 0o027));
         assert_eq!(site.programs.as_path(), "/a:/b");

@@ -23,7 +23,7 @@ const FOLDER: &str = "deploy-cgi";
 const OWNER: &str = "site";
 
 /// An unfinished file older than this was left by a death.
-const ABANDONED: Duration = Duration::from_secs(3600);
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// Begins the name of a file that is not yet whole.
 const UNFINISHED: &str = ".new-";

@@ -42,7 +42,7 @@ const DELIVERY: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
 const COMMITTED: &str = "2025-03-20T09:01:00Z";
 
 /// How long one step may take, on a slow host too.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// How long the worker may be in line before its turn.
 const IN_LINE: Duration = Duration::from_secs(10);

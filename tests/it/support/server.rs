@@ -21,7 +21,7 @@ use crate::http::{self, Answer};
 use crate::world::{Delivery, World, plain_folder, quoted, text, wait_until, write_executable};
 
 const ATTEMPTS: usize = 5;
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// Whom the servers run CGI programs as when the tests run as root.
 const SERVER_USER: &str = "www-data";
 /// Debian's suexec runs nothing outside.
