@@ -13,12 +13,12 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use rustix::fs::Mode;
 
+use crate::backup::Backup;
 use crate::git::{Checkout, Config, Format, Git};
 use crate::heal::Healer;
 use crate::process::Ended;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
-use crate::save::save;
 use crate::site::Site;
 use crate::state::StateFolder;
 use crate::state::fill_with_random;
@@ -261,7 +261,8 @@ pub(crate) fn finish(
     if git.head_of(folder)?.is_some()
         && let Some(target) = git.remote_tip(folder, &branch)?
     {
-        kept = save(git, &config, folder, &target, None)?;
+        let edits = git.edits(folder)?;
+        kept = Backup::default().before_reset(git, &config, folder, &edits, &target, None)?;
     }
     let checked_out = git.check_out(&config, &branch)?;
     if !checked_out.end.is_good() {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::backup::Backup;
 use crate::cgi::Environment;
 use crate::clone::{self, Cloned};
 use crate::commit_id::CommitId;
@@ -28,7 +29,6 @@ use crate::outcome::{Failure, Moved, News, Outcome, Step, StepTime, Verdict};
 use crate::process::{self, End, Ended, Progress, Run};
 use crate::queue::{Promise, Queue, Ticket, Turn, now};
 use crate::redaction;
-use crate::save::{in_the_submodule, save, save_all};
 use crate::shell::quoted;
 use crate::site::{Site, Submodules, Update};
 use crate::state::StateFolder;
@@ -44,9 +44,6 @@ const ALIVE: &str = "git";
 /// What the person's commands print, and what their background children go on printing.
 const ON_UPDATE_LOG: &str = "on_update.log";
 const ON_FAILURE_LOG: &str = "on_failure.log";
-
-/// Large files have been written as pointers, because git-lfs was not set up.
-const POINTERS: &str = "pointers";
 
 /// The day's maintenance was done when this file was written.
 const MAINTENANCE: &str = "maintenance";
@@ -130,6 +127,7 @@ pub(crate) struct Deploy<'d> {
     now: Option<LastGood>,
     /// The same, once the deploy has ended well and until that is on disk.
     reached: Option<LastGood>,
+    backup: Backup,
     /// What has been recorded and not been told yet.
     ended: Vec<Record>,
     /// Whether no step was cut short, or all that it left was put right: only then may the marker go.
@@ -266,6 +264,7 @@ impl<'d> Deploy<'d> {
             followed: None,
             now: None,
             reached: None,
+            backup: Backup::default(),
             ended: Vec::new(),
             whole: false,
             commits: (Vec::new(), 0),
@@ -606,7 +605,7 @@ impl<'d> Deploy<'d> {
                 commits = Some(git.commits(&old)?);
             }
             let submodules = self.bring_submodules(git, config, listing, &fetched)?;
-            self.has_large_files(git, config, &submodules)?;
+            self.ensure_large_files(git, config, &submodules)?;
             // Subject lines are an ornament: without them the report is still right.
             self.commits = commits.map_or(Ok(None), Commits::end)?.unwrap_or_default();
             let now = LastGood::of(self.checkout, head, &submodules).after(&self.last_good);
@@ -669,46 +668,28 @@ impl<'d> Deploy<'d> {
         Ok(())
     }
 
-    /// Without the filter of git-lfs, pointers are written in place of large files, and nothing fails.
-    fn has_large_files(
+    /// Without git-lfs, pointers are written in place of large files, and nothing fails.
+    fn ensure_large_files(
         &self,
         git: &Git<'_>,
         config: &Config,
         submodules: &[Submodule],
     ) -> Result<(), Stuck> {
-        // What was written before it was set up are pointers still.
-        let had_pointers = self.state.read(POINTERS)?.is_some();
         let top = &self.checkout.folder;
         let below = submodules.iter().map(|submodule| &submodule.path);
         for folder in std::iter::once(top.clone()).chain(below.map(|path| top.join(path))) {
-            let is_top = folder == *top;
-            if is_top && config.has_lfs() && !had_pointers {
-                continue;
-            }
             let files = git.large_files(&folder)?;
             let is_pointer = |path: &PathBuf| git::is_pointer(&folder.join(path)) == Some(true);
-            if files.is_empty() {
+            if !files.iter().any(is_pointer) {
                 continue;
             }
-            if is_top && config.has_lfs() || !is_top && git.config_in(&folder)?.has_lfs() {
-                if had_pointers {
-                    git.write_large_files(&folder, config, files)?;
-                }
-            } else if files.iter().any(is_pointer) {
-                self.state.write(POINTERS, b"")?;
-                return Err(Stuck(Failure {
-                    step: Step::Pull,
-                    cause: "large files are kept in git-lfs, and git-lfs is not set up here: their places hold pointers".into(),
-                    advice: Some(format!(
-                        "install git-lfs, then `git -C {} lfs install --local`, and press Redeliver",
-                        quoted(&folder)
-                    )),
-                    said: String::new(),
-                }));
-            }
-        }
-        if had_pointers {
-            self.state.remove(POINTERS)?;
+            let is_set_up = if folder == *top {
+                config.has_lfs()
+            } else {
+                git.config_in(&folder)?.has_lfs()
+            };
+            let found = diagnosis::lfs_pointers(&folder, is_set_up, &User::running(self.host));
+            return Err(Stuck(failure(Step::Pull, found)));
         }
         Ok(())
     }
@@ -730,8 +711,11 @@ impl<'d> Deploy<'d> {
         let _alone = self.lock_out_work_trees()?;
         let started = Instant::now();
         let mut ended = self.with_a_retry(git, || git.pull(config, &followed.branch))?;
-        if ended.is_a_failure() {
-            let cleared = self.make_room_for_files(git, config, followed)?;
+        if ended.is_a_failure()
+            && let (_, Some(upstream)) = git.heads(&followed.branch)?
+        {
+            let known = self.last_good.submodules.keys().map(Path::new);
+            let cleared = self.clear_replaced(git, config, &upstream, known)?;
             if !cleared.is_empty() {
                 ended = git.pull(config, &followed.branch)?;
             }
@@ -758,13 +742,22 @@ impl<'d> Deploy<'d> {
             return Err(Stuck(failure(Step::Fetch, found)));
         };
         let folder = &self.checkout.folder;
-        if head.as_ref() == Some(&target) && git.all_edited(folder, config)?.is_empty() {
+        let edits = git.edits(folder)?;
+        if head.as_ref() == Some(&target) && edits.is_empty() {
             return Ok(());
         }
         let started = Instant::now();
-        self.keep_submodules_that_become_files(git, config, &target)?;
-        self.remarks
-            .extend(save(git, config, folder, &target, before.as_ref())?);
+        let submodules = git.submodules()?;
+        let paths = submodules.iter().map(|submodule| submodule.path.as_path());
+        self.clear_replaced(git, config, &target, paths)?;
+        self.remarks.extend(self.backup.before_reset(
+            git,
+            config,
+            folder,
+            &edits,
+            &target,
+            before.as_ref(),
+        )?);
         let ended = git.reset(folder, config, &target)?;
         self.step_ended(Step::Reset, started, &ended, followed)
     }
@@ -791,40 +784,30 @@ impl<'d> Deploy<'d> {
         Ok(Some(lock))
     }
 
-    /// Git would remove the folder of a submodule that becomes a file, or leave it where it becomes a folder, with all that
-    /// is a person's in it.
-    fn keep_submodules_that_become_files(
-        &mut self,
+    /// Where a submodule becomes plain files, git refuses as long as its folder is there, or removes all that is in it, or
+    /// leaves it. The folder goes where it holds nothing of a person's. Returns those that did.
+    fn clear_replaced<'p>(
+        &self,
         git: &Git<'_>,
         config: &Config,
         target: &CommitId,
-    ) -> Result<()> {
-        let submodules = git.submodules()?;
-        for path in submodules.iter().map(|submodule| &submodule.path) {
+        submodules: impl Iterator<Item = &'p Path>,
+    ) -> Result<Vec<PathBuf>, Stuck> {
+        let bringer = self.bringer(git, config);
+        let mut replaced = Vec::new();
+        for path in submodules {
             let folder = self.checkout.folder.join(path);
             if folder.join(".git").exists() && git.has_files_at(target, path)? {
-                // With it goes what is nested in it.
-                let inside = submodules.iter().map(|submodule| &submodule.path);
-                for path in inside.filter(|inside| inside.starts_with(path)) {
-                    let folder = self.checkout.folder.join(path);
-                    let Some(git_dir) = git::git_dir_of(&folder)? else {
-                        continue;
-                    };
-                    if !self.checkout.keeps(&git_dir) {
-                        bail!(
-                            "a repository of its own is in the way: {}; move it somewhere else, then press Redeliver",
-                            folder.display()
-                        );
-                    }
-                    let kept = save_all(git, config, &folder)?;
-                    self.remarks
-                        .extend(kept.map(|kept| in_the_submodule(path, &kept)));
+                if !bringer.can_be_cleared(path)? {
+                    let user = User::running(self.host);
+                    let found = diagnosis::replaced_submodule(&folder, None, &user);
+                    return Err(Stuck(failure(Step::Pull, found)));
                 }
-                std::fs::remove_dir_all(&folder)
-                    .with_context(|| format!("cannot remove {}", folder.display()))?;
+                replaced.push(path.to_owned());
             }
         }
-        Ok(())
+        replaced.iter().try_for_each(|path| bringer.remove(path))?;
+        Ok(replaced)
     }
 
     /// Runs what fetches, and once more where the fetch itself failed.
@@ -852,32 +835,11 @@ impl<'d> Deploy<'d> {
         }
     }
 
-    /// Where submodules became plain files in what was fetched, git refuses for good as long as their folders are there.
-    /// They go where they hold nothing of a person's. Returns those that did.
-    fn make_room_for_files(
-        &self,
-        git: &Git<'_>,
-        config: &Config,
-        followed: &Followed,
-    ) -> Result<Vec<PathBuf>> {
-        let (_, Some(upstream)) = git.heads(&followed.branch)? else {
-            return Ok(Vec::new());
-        };
-        let bringer = self.bringer(git, config);
-        let mut cleared = Vec::new();
-        for path in self.last_good.submodules.keys().map(Path::new) {
-            let is_there = self.checkout.folder.join(path).join(".git").exists();
-            if is_there && git.has_files_at(&upstream, path)? && bringer.clear(path)? {
-                cleared.push(path.to_owned());
-            }
-        }
-        Ok(cleared)
-    }
-
     fn bringer<'b>(&'b self, git: &'b Git<'b>, config: &'b Config) -> Bringer<'b> {
         Bringer {
             git,
             config,
+            backup: &self.backup,
             mode: self.site.submodules,
             update: self.site.update,
             before: &self.last_good,
@@ -922,6 +884,12 @@ impl<'d> Deploy<'d> {
         self.remarks.extend(brought.remarks);
         if let Some((submodule, files)) = brought.in_the_way {
             return Err(Stuck(files_in_a_submodule(&submodule, &files)));
+        }
+        if let Some(path) = brought.replaced {
+            let folder = self.checkout.folder.join(&path);
+            let user = User::running(self.host);
+            let found = diagnosis::replaced_submodule(&folder, Some(&self.checkout.folder), &user);
+            return Err(Stuck(failure(Step::Submodules, found)));
         }
         let Some(ended) = brought.ended else {
             return Ok(brought.there);

@@ -1417,6 +1417,59 @@ pub(crate) fn lfs_missing(user: &User) -> Diagnosis {
     )
 }
 
+/// Pointers of git-lfs are where its large files should be.
+pub(crate) fn lfs_pointers(folder: &Path, is_set_up: bool, user: &User) -> Diagnosis {
+    let pull = as_user(user, &format!("git -C {} lfs pull", quoted(folder)));
+    if is_set_up {
+        return found(
+            format!(
+                "pointers of git-lfs are in place of large files in {}",
+                folder.display()
+            ),
+            Advice::run("have git-lfs bring them, then press Redeliver", [pull]),
+        );
+    }
+    let missing = lfs_missing(user);
+    found(
+        "large files are kept with git-lfs, which is not set up here: pointers are in their places",
+        Advice::run(
+            missing.advice.words,
+            missing.advice.commands.into_iter().chain([pull]),
+        ),
+    )
+}
+
+/// A submodule became plain files, and there is something of a person's in it. Where the files have come already, `checked_out`
+/// is the work tree that they belong to.
+pub(crate) fn replaced_submodule(
+    folder: &Path,
+    checked_out: Option<&Path>,
+    user: &User,
+) -> Diagnosis {
+    let kept = beside(folder, "kept");
+    let mut commands = vec![format!("mv -T {} {}", quoted(folder), quoted(&kept))];
+    if let Some(top) = checked_out {
+        commands.push(format!(
+            "git -C {} checkout HEAD -- {}",
+            quoted(top),
+            quoted(folder)
+        ));
+    }
+    found(
+        format!(
+            "the submodule {} became plain files, and holds untracked files or uncommitted changes",
+            folder.display()
+        ),
+        Advice::run(
+            format!(
+                "move it away, then press Redeliver; what was in it stays in {}",
+                kept.display()
+            ),
+            commands.iter().map(|command| as_user(user, command)),
+        ),
+    )
+}
+
 /// A repository inside the repository that is in no .gitmodules.
 pub(crate) fn no_submodule(path: &Path) -> Diagnosis {
     found(

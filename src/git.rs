@@ -141,10 +141,6 @@ const LIST_INDEX: [&str; 3] = ["ls-files", "-s", "-z"];
 /// index for the file.
 const LIST_FLAGS: [&str; 4] = ["ls-files", "-v", "-s", "-z"];
 
-/// Options that take these back.
-const ASSUME_UNCHANGED: &str = "--no-assume-unchanged";
-const SKIP_WORKTREE: &str = "--no-skip-worktree";
-
 /// How the entry of a submodule begins, in an index and in a tree.
 const GITLINK: &[u8] = b"160000 ";
 
@@ -510,6 +506,39 @@ pub(crate) enum Found {
 impl Submodule {
     pub(crate) fn is_there(&self) -> bool {
         matches!(&self.found, Found::At(commit) if *commit == self.recorded)
+    }
+}
+
+/// An entry of an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// How git looks at its file (git-ls-files(1), `-v`): `H`, or a small letter where it is taken for unchanged, or `S` where
+    /// the index is taken for the file.
+    tag: u8,
+    /// Six octal digits.
+    mode: String,
+    id: String,
+    pub(crate) path: PathBuf,
+}
+
+impl Entry {
+    pub(crate) fn is_submodule(&self) -> bool {
+        self.mode == "160000"
+    }
+}
+
+/// Tracked files that are not as HEAD has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Edits {
+    /// Those that git sees.
+    pub(crate) seen: Vec<PathBuf>,
+    /// Those that git was told not to look at (git-update-index(1), `--assume-unchanged` and `--skip-worktree`).
+    pub(crate) hidden: Vec<PathBuf>,
+}
+
+impl Edits {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seen.is_empty() && self.hidden.is_empty()
     }
 }
 
@@ -1072,42 +1101,40 @@ impl<'s> Git<'s> {
         })
     }
 
-    /// The tracked files of a submodule, where it is as its HEAD says but for files of these names, which are new, and for
-    /// files that are gone already. `None` where anything else is there, or submodules of its own.
-    pub(crate) fn leftover_files(
+    /// The index of a submodule, where its work tree is as HEAD says but for untracked files of these names and files that are
+    /// gone. `None` where anything else is there, or may be: git was told not to look at some files.
+    pub(crate) fn index_if_untouched(
         &self,
         folder: &Path,
-        new: &BTreeSet<PathBuf>,
-    ) -> Result<Option<Vec<PathBuf>>> {
+        but: &BTreeSet<PathBuf>,
+    ) -> Result<Option<Vec<Entry>>> {
+        let Some(git_dir) = git_dir_of(folder)? else {
+            return Ok(None);
+        };
         let Some(status) = self.status_of(folder)? else {
             return Ok(None);
         };
         let is_expected = |entry: &[u8]| match entry.split_at_checked(3) {
-            Some((b" D ", _)) => true,
-            Some((b"?? " | b"!! ", path)) => new.contains(&path_of(path)),
+            Some((b" D ", _)) => !but.is_empty(),
+            Some((b"?? " | b"!! ", path)) => but.contains(&path_of(path)),
             _ => false,
         };
         let mut entries = status.split(|&byte| byte == 0);
         if !entries.all(|entry| entry.is_empty() || is_expected(entry)) {
             return Ok(None);
         }
-        let listed = self.query(folder, LIST_FLAGS)?;
-        let listed = self.must("list the files", listed)?;
-        let mut files = Vec::new();
-        for entry in listed
-            .split(|&byte| byte == 0)
-            .filter(|entry| !entry.is_empty())
-        {
-            let tab = entry.iter().position(|&byte| byte == b'\t');
-            let (Some(tab), Some(entry_itself)) = (tab, entry.strip_prefix(b"H ")) else {
-                return Ok(None);
-            };
-            if entry_itself.starts_with(GITLINK) {
-                return Ok(None);
-            }
-            files.push(path_of(&entry[tab + 1..]));
-        }
-        Ok(Some(files))
+        // Looked at where it is, whatever its repository says of where it should be.
+        let at = [option("--git-dir=", &git_dir)]
+            .into_iter()
+            .chain(LIST_FLAGS.map(OsString::from));
+        let listed = self.must("list the files", self.query(folder, at)?)?;
+        let index = entries_in(&listed);
+        let is_looked_at = |entry: &Entry| match entry.tag {
+            b'H' => true,
+            b'S' => folder.join(&entry.path).symlink_metadata().is_err(),
+            _ => false,
+        };
+        Ok(index.iter().all(is_looked_at).then_some(index))
     }
 
     /// Whether a commit has a file or a folder of files at a path: not nothing, and not a submodule.
@@ -1145,38 +1172,15 @@ impl<'s> Git<'s> {
         self.must("list a commit", listed)
     }
 
-    /// Whether a work tree is just what its HEAD says: nothing changed, unknown or ignored, nor in what is nested in it.
-    /// Looked at where it is, whatever its repository says of where it should be.
+    /// Whether a work tree is just what its HEAD says: nothing changed, untracked or ignored, nor in what is nested in it.
     pub(crate) fn is_untouched(&self, folder: &Path) -> Result<bool> {
-        let Some(git_dir) = git_dir_of(folder)? else {
+        let Some(index) = self.index_if_untouched(folder, &BTreeSet::new())? else {
             return Ok(false);
         };
-        if self
-            .status_of(folder)?
-            .is_none_or(|status| !status.is_empty())
-        {
-            return Ok(false);
-        }
-        let at = [option("--git-dir=", &git_dir)]
-            .into_iter()
-            .chain(LIST_FLAGS.map(OsString::from));
-        let listed = self.query(folder, at)?;
-        let listed = self.must("list the files", listed)?;
-        let mut gitlinks = Vec::new();
-        for entry in listed.split_inclusive(|&byte| byte == 0) {
-            // A letter, a blank, and the entry as it is without them.
-            let (tag, entry) = entry.split_at_checked(2).unwrap_or_default();
-            // What git was told not to look at may be anything.
-            let is_looked_at = tag == b"H " || tag == b"S " && !exists(folder, entry);
-            if !is_looked_at {
-                return Ok(false);
-            }
-            gitlinks.extend_from_slice(entry);
-        }
-        for (path, recorded) in gitlinks_in(&gitlinks) {
-            let nested = folder.join(path);
+        for entry in index.iter().filter(|entry| entry.is_submodule()) {
+            let nested = folder.join(&entry.path);
             let is_as_recorded = match self.look_at(&nested)? {
-                Found::At(commit) => commit == recorded && self.is_untouched(&nested)?,
+                Found::At(commit) => commit.as_str() == entry.id && self.is_untouched(&nested)?,
                 Found::WithoutIndex(_) => false,
                 Found::Nothing => {
                     std::fs::read_dir(&nested).map_or(true, |mut inside| inside.next().is_none())
@@ -1586,16 +1590,12 @@ impl<'s> Git<'s> {
             .is_good())
     }
 
-    /// The ids that the files at these paths would have as blobs.
+    /// The ids that the files at these paths would have as blobs. Given to it one a line, not each name would be taken.
     pub(crate) fn ids_of(&self, folder: &Path, paths: &[&Path]) -> Result<Vec<String>> {
-        self.ids_by(|| self.reading(folder, ["hash-object"]), paths)
-    }
-
-    /// The ids that a command prints of the files at these paths. Given to it one a line, not each name would be taken.
-    fn ids_by<'r>(&self, hash: impl Fn() -> Run<'r>, paths: &[&Path]) -> Result<Vec<String>> {
         let mut ids = Vec::new();
         for some in paths.chunks(MOST_ARGUMENTS) {
-            let asked = hash().arg("--").args(some.iter().copied()).output_apart()?;
+            let hash = self.reading(folder, ["hash-object", "--"]);
+            let asked = hash.args(some.iter().copied()).output_apart()?;
             let printed = self.must("look at the files", asked)?;
             ids.extend(line(&printed).lines().map(str::to_owned));
         }
@@ -1671,29 +1671,6 @@ impl<'s> Git<'s> {
             }
         }
         Ok(false)
-    }
-
-    /// Writes the files anew that git-lfs has to bring.
-    pub(crate) fn write_large_files(
-        &self,
-        folder: &Path,
-        config: &Config,
-        mut paths: Vec<PathBuf>,
-    ) -> Result<()> {
-        // Removed below, by a run that died.
-        paths.retain(|path| is_pointer(&folder.join(path)).unwrap_or(true));
-        if paths.is_empty() {
-            return Ok(());
-        }
-        for path in &paths {
-            // What is there git would compare first, by way of the filter.
-            remove_if_there(&folder.join(path))?;
-        }
-        self.write_out(
-            folder,
-            config,
-            &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
-        )
     }
 
     /// Whether HEAD of a submodule's git directory is a commit, and whether it has anything by a name of a person's: a branch,
@@ -1958,7 +1935,7 @@ impl<'s> Git<'s> {
     pub(crate) fn has_commits_of_its_own(
         &self,
         folder: &Path,
-        but: &str,
+        but: &CommitId,
         before: Option<&CommitId>,
     ) -> Result<bool> {
         self.has_of_its_own(folder, "--min-parents=0", but, before)
@@ -1968,7 +1945,7 @@ impl<'s> Git<'s> {
     pub(crate) fn has_merges_of_its_own(
         &self,
         folder: &Path,
-        but: &str,
+        but: &CommitId,
         before: Option<&CommitId>,
     ) -> Result<bool> {
         self.has_of_its_own(folder, "--min-parents=2", but, before)
@@ -1978,7 +1955,7 @@ impl<'s> Git<'s> {
         &self,
         folder: &Path,
         which: &str,
-        but: &str,
+        but: &CommitId,
         before: Option<&CommitId>,
     ) -> Result<bool> {
         let args = [
@@ -1988,7 +1965,7 @@ impl<'s> Git<'s> {
             which,
             "HEAD",
             "--not",
-            but,
+            but.as_str(),
             "--remotes",
         ];
         let listed = self.query(folder, args.into_iter().chain(before.map(CommitId::as_str)))?;
@@ -2038,84 +2015,54 @@ impl<'s> Git<'s> {
             .collect())
     }
 
-    /// The same before a reset: where git was told not to look at files that are not as they were, it is told to look again.
-    /// It would write over them, or refuse to for good.
-    pub(crate) fn all_edited(&self, folder: &Path, config: &Config) -> Result<Vec<PathBuf>> {
+    /// Tracked files that are not as HEAD has them, apart from those that differ and that git was told not to look at. A file
+    /// that a sparse checkout leaves out does not differ.
+    pub(crate) fn edits(&self, folder: &Path) -> Result<Edits> {
         // At the same time, for what it costs.
         let listed = self.reading(folder, LIST_FLAGS).begin()?;
-        let edited = self.edited(folder)?;
+        let seen = self.edited(folder)?;
         let listed = self.must("list the files", listed.end()?)?;
-        if self.look_again(folder, config, &listed)? {
-            self.edited(folder)
-        } else {
-            Ok(edited)
-        }
-    }
-
-    /// Lets git look again at the files that it was told not to look at, where they are not what the index has. A file that
-    /// a sparse checkout leaves out is not one of them. Returns whether there were any.
-    fn look_again(&self, folder: &Path, config: &Config, listed: &[u8]) -> Result<bool> {
-        let (mut differing, mut same_if) = (Vec::new(), Vec::new());
-        for entry in listed.split(|&byte| byte == 0) {
-            // A letter, a blank, mode, id, stage, a tab, the path.
-            let flag = match entry.first() {
-                Some(b'S') => SKIP_WORKTREE,
-                Some(letter) if letter.is_ascii_lowercase() => ASSUME_UNCHANGED,
-                Some(_) | None => continue,
-            };
-            let Some(tab) = entry.iter().position(|&byte| byte == b'\t') else {
+        let (mut hidden, mut hidden_if_changed) = (Vec::new(), Vec::new());
+        for entry in entries_in(&listed) {
+            let is_sparse = entry.tag == b'S';
+            if !is_sparse && !entry.tag.is_ascii_lowercase() || entry.is_submodule() {
                 continue;
-            };
-            let head = String::from_utf8_lossy(&entry[2..tab]);
-            let (mode, id) = head.split_once(' ').unwrap_or_default();
-            let path = path_of(&entry[tab + 1..]);
-            match folder.join(&path).symlink_metadata() {
-                Err(_) if flag == SKIP_WORKTREE => {}
-                Ok(_) if mode == "160000" => {}
-                Ok(there) if there.is_file() && mode.starts_with("100") => {
-                    let id = id.split(' ').next().unwrap_or_default().to_owned();
-                    same_if.push((flag, path, id));
+            }
+            match folder.join(&entry.path).symlink_metadata() {
+                Err(_) if is_sparse => {}
+                Ok(there) if there.is_file() && entry.mode.starts_with("100") => {
+                    hidden_if_changed.push(entry);
                 }
-                Ok(_) | Err(_) => differing.push((flag, path)),
+                Ok(_) | Err(_) => hidden.push(entry.path),
             }
         }
-        if !same_if.is_empty() {
-            let paths: Vec<&Path> = same_if.iter().map(|(_, path, _)| path.as_path()).collect();
+        if !hidden_if_changed.is_empty() {
+            let paths: Vec<&Path> = hidden_if_changed
+                .iter()
+                .map(|entry| entry.path.as_path())
+                .collect();
             let ids = self.ids_of(folder, &paths)?;
-            let found = same_if.into_iter().zip(ids);
-            differing.extend(
+            let found = hidden_if_changed.into_iter().zip(ids);
+            hidden.extend(
                 found
-                    .filter(|((_, _, id), found)| id != found)
-                    .map(|((flag, path, _), _)| (flag, path)),
+                    .filter(|(entry, id)| entry.id != *id)
+                    .map(|(entry, _)| entry.path),
             );
         }
-        for flag in [ASSUME_UNCHANGED, SKIP_WORKTREE] {
-            let of_it = differing.iter().filter(|(its, _)| *its == flag);
-            let list: Vec<u8> = of_it
-                .flat_map(|(_, path)| [path.as_os_str().as_bytes(), b"\0"].concat())
-                .collect();
-            if !list.is_empty() {
-                let ended = self
-                    .writing(folder, config, ["update-index", flag, "-z", "--stdin"])
-                    .input(&list)
-                    .output_apart()?;
-                self.must("look at the files again", ended)?;
-            }
-        }
-        Ok(!differing.is_empty())
+        Ok(Edits { seen, hidden })
     }
 
-    /// Paths that a commit has and the index or the work tree has not, and whether each is a submodule's. `None` where
-    /// there is no such commit.
+    /// Paths that a commit has and the index or the work tree has not. `None` where there is no such commit.
     pub(crate) fn missing(
         &self,
         folder: &Path,
         commit: &CommitId,
         lacking: Lacking,
-    ) -> Result<Option<Vec<(PathBuf, bool)>>> {
+    ) -> Result<Option<Vec<PathBuf>>> {
         let mut args = vec![
             "diff-index",
             "-z",
+            "--name-only",
             "--no-renames",
             "--ignore-submodules=dirty",
             "--diff-filter=D",
@@ -2129,13 +2076,7 @@ impl<'s> Git<'s> {
         if !listed.end.is_good() {
             return Ok(None);
         }
-        let mut fields = listed.output.split(|&byte| byte == 0);
-        let mut missing = Vec::new();
-        // :oldmode newmode oldid newid D NUL path NUL
-        while let (Some(head), Some(path)) = (fields.next(), fields.next()) {
-            missing.push((path_of(path), head.starts_with(b":160000 ")));
-        }
-        Ok(Some(missing))
+        Ok(Some(paths_in(&listed.output)))
     }
 
     /// Files that git does not know, ignored ones too, at a path and below it.
@@ -2145,15 +2086,7 @@ impl<'s> Git<'s> {
             "--others".into(),
             "-z".into(),
             "--".into(),
-            // All of it has no name of its own.
-            option(
-                if path.as_os_str().is_empty() {
-                    ":/"
-                } else {
-                    ":(top,literal)"
-                },
-                path,
-            ),
+            option(":(top,literal)", path),
         ];
         let listed = self.query(folder, args)?;
         let listed = self.must("list the files", listed)?;
@@ -2187,79 +2120,17 @@ impl<'s> Git<'s> {
             folder,
             config,
             &["add", "--update", "--", ":/"],
-            &[],
             Some(&index),
         )?;
         let staged = self.commit(folder, config, &staged, &[head])?;
         self.commit(folder, config, &work, &[head, &staged])
     }
 
-    /// Makes a commit of some files as they are now, and nothing else. Of their modes git keeps whether they may be run.
-    pub(crate) fn commit_files(
-        &self,
-        folder: &Path,
-        config: &Config,
-        files: &[&Path],
-    ) -> Result<CommitId> {
-        let hash = |words: &[&str]| {
-            self.writing(folder, config, ["hash-object", "-w"])
-                .args(words)
-        };
-        let kind_of = |path: &Path| {
-            let there = folder.join(path).symlink_metadata();
-            there.with_context(|| format!("cannot look at {}", folder.join(path).display()))
-        };
-        let mut entries = Vec::new();
-        let mut add = |mode: &str, id: &str, path: &Path| {
-            entries.extend_from_slice(format!("{mode} {id}\t").as_bytes());
-            entries.extend_from_slice(path.as_os_str().as_bytes());
-            entries.push(0);
-        };
-        let mut regular = Vec::new();
-        for path in files {
-            if kind_of(path)?.is_symlink() {
-                let target = std::fs::read_link(folder.join(path))
-                    .with_context(|| format!("cannot read {}", folder.join(path).display()))?;
-                let kept = hash(&["--stdin"])
-                    .input(target.as_os_str().as_bytes())
-                    .output_apart()?;
-                add("120000", &line(&self.must("keep a link", kept)?), path);
-            } else {
-                regular.push(*path);
-            }
-        }
-        let raw = self.ids_by(|| hash(&["--no-filters"]), &regular)?;
-        // A filter that refuses a file keeps it from being filtered, not from being kept.
-        let filtered = match self.ids_by(|| hash(&[]), &regular) {
-            Ok(filtered) => filtered,
-            Err(_) => raw.clone(),
-        };
-        for ((path, filtered), raw) in regular.into_iter().zip(filtered).zip(raw) {
-            // With line ends, as an example, that git would not write again.
-            let is_filtered = filtered != raw && self.is_written_as(folder, &filtered, path)?;
-            let mode = if kind_of(path)?.mode() & 0o100 == 0 {
-                "100644"
-            } else {
-                "100755"
-            };
-            add(mode, if is_filtered { &filtered } else { &raw }, path);
-        }
-        let fill = ["update-index", "-z", "--index-info"];
-        let tree = self.tree(folder, config, &fill, &entries, None)?;
+    /// Makes a commit without files and without parents.
+    pub(crate) fn empty_commit(&self, folder: &Path, config: &Config) -> Result<CommitId> {
+        let empty = ["read-tree", "--empty"];
+        let tree = self.tree(folder, config, &empty, None)?;
         self.commit(folder, config, &tree, &[])
-    }
-
-    /// Whether a file is just what git would write of a blob.
-    fn is_written_as(&self, folder: &Path, id: &str, path: &Path) -> Result<bool> {
-        let there = folder.join(path);
-        let there =
-            File::open(&there).with_context(|| format!("cannot read {}", there.display()))?;
-        let (written, what) = (
-            self.written_form(folder, id, path)?,
-            "cannot compare a file",
-        );
-        let length = |file: &File| file.metadata().map(|file| file.len()).context(what);
-        Ok(length(&written)? == length(&there)? && begins_with(written, there).context(what)?)
     }
 
     /// The tree that a command makes in an index of its own, which begins as a copy of another one or empty.
@@ -2268,7 +2139,6 @@ impl<'s> Git<'s> {
         folder: &Path,
         config: &Config,
         fill: &[&str],
-        input: &[u8],
         start: Option<&Path>,
     ) -> Result<String> {
         let git_dir = git_dir_of(folder)?.context("a work tree has no git directory")?;
@@ -2278,18 +2148,14 @@ impl<'s> Git<'s> {
             std::fs::copy(start, &scratch)
                 .with_context(|| format!("cannot copy {}", start.display()))?;
         }
-        let run = |args: &[&str], input| -> Result<String> {
+        let run = |args: &[&str]| -> Result<String> {
             let mut env = self.writing_env(config);
             env.push(("GIT_INDEX_FILE".into(), scratch.clone().into()));
-            let ended = self
-                .writing(folder, config, args)
-                .env(env)
-                .input(input)
-                .output_apart()?;
+            let ended = self.writing(folder, config, args).env(env).output_apart()?;
             Ok(line(&self.must("keep the changes", ended)?))
         };
-        run(fill, input)?;
-        let tree = run(&["write-tree"], &[])?;
+        run(fill)?;
+        let tree = run(&["write-tree"])?;
         remove_if_there(&scratch)?;
         Ok(tree)
     }
@@ -2681,13 +2547,6 @@ pub(crate) fn remove_empty_parents(top: &Path, path: &Path) {
     }
 }
 
-/// Whether there is something where an entry of the index has its file.
-fn exists(folder: &Path, entry: &[u8]) -> bool {
-    let path = entry.splitn(2, |&byte| byte == b'\t').nth(1);
-    path.and_then(|path| path.strip_suffix(b"\0"))
-        .is_some_and(|path| folder.join(path_of(path)).symlink_metadata().is_ok())
-}
-
 /// The submodules in what `LIST_INDEX` prints.
 fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
     listed
@@ -2700,6 +2559,21 @@ fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
             Some((path_of(&entry[tab + 1..]), id))
         })
         .collect()
+}
+
+/// The entries in what `LIST_FLAGS` prints: a letter, mode, id, stage, a tab, the path.
+fn entries_in(listed: &[u8]) -> Vec<Entry> {
+    let entry = |entry: &[u8]| {
+        let tab = entry.iter().position(|&byte| byte == b'\t')?;
+        let mut fields = std::str::from_utf8(&entry[..tab]).ok()?.split(' ');
+        Some(Entry {
+            tag: *fields.next()?.as_bytes().first()?,
+            mode: fields.next()?.to_owned(),
+            id: fields.next()?.to_owned(),
+            path: path_of(&entry[tab + 1..]),
+        })
+    };
+    listed.split(|&byte| byte == 0).filter_map(entry).collect()
 }
 
 /// Opens a file to read it. What else may be in its place, such as a named pipe, might never end: `InvalidInput`.

@@ -21,7 +21,7 @@
 //! | [`queue`] | tickets, and whose turn it is |
 //! | [`history`] | what happened and when |
 //! | [`last_good`] | what the last good deploy left |
-//! | [`save`] | keeping what a reset removes |
+//! | [`backup`] | keeping what a reset removes |
 //! | [`submodules`] | bringing submodules to where they belong |
 //! | [`heal`] | putting right what git left half-done |
 //! | [`clone`] | the first checkout |
@@ -36,6 +36,7 @@
 //! in a session of its own, and outlives the front when it has to.
 
 mod answer;
+mod backup;
 mod cgi;
 mod clone;
 mod cmd;
@@ -55,7 +56,6 @@ mod queue;
 mod redaction;
 mod remote_url;
 mod repository_name;
-mod save;
 mod shell;
 mod signature;
 mod site;

@@ -8,18 +8,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::backup::{Backup, in_the_submodule, keep_head, untracked_in_the_way};
 use crate::commit_id::CommitId;
-use crate::git::{self, Config, Found, Git, Gitlink, Gitlinks, Indexed, Submodule};
+use crate::git::{self, Config, Entry, Found, Git, Gitlink, Gitlinks, Indexed, Submodule};
 use crate::last_good::LastGood;
 use crate::process::Ended;
+use crate::redaction;
 use crate::remote_url::RemoteUrl;
-use crate::save::{in_the_submodule, in_the_way, save, save_head};
 use crate::site::{Submodules, Update};
 
 /// Brings the submodules of one checkout.
 pub(crate) struct Bringer<'b> {
     pub(crate) git: &'b Git<'b>,
     pub(crate) config: &'b Config,
+    pub(crate) backup: &'b Backup,
     pub(crate) mode: Submodules,
     pub(crate) update: Update,
     /// What the last good deploy left.
@@ -39,6 +41,8 @@ pub(crate) struct Brought {
     pub(crate) missing: Vec<PathBuf>,
     /// Files of a person's in a submodule, that would have been written over; then nothing was moved.
     pub(crate) in_the_way: Option<(PathBuf, Vec<PathBuf>)>,
+    /// A submodule that became a folder of plain files, with something of a person's in it.
+    pub(crate) replaced: Option<PathBuf>,
 }
 
 impl Bringer<'_> {
@@ -54,6 +58,7 @@ impl Bringer<'_> {
             remarks: Vec::new(),
             missing: Vec::new(),
             in_the_way: None,
+            replaced: None,
         };
         if self.mode == Submodules::Skip {
             return Ok(brought);
@@ -118,12 +123,21 @@ impl Bringer<'_> {
             }
             let known = self.before.commit_left(&submodule.path);
             if self.update == Update::Reset {
-                if (commit == target && self.git.all_edited(&folder, self.config)?.is_empty())
+                let edits = self.git.edits(&folder)?;
+                if (commit == target && edits.is_empty())
                     || !self.git.has_commit(&folder, target)?
                 {
                     continue;
                 }
-                remarks.extend(save(self.git, self.config, &folder, target, known)?.map(in_it));
+                let kept = self.backup.before_reset(
+                    self.git,
+                    self.config,
+                    &folder,
+                    &edits,
+                    target,
+                    known,
+                )?;
+                remarks.extend(kept.map(in_it));
                 self.git.reset(&folder, self.config, target)?;
                 continue;
             }
@@ -131,14 +145,13 @@ impl Bringer<'_> {
             // And what cannot be fetched is not moved to.
             if !self.before.left(&submodule.path, commit) && self.git.has_commit(&folder, target)? {
                 remarks
-                    .extend(save_head(self.git, self.config, &folder, target, known)?.map(in_it));
+                    .extend(keep_head(self.git, self.config, &folder, target, known)?.map(in_it));
             }
             if commit == target {
                 continue;
             }
             // Where it could not be fetched, git says so when it is to be moved.
-            let files = in_the_way(self.git, &folder, target)?
-                .map_or_else(Default::default, |found| found.files);
+            let files = untracked_in_the_way(self.git, &folder, target)?.unwrap_or_default();
             if !files.is_empty() {
                 return Ok(Some((submodule.path.clone(), files.into_iter().collect())));
             }
@@ -357,20 +370,23 @@ impl Bringer<'_> {
         });
         let mut remarks = Vec::new();
         for path in gone {
-            let why = match self.indexed_at(path)? {
-                Indexed::Submodule => continue,
-                Indexed::Nothing if self.clear(path)? => continue,
-                Indexed::Files(files) if self.clear_from_among(path, &files)? => continue,
-                Indexed::Nothing => "its folder stays, since it",
-                Indexed::Files(_) => {
-                    "what it had in the folder stays beside what is there now, since it"
+            match self.indexed_at(path)? {
+                Indexed::Submodule => {}
+                Indexed::Files(files) => {
+                    if !self.clear_from_among(path, &files)? {
+                        brought.replaced = Some(path.to_owned());
+                    }
                 }
-            };
-            remarks.push(format!(
-                "the submodule {} was removed from the repository; {why} holds files that git does not know or that were \
-                 changed here",
-                path.display()
-            ));
+                Indexed::Nothing => {
+                    if !self.clear(path)? {
+                        remarks.push(format!(
+                            "the submodule {} was removed from the repository; its folder stays, since it holds untracked \
+                             files or uncommitted changes",
+                            redaction::brief(&path.to_string_lossy())
+                        ));
+                    }
+                }
+            }
         }
         brought.remarks.extend(remarks);
         Ok(())
@@ -411,12 +427,17 @@ impl Bringer<'_> {
         if !self.is_as_left(path, &folder)? {
             return Ok(false);
         }
-        let Some(files) = self.git.leftover_files(&folder, new)? else {
+        let Some(index) = self.git.index_if_untouched(&folder, new)? else {
             return Ok(false);
         };
-        for file in files.iter().filter(|file| !new.contains(*file)) {
-            git::remove_if_there(&folder.join(file))?;
-            git::remove_empty_parents(&folder, &folder.join(file));
+        if index.iter().any(Entry::is_submodule) {
+            return Ok(false);
+        }
+        for file in index.iter().map(|entry| &entry.path) {
+            if !new.contains(file) {
+                git::remove_if_there(&folder.join(file))?;
+                git::remove_empty_parents(&folder, &folder.join(file));
+            }
         }
         // Last: as long as it is there, this can be gone on with.
         git::remove_if_there(&folder.join(".git"))?;
@@ -425,18 +446,30 @@ impl Bringer<'_> {
 
     /// Removes the folder of a submodule that was removed, if it is as git left it. Its repository stays in the git
     /// directory. Returns whether there is nothing left to say.
-    pub(crate) fn clear(&self, path: &Path) -> Result<bool> {
+    fn clear(&self, path: &Path) -> Result<bool> {
+        if !self.can_be_cleared(path)? {
+            return Ok(false);
+        }
+        self.remove(path).map(|()| true)
+    }
+
+    /// Whether the folder of a submodule is as git left it, or not there.
+    pub(crate) fn can_be_cleared(&self, path: &Path) -> Result<bool> {
+        let folder = self.git.checkout.folder.join(path);
+        Ok(git::git_dir_of(&folder)?.is_none()
+            || self.is_as_left(path, &folder)? && self.git.is_untouched(&folder)?)
+    }
+
+    /// Removes the folder of a submodule that can be cleared.
+    pub(crate) fn remove(&self, path: &Path) -> Result<()> {
         let folder = self.git.checkout.folder.join(path);
         if git::git_dir_of(&folder)?.is_none() {
-            return Ok(true);
-        }
-        if !self.is_as_left(path, &folder)? || !self.git.is_untouched(&folder)? {
-            return Ok(false);
+            return Ok(());
         }
         std::fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;
         git::remove_empty_parents(&self.git.checkout.folder, &folder);
-        Ok(true)
+        Ok(())
     }
 
     /// Whether a submodule has its repository in ours and is at the commit that the last deploy left.

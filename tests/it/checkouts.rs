@@ -188,11 +188,19 @@ pub(crate) fn commands_in(report: &str) -> Vec<String> {
     commands.map(str::to_owned).collect()
 }
 
-/// Runs every command of a report, as it stands and in its order.
+/// Runs every command of a report, as it stands and in its order, and moves the files that it names back to where they were.
 #[track_caller]
 pub(crate) fn bring_back(world: &World, reply: &Reply) {
     let commands = commands_in(&reply.body);
-    assert!(!commands.is_empty(), "no command in {reply:#?}");
+    let folders = kept_folders(world);
+    let named = folders
+        .iter()
+        .filter(|folder| reply.body.contains(&text(folder)));
+    let named: Vec<_> = named.collect();
+    assert!(
+        !commands.is_empty() || !named.is_empty(),
+        "nothing in {reply:#?}"
+    );
     for command in commands {
         let output = world.clean("/bin/sh").args(["-c", &command]).output();
         let output = output.unwrap();
@@ -202,9 +210,40 @@ pub(crate) fn bring_back(world: &World, reply: &Reply) {
             String::from_utf8_lossy(&output.stderr)
         );
     }
+    for folder in named {
+        move_back(folder, &world.checkout());
+    }
 }
 
-/// What is kept, below the checkout or a submodule.
+/// Moves all that is in a folder to another one, over whatever is there.
+fn move_back(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let there = to.join(entry.file_name());
+        let is_folder = entry.file_type().unwrap().is_dir();
+        match there.symlink_metadata() {
+            Ok(found) if found.is_dir() && !is_folder => fs::remove_dir_all(&there).unwrap(),
+            Ok(found) if !found.is_dir() => fs::remove_file(&there).unwrap(),
+            Ok(_) | Err(_) => {}
+        }
+        if is_folder {
+            fs::create_dir_all(&there).unwrap();
+            move_back(&entry.path(), &there);
+        } else {
+            fs::rename(entry.path(), there).unwrap();
+        }
+    }
+}
+
+/// The folders with untracked files that were kept, oldest first.
+pub(crate) fn kept_folders(world: &World) -> Vec<PathBuf> {
+    let parent = world.path("checkout/.git/deploy-cgi/kept");
+    let folders = fs::read_dir(parent).into_iter().flatten();
+    let mut folders: Vec<_> = folders.map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    folders
+}
+
+/// The refs that keep commits and edits, of the checkout or a submodule.
 pub(crate) fn kept(world: &World, folder: &str) -> Vec<String> {
     let format = "--format=%(refname)";
     let words = ["for-each-ref", format, "refs/deploy-cgi/saved"];
@@ -517,50 +556,85 @@ fn edit_unseen(world: &World, folder: &str, path: &str, content: Option<&str>, f
     }
 }
 
+/// A deploy that a difference git was told not to look at keeps from a reset; after the commands that are printed the next
+/// one keeps the edit and deploys.
+#[track_caller]
+fn is_refused_and_kept_once_it_is_seen(world: &World, folder: &str, path: &str, commit: &str) {
+    let before = tree_of(&world.checkout());
+    let reply = world.push_delivery(commit).send();
+    world.settle();
+    reply.expect(500, "failed");
+    reply.says("git was told not to look at");
+    reply.says(path);
+    assert_eq!(tree_of(&world.path(folder)).get(Path::new(path)), {
+        let below = Path::new(folder).strip_prefix("checkout").unwrap();
+        before.get(&below.join(path))
+    });
+    obey(world, &reply);
+    let reply = world.push_delivery(commit).send();
+    world.settle();
+    assert_eq!(reply.status, 200, "{reply:#?}");
+    is_as_pushed(world, &[]);
+    assert_eq!(kept(world, folder).len(), 1, "{reply:#?}");
+}
+
+/// Runs the commands that a report prints on lines of their own.
+#[track_caller]
+pub(crate) fn obey(world: &World, reply: &Reply) {
+    let commands: Vec<&str> = reply
+        .body
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .collect();
+    assert!(!commands.is_empty(), "no command in {reply:#?}");
+    for command in commands {
+        let output = world
+            .clean("/bin/sh")
+            .args(["-c", command])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+    }
+}
+
 #[test]
-fn a_reset_keeps_an_edit_that_git_was_told_not_to_look_at() {
+fn a_reset_refuses_a_difference_that_git_was_told_not_to_look_at() {
     for flag in ["--assume-unchanged", "--skip-worktree"] {
-        for (pushed, moves) in [("index.html", true), ("other", true), ("", false)] {
+        for (pushed, content) in [
+            ("index.html", Some("mine")),
+            ("other", Some("mine")),
+            ("", Some("mine")),
+        ] {
             let world = reset_world();
-            let checkout = world.checkout();
             deployed(&world, &world.push("two"));
-            edit_unseen(&world, "checkout", "index.html", Some("mine"), flag);
-            let commit = if moves {
-                change(&world, "site", &[(pushed, Some("theirs\n"))])
-            } else {
+            edit_unseen(&world, "checkout", "index.html", content, flag);
+            let commit = if pushed.is_empty() {
                 world.head()
+            } else {
+                change(&world, "site", &[(pushed, Some("theirs\n"))])
             };
-            let reply = world.push_delivery(&commit).send();
-            assert_eq!(reply.status, 200, "{reply:#?}");
-            world.settle();
-            is_as_pushed(&world, &[]);
-            assert_eq!(world.changes(), "");
-            let saved = kept(&world, "checkout");
-            assert_eq!(saved.len(), 1, "{flag}: {reply:#?}");
-            let file = format!("{}:index.html", saved[0]);
-            assert_eq!(world.git(&checkout, &["show", &file]), "mine", "{flag}");
-            if pushed == "other" {
-                bring_back(&world, &reply);
-                has(&world, &[("index.html", "mine")]);
-            }
+            is_refused_and_kept_once_it_is_seen(&world, "checkout", "index.html", &commit);
+            let file = format!("{}:index.html", kept(&world, "checkout")[0]);
+            assert_eq!(
+                world.git(&world.checkout(), &["show", &file]),
+                "mine",
+                "{flag}"
+            );
         }
     }
 }
 
 #[test]
-fn a_reset_brings_back_a_file_whose_absence_git_was_told_not_to_look_at() {
+fn a_reset_refuses_a_missing_file_that_git_was_told_not_to_look_at() {
     let world = reset_world();
     let flag = "--assume-unchanged";
     edit_unseen(&world, "checkout", "index.html", None, flag);
-    deployed(
-        &world,
-        &change(&world, "site", &[("other", Some("theirs\n"))]),
-    );
-    is_as_pushed(&world, &[]);
+    let commit = change(&world, "site", &[("other", Some("theirs\n"))]);
+    is_refused_and_kept_once_it_is_seen(&world, "checkout", "index.html", &commit);
 }
 
 #[test]
-fn a_reset_keeps_an_edit_inside_a_submodule_that_git_was_told_not_to_look_at() {
+fn a_reset_refuses_a_difference_inside_a_submodule_that_git_was_told_not_to_look_at() {
     for flag in ["--assume-unchanged", "--skip-worktree"] {
         for bump in [true, false] {
             let world = reset_world();
@@ -570,11 +644,12 @@ fn a_reset_keeps_an_edit_inside_a_submodule_that_git_was_told_not_to_look_at() {
                 let post = world.push_to("posts", "first.md", "theirs\n", "Another");
                 world.point_submodule_at(&post);
             }
-            let reply = deployed(&world, &world.push("three"));
-            is_as_pushed(&world, &[]);
-            let saved = kept(&world, "checkout/posts");
-            assert_eq!(saved.len(), 1, "{flag}: {reply:#?}");
-            let words = ["show", &format!("{}:first.md", saved[0])];
+            let commit = world.push("three");
+            is_refused_and_kept_once_it_is_seen(&world, "checkout/posts", "first.md", &commit);
+            let words = [
+                "show",
+                &format!("{}:first.md", kept(&world, "checkout/posts")[0]),
+            ];
             assert_eq!(world.git(&world.path("checkout/posts"), &words), "mine");
         }
     }
@@ -624,7 +699,8 @@ fn a_reset_of_an_empty_clone_deploys_the_first_push_and_keeps_what_is_in_its_way
     reply.expect(200, "deployed");
     world.settle();
     is_as_pushed(&world, &[("notes", "mine, and not in the way")]);
-    assert_eq!(kept(&world, "checkout").len(), 2, "{reply:#?}");
+    assert_eq!(kept(&world, "checkout").len(), 1, "{reply:#?}");
+    assert_eq!(kept_folders(&world).len(), 1, "{reply:#?}");
     bring_back(&world, &reply);
     has(
         &world,
@@ -781,7 +857,7 @@ fn a_reset_keeps_what_git_does_not_know_and_is_in_the_way() {
         put_in_the_way(&world, mine);
         let reply = deployed(&world, &change(&world, "site", theirs));
         is_as_pushed(&world, &[]);
-        assert_eq!(kept(&world, "checkout").len(), 1, "{mine:?}");
+        assert_eq!(kept_folders(&world).len(), 1, "{mine:?}");
         bring_back(&world, &reply);
         has(&world, mine);
     }
@@ -795,7 +871,7 @@ fn a_report_of_what_a_reset_kept_shows_names_on_one_line() {
     fs::write(world.checkout().join("edited\n"), "mine").unwrap();
     world.git(&world.checkout(), &["add", "edited\n"]);
     let reply = deployed(&world, &change(&world, "site", &[(name, Some("x"))]));
-    reply.says("line\\nnote: \\u{1b}[2Jforged: `git -C");
+    reply.says("line\\nnote: \\u{1b}[2Jforged: they are in /");
     reply.says("Edits in edited\\n: `git -C");
     bring_back(&world, &reply);
     has(&world, &[(name, "mine"), ("edited\n", "mine")]);
@@ -849,7 +925,7 @@ fn a_reset_brings_files_back_with_the_same_bytes() {
         );
     }
     let mode = fs::metadata(checkout.join("lf.txt")).unwrap().permissions();
-    assert_eq!(mode.mode() & 0o111, 0o111);
+    assert_eq!(mode.mode() & 0o777, 0o700);
 }
 
 /// The cases where a fast-forward did not leave all as it was, and say so.
@@ -1018,7 +1094,8 @@ fn a_reset_keeps_what_the_person_put_in_the_place_of_a_tracked_file_or_folder() 
         let (world, mut mine, reply) = with_another_kind_in_its_place(*way);
         reply.expect(200, "deployed");
         is_as_pushed(&world, &[]);
-        assert_eq!(kept(&world, "checkout").len(), 2, "{number}: {reply:#?}");
+        assert_eq!(kept(&world, "checkout").len(), 1, "{number}: {reply:#?}");
+        assert_eq!(kept_folders(&world).len(), 1, "{number}: {reply:#?}");
         bring_back(&world, &reply);
         let other = Path::new("other");
         mine.insert(other.to_owned(), fresh_clone(&world, "main")[other].clone());
@@ -1078,23 +1155,19 @@ fn a_reset_that_was_killed_is_healed_and_loses_nothing() {
     world.key("wait", "\"30s\"");
     let reply = deployed(&world, &commit);
     is_as_pushed(&world, &[]);
-    let saved = kept(&world, "checkout");
-    let contents: Vec<_> = saved
-        .iter()
-        .map(|name| {
-            let file = if name.ends_with("-files") {
-                "b"
-            } else {
-                "mine"
-            };
-            let shown = format!("{name}:{file}");
-            world.git(&world.checkout(), &["show", &shown])
-        })
-        .collect();
     // What was kept before the death may be kept once more, but nothing of git's own making.
-    let kept: BTreeSet<&str> = contents.iter().map(String::as_str).collect();
-    let mine = BTreeSet::from(["mine", "unknown"]);
-    assert_eq!(kept, mine, "{saved:?} {reply:#?}");
+    let kept: BTreeSet<String> = kept(&world, "checkout")
+        .iter()
+        .map(|name| world.git(&world.checkout(), &["show", &format!("{name}:mine")]))
+        .collect();
+    assert_eq!(kept, BTreeSet::from(["mine".to_owned()]), "{reply:#?}");
+    let folders = kept_folders(&world);
+    let files: Vec<_> = folders
+        .iter()
+        .flat_map(|folder| tree_of(folder).into_keys())
+        .collect();
+    assert_eq!(files, [PathBuf::from("b")], "{reply:#?}");
+    assert_eq!(fs::read(folders[0].join("b")).unwrap(), b"unknown\n");
 }
 
 // ---- the same inside a submodule ----
@@ -1149,7 +1222,7 @@ fn is_kept_inside_a_submodule(name: &str) {
     let (world, commit) = with_a_file_in_a_submodule("reset", name);
     let reply = deployed(&world, &commit);
     is_as_pushed(&world, &[]);
-    assert_eq!(kept(&world, "checkout/posts").len(), 1, "{reply:#?}");
+    assert_eq!(kept_folders(&world).len(), 1, "{reply:#?}");
     bring_back(&world, &reply);
     has(&world, &[(&format!("posts/{name}"), "mine\n")]);
 }

@@ -710,6 +710,20 @@ fn without_git_lfs(config: &str, attributes: &str) -> Vec<String> {
         let smudge = format!("smudge = \"'{}'\"", text(&program));
         let filter = format!("[filter \"lfs\"]\n\t{smudge}\n\tclean = cat\n\trequired = true\n");
         fs::write(world.path("home/site.gitconfig"), filter).unwrap();
+        if place.exists() {
+            let reply = world.push_delivery(&commit).send();
+            world.settle();
+            if reply.status != 500 || !reply.body.contains(" lfs pull") {
+                wrong.push(format!("{update}: {}", reply.body));
+            }
+            // What `git lfs pull` does.
+            fs::remove_file(&place).unwrap();
+            let name = text(Path::new(place.file_name().unwrap()));
+            let config = text(&world.path("home/site.gitconfig"));
+            let config = format!("include.path={config}");
+            let words = ["-c", &config, "checkout", "--", &name];
+            world.git(place.parent().unwrap(), &words);
+        }
         let reply = world.push_delivery(&commit).send();
         world.settle();
         let there = fs::read_to_string(place);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::checkouts::{
-    Brake, bring_back, change, deployed, has, is_as_pushed, kept, publish, reset_world,
+    Brake, bring_back, change, deployed, has, is_as_pushed, kept, obey, publish,
 };
 use crate::world::{Reply, World, quoted, search_path, text, wait_until, write_executable};
 
@@ -312,7 +312,7 @@ fn a_submodule_can_become_a_plain_file() {
     becomes_plain("reset", AS_ONE_FILE);
 }
 
-/// What of the person's is gone when a submodule became plain.
+/// What of the person's is gone when a submodule became plain; or how a deploy did not end well after what it printed.
 fn lost_with_a_submodule_that_became(update: &str, files: &[(&str, Option<&str>)]) -> Vec<String> {
     let mut lost = Vec::new();
     for path in ["first.md", "draft.md", "my.log"] {
@@ -323,27 +323,18 @@ fn lost_with_a_submodule_that_became(update: &str, files: &[(&str, Option<&str>)
         world.key("update", &quoted(update));
         let mine = world.path("checkout/posts").join(path);
         fs::write(&mine, "mine").unwrap();
-        let reply = send(&world, &replace(&world, files));
+        let commit = replace(&world, files);
+        let reply = send(&world, &commit);
         let there = fs::read_to_string(&mine).is_ok_and(|text| text == "mine");
-        let is_kept = |git_dir: &str, path: &str| {
-            let run = |words: &[&str]| {
-                let mut git = world.clean("git");
-                git.arg("--git-dir").arg(world.path(git_dir));
-                git.arg("--work-tree=.").args(words);
-                git.output().unwrap().stdout
-            };
-            let format = "--format=%(refname)";
-            let names = run(&["for-each-ref", format, "refs/deploy-cgi"]);
-            let names = String::from_utf8(names).unwrap();
-            let shown = |name: &str| run(&["show", &format!("{name}:{path}")]);
-            names.lines().any(|name| shown(name) == b"mine")
-        };
-        let is_kept = is_kept("checkout/.git", &format!("posts/{path}"))
-            || is_kept("checkout/.git/modules/posts", path);
-        // A fast-forward that leaves it is no success, where it is in the way.
-        let said = update == "reset" || reply.status == 500;
-        if !(there && said || is_kept && update == "reset") {
+        if !there || reply.status != 500 || !reply.body.contains("became plain files") {
             lost.push(format!("{path}: {}", world.plain(&reply.body)));
+            continue;
+        }
+        obey(&world, &reply);
+        let reply = send(&world, &commit);
+        let kept = fs::read_to_string(world.path("checkout/posts.kept").join(path));
+        if reply.status != 200 || kept.unwrap_or_default() != "mine" {
+            lost.push(format!("{path}, obeyed: {}", world.plain(&reply.body)));
         }
     }
     lost
@@ -406,15 +397,23 @@ fn a_submodule_can_become_a_folder_of_other_files() {
 
 #[test]
 fn a_persons_file_among_those_of_a_submodule_that_became_a_folder_stays() {
-    let world = World::new();
-    fs::write(world.path("checkout/posts/mine.md"), "mine\n").unwrap();
-    let commit = replace(&world, &[("posts/new.md", Some("n\n"))]);
-    let reply = deployed(&world, &commit);
-    reply.says("posts was removed from the repository");
-    has(
-        &world,
-        &[("posts/mine.md", "mine\n"), ("posts/new.md", "n\n")],
-    );
+    for update in ["fast-forward", "reset"] {
+        let mut world = World::new();
+        world.key("update", &quoted(update));
+        fs::write(world.path("checkout/posts/mine.md"), "mine\n").unwrap();
+        let commit = replace(&world, &[("posts/new.md", Some("n\n"))]);
+        let reply = send(&world, &commit);
+        reply.expect(500, "failed");
+        reply.says("became plain files");
+        has(&world, &[("posts/mine.md", "mine\n")]);
+        obey(&world, &reply);
+        deployed(&world, &commit);
+        has(
+            &world,
+            &[("posts.kept/mine.md", "mine\n"), ("posts/new.md", "n\n")],
+        );
+        assert!(!world.exists("checkout/posts/mine.md"), "{update}");
+    }
 }
 
 /// Makes a branch and a stash that are nowhere else.
@@ -535,7 +534,7 @@ fn a_reset_never_removes_a_repository_inside_a_submodules_folder() {
     for files in [AS_FILES, AS_ONE_FILE] {
         let reply = send(&world, &replace_again(&world, files));
         reply.expect(500, "failed");
-        reply.says("a repository of its own is in the way");
+        reply.says("became plain files");
         world.git(&posts, &["show", "work:mine.md"]);
     }
 }
@@ -549,23 +548,8 @@ fn replace_again(world: &World, files: &[(&str, Option<&str>)]) -> String {
     change(world, "site", files)
 }
 
-/// What is kept in the repository of a submodule has this file.
-fn is_saved(world: &World, module: &str, file: &str) -> bool {
-    let module = world.path("checkout/.git/modules").join(module);
-    let at = format!("--git-dir={}", text(&module));
-    let git = |words: &[&str]| {
-        let words = [&[at.as_str(), "--work-tree=."], words].concat();
-        world.clean("git").args(words).output().unwrap()
-    };
-    let refs = git(&["for-each-ref", "--format=%(refname)", "refs/deploy-cgi"]).stdout;
-    String::from_utf8(refs)
-        .unwrap()
-        .lines()
-        .any(|name| git(&["show", &format!("{name}:{file}")]).stdout == b"mine\n")
-}
-
 #[test]
-fn a_reset_keeps_what_is_in_a_nested_submodule_that_goes_with_the_one_around_it() {
+fn a_reset_takes_nothing_of_a_nested_submodule_that_goes_with_the_one_around_it() {
     for files in [AS_FILES, AS_ONE_FILE] {
         let mut world = World::new();
         world.key("update", "\"reset\"");
@@ -574,66 +558,31 @@ fn a_reset_keeps_what_is_in_a_nested_submodule_that_goes_with_the_one_around_it(
         let post = publish(&world, "posts");
         point(&world, "site", "posts", &post);
         deployed(&world, &publish(&world, "site"));
-        for file in ["note", "new"] {
-            fs::write(world.path("checkout/posts/notes").join(file), "mine\n").unwrap();
-        }
-        deployed(&world, &replace(&world, files));
+        let new = world.path("checkout/posts/notes/new");
+        fs::write(&new, "mine\n").unwrap();
+        let commit = replace(&world, files);
+        send(&world, &commit).expect(500, "failed");
+        assert_eq!(fs::read(&new).unwrap(), b"mine\n");
+        fs::remove_file(&new).unwrap();
+        deployed(&world, &commit);
         is_as_pushed(&world, &[]);
-        for file in ["note", "new"] {
-            assert!(is_saved(&world, "posts/modules/notes", file), "{file}");
-        }
     }
 }
 
 #[test]
-fn a_reset_keeps_what_is_in_a_submodule_that_goes_also_where_submodules_are_left_alone() {
+fn a_reset_takes_nothing_of_a_submodule_that_goes_where_submodules_are_left_alone() {
     for files in [AS_FILES, AS_ONE_FILE] {
         let mut world = World::new();
         world.key("update", "\"reset\"");
         world.key("submodules", "\"skip\"");
-        for file in ["first.md", "new.md"] {
-            fs::write(world.path("checkout/posts").join(file), "mine\n").unwrap();
-        }
-        deployed(&world, &replace(&world, files));
-        is_as_pushed(&world, &[]);
-        for file in ["first.md", "new.md"] {
-            assert!(is_saved(&world, "posts", file), "{file}");
-        }
-    }
-}
-
-#[test]
-fn what_was_in_a_submodule_that_became_plain_is_brought_back_by_what_the_report_says() {
-    for files in [AS_FILES, AS_ONE_FILE] {
-        for (edit, draft) in [(true, true), (true, false), (false, true)] {
-            let world = reset_world();
-            deployed(&world, &world.push("two"));
-            let posts = world.path("checkout/posts");
-            if edit {
-                fs::write(posts.join("mine.md"), "committed").unwrap();
-                world.git(&posts, &["add", "mine.md"]);
-                world.git(&posts, &["commit", "-q", "-m", "Mine"]);
-                fs::write(posts.join("first.md"), "edited").unwrap();
-            }
-            if draft {
-                fs::write(posts.join("draft"), "unknown").unwrap();
-            }
-            let reply = deployed(&world, &replace(&world, files));
-            is_as_pushed(&world, &[]);
-            bring_back(&world, &reply);
-            is_as_pushed(&world, &[]);
-            let beside = fs::read_dir(world.path("")).unwrap().flatten();
-            let new = beside
-                .map(|entry| entry.path())
-                .find(|path| text(path).contains("/checkout-posts-"))
-                .unwrap();
-            let read = |name: &str| fs::read_to_string(new.join(name)).unwrap_or_default();
-            if edit {
-                assert_eq!(read("first.md"), "edited");
-                assert_eq!(read("mine.md"), "committed");
-            }
-            assert_eq!(read("draft") == "unknown", draft);
-        }
+        fs::write(world.path("checkout/posts/new.md"), "mine\n").unwrap();
+        let commit = replace(&world, files);
+        let reply = send(&world, &commit);
+        reply.expect(500, "failed");
+        has(&world, &[("posts/new.md", "mine\n")]);
+        obey(&world, &reply);
+        deployed(&world, &commit);
+        has(&world, &[("posts.kept/new.md", "mine\n")]);
     }
 }
 

@@ -21,7 +21,7 @@ const ROOMS: &[&[&str]] = &[
         "outcome",
     ],
     &["site", "delivery", "git", "diagnosis"],
-    &["state", "queue", "history", "last_good", "save"],
+    &["state", "queue", "history", "last_good", "backup"],
     &["heal", "submodules", "clone"],
     &["doctor", "deploy"],
     &["worker"],
