@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::tidy::sources;
 use crate::world::{Spoken, World, copy_executable, plain_folder, quoted, text, write_executable};
 
 /// What a person reads.
@@ -309,34 +310,55 @@ fn every_link_between_the_pages_leads_somewhere() {
     assert!(links > 20, "only {links} links were found");
 }
 
+/// Whoever reads an answer looks for its words here.
+#[test]
+fn the_words_that_troubleshooting_quotes_are_those_of_the_program() {
+    let sources = sources("src").into_values().collect::<String>();
+    // A text that goes over several lines goes on behind the blanks of the next.
+    let said = sources
+        .split("\\\n")
+        .map(str::trim_start)
+        .collect::<String>();
+    let page = read("docs/troubleshooting.md");
+    let mut quoted = 0;
+    for row in page.lines() {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let &[_, word, meaning] = cells.as_slice() else {
+            continue;
+        };
+        if !word.starts_with('`') {
+            continue;
+        }
+        for words in meaning.split('"').skip(1).step_by(2) {
+            quoted += 1;
+            assert!(
+                said.contains(words),
+                "the program does not say {words:?}: {row}"
+            );
+        }
+    }
+    assert!(quoted > 10, "only {quoted} were found");
+}
+
 /// What the tests look for with `block_with`.
 fn words_looked_for() -> Vec<String> {
     let mut words = Vec::new();
-    let mut folders = vec![top("tests/it")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
+    for source in sources("tests/it").into_values() {
+        for call in source.split("block_with(").skip(1) {
+            let Some(literal) = call.trim_start().strip_prefix('"') else {
                 continue;
-            }
-            let source = fs::read_to_string(path).unwrap();
-            for call in source.split("block_with(").skip(1) {
-                let Some(literal) = call.trim_start().strip_prefix('"') else {
-                    continue;
-                };
-                let (mut text, mut chars) = (String::new(), literal.chars());
-                while let Some(c) = chars.next().filter(|c| *c != '"') {
-                    match c {
-                        '\\' => match chars.next().unwrap() {
-                            'n' => text.push('\n'),
-                            other => text.push(other),
-                        },
-                        c => text.push(c),
-                    }
+            };
+            let (mut text, mut chars) = (String::new(), literal.chars());
+            while let Some(c) = chars.next().filter(|c| *c != '"') {
+                match c {
+                    '\\' => match chars.next().unwrap() {
+                        'n' => text.push('\n'),
+                        other => text.push(other),
+                    },
+                    c => text.push(c),
                 }
-                words.push(text);
             }
+            words.push(text);
         }
     }
     words

@@ -30,7 +30,8 @@ const ROOMS: &[&[&str]] = &[
     &["main"],
 ];
 
-fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
+/// The texts of all Rust files below a folder of the project.
+pub(crate) fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(folder) = folders.pop() {
