@@ -159,7 +159,7 @@ fn run_serves_what_waits() {
 
 /// Nobody in there sees the session that the commands belong to: its number is 0.
 #[test]
-#[ignore = "needs root: ./tests/run"]
+#[ignore = "needs root and a host that lets it unshare: ./tests/run"]
 fn run_in_a_container_that_was_entered_from_outside_deploys_and_ends_what_a_killed_one_left() {
     let mut world = World::new();
     watch_git(&mut world, "pull");

@@ -87,14 +87,15 @@ fn plain(world: &World, words: &str) -> String {
             (fields[0] == user).then(|| fields[5].to_owned())
         })
         .unwrap_or_default();
-    let words = words
+    // The world and the program may lie below the home.
+    let words = world.plain(words);
+    words
         .replace(&format!("{home}/"), "<home>/")
         .replace(&format!(" {home} "), " <home> ")
         .replace(&format!(" {home}\n"), " <home>\n")
         .replace(&format!(" {user} "), " <user> ")
         .replace(&format!(" {user},"), " <user>,")
-        .replace(&format!(" {user}\n"), " <user>\n");
-    world.plain(&words)
+        .replace(&format!(" {user}\n"), " <user>\n")
 }
 
 #[track_caller]

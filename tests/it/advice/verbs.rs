@@ -8,6 +8,7 @@ use super::set_url;
 use crate::world::{Fault, SECRET, World, text};
 
 #[test]
+#[ignore = "needs a pseudo-terminal: ./tests/run"]
 fn run_shows_gits_progress_in_a_terminal_and_no_credential() {
     let world = World::new();
     set_url(
