@@ -1,78 +1,19 @@
 //! Checkouts as people have them: what a reset removes and keeps, and what a fast-forward never
 //! touches. And how the tree on disk is compared with a fresh clone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
+use crate::process::kill_session_of;
+use crate::tree::{Tree, is_tree, tree_of};
 use crate::world::{
-    Delivery, NOWHERE, Reply, World, ZERO, is_alive, payload_after, quoted, text, wait_until,
+    Delivery, NOWHERE, Reply, World, ZERO, payload_after, quoted, text, wait_until,
     write_executable,
 };
-
-/// What lies at a path of a work tree.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Thing {
-    Folder,
-    /// A repository; what is in it is not compared.
-    Repository,
-    Link(PathBuf),
-    File {
-        runs: bool,
-        content: Vec<u8>,
-    },
-}
-
-impl std::fmt::Debug for Thing {
-    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Thing::Folder => write!(to, "a folder"),
-            Thing::Repository => write!(to, "a repository"),
-            Thing::Link(target) => write!(to, "-> {}", target.display()),
-            Thing::File { runs, content } => {
-                let mode = if *runs { "755" } else { "644" };
-                write!(to, "{mode} {:?}", String::from_utf8_lossy(content))
-            }
-        }
-    }
-}
-
-pub(crate) type Tree = BTreeMap<PathBuf, Thing>;
-
-/// Everything below a folder, its own repository left out.
-pub(crate) fn tree_of(top: &Path) -> Tree {
-    let mut tree = Tree::new();
-    let mut folders = vec![top.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let kind = path.symlink_metadata().unwrap();
-            let below = path.strip_prefix(top).unwrap().to_owned();
-            if below == Path::new(".git") {
-                continue;
-            }
-            let thing = if path.file_name().unwrap() == ".git" {
-                Thing::Repository
-            } else if kind.is_symlink() {
-                Thing::Link(fs::read_link(&path).unwrap())
-            } else if kind.is_dir() {
-                folders.push(path);
-                Thing::Folder
-            } else {
-                Thing::File {
-                    runs: kind.permissions().mode() & 0o100 != 0,
-                    content: fs::read(&path).unwrap(),
-                }
-            };
-            tree.insert(below, thing);
-        }
-    }
-    tree
-}
 
 /// A fresh clone of a branch of the site's repository, its submodules in it.
 pub(crate) fn fresh_clone(world: &World, branch: &str) -> Tree {
@@ -91,32 +32,6 @@ pub(crate) fn fresh_clone_of(world: &World, name: &str, branch: &str, more: &[&s
         world.git(&clone, more);
     }
     tree_of(&clone)
-}
-
-/// The tree on disk is this one, and has what the person put there besides.
-#[track_caller]
-pub(crate) fn is_tree(found: &Tree, mut expected: Tree, mine: &[(&str, &str)]) {
-    for (path, content) in mine {
-        let content = content.as_bytes().to_vec();
-        let runs = false;
-        expected.insert(path.into(), Thing::File { runs, content });
-        for above in Path::new(path).ancestors().skip(1) {
-            if !above.as_os_str().is_empty() {
-                expected.insert(above.to_owned(), Thing::Folder);
-            }
-        }
-    }
-    let paths = expected.keys().chain(found.keys());
-    let mut differs: Vec<String> = paths
-        .filter(|path| expected.get(*path) != found.get(*path))
-        .map(|path| {
-            let (wanted, got) = (expected.get(path), found.get(path));
-            format!("{}: {got:?} and not {wanted:?}", path.display())
-        })
-        .collect();
-    differs.sort();
-    differs.dedup();
-    assert!(differs.is_empty(), "{differs:#?}");
 }
 
 /// The checkout is what a fresh clone is, and has what the person put there besides.
@@ -301,43 +216,6 @@ impl Brake {
     }
 }
 
-/// The session of a process: the sixth field of its stat, the fourth after the name.
-pub(crate) fn session_of(id: &str) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    let after = stat.rsplit(')').next()?;
-    after.split_whitespace().nth(3).map(str::to_owned)
-}
-
-/// All processes of a session that are alive.
-pub(crate) fn processes_of_session(session: &str) -> Vec<String> {
-    let ids = fs::read_dir("/proc").unwrap().flatten();
-    let ids = ids.filter_map(|entry| entry.file_name().into_string().ok());
-    ids.filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
-        .filter(|id| session_of(id).as_deref() == Some(session) && is_alive(id))
-        .collect()
-}
-
-/// Kills all processes of a deploy: they have a session of their own.
-pub(crate) fn kill_session_of(id: &str) {
-    let session = session_of(id).expect("a process that is alive");
-    assert_ne!(Some(&session), session_of("self").as_ref());
-    // The worker first: it would go on with what it started.
-    kill_if_there(&session);
-    wait_until("the end of a session", || {
-        let left = processes_of_session(&session);
-        for id in &left {
-            kill_if_there(id);
-        }
-        left.is_empty()
-    });
-}
-
-/// Whether it was.
-fn kill_if_there(id: &str) -> bool {
-    let id = Pid::from_raw(id.parse().unwrap()).unwrap();
-    kill_process(id, Signal::KILL).is_ok()
-}
-
 // ---- reset ----
 
 #[test]
@@ -364,9 +242,7 @@ fn a_reset_keeps_local_commits() {
     let world = reset_world();
     let checkout = world.checkout();
     for number in ["one", "two"] {
-        fs::write(checkout.join(number), number).unwrap();
-        world.git(&checkout, &["add", number]);
-        world.git(&checkout, &["commit", "-q", "-m", number]);
+        world.commit_locally(&checkout, number, number);
     }
     let mine = world.head();
     let commit = world.push("two");
@@ -383,9 +259,7 @@ fn a_reset_keeps_local_commits() {
 /// Commits a file with its name in it, in the checkout.
 fn commit_here(world: &World, name: &str) {
     let checkout = world.checkout();
-    fs::write(checkout.join(name), name).unwrap();
-    world.git(&checkout, &["add", name]);
-    world.git(&checkout, &["commit", "-q", "-m", name]);
+    world.commit_locally(&checkout, name, name);
 }
 
 /// Merges a branch with a commit of its own, in the checkout.
@@ -530,9 +404,7 @@ fn a_reset_keeps_commits_edits_and_unknown_files_at_once() {
         &world,
         &change(&world, "site", &[("other", Some("theirs\n"))]),
     );
-    fs::write(checkout.join("mine.txt"), "committed\n").unwrap();
-    world.git(&checkout, &["add", "mine.txt"]);
-    world.git(&checkout, &["commit", "-q", "-m", "Mine"]);
+    world.commit_locally(&checkout, "mine.txt", "committed\n");
     fs::write(checkout.join("mine.txt"), "committed\nand edited\n").unwrap();
     fs::write(checkout.join("other"), "edited\n").unwrap();
     fs::write(checkout.join("staged"), "staged\n").unwrap();
@@ -1011,9 +883,7 @@ fn keeps_a_repository(update: &str) {
     world.key("update", &quoted(update));
     let inner = world.path("checkout/app");
     world.git(&world.path(""), &["init", "-q", &text(&inner)]);
-    fs::write(inner.join("code"), "mine").unwrap();
-    world.git(&inner, &["add", "code"]);
-    world.git(&inner, &["commit", "-q", "-m", "Mine"]);
+    world.commit_locally(&inner, "code", "mine");
     let head = world.git(&inner, &["rev-parse", "HEAD"]);
     fs::write(inner.join("code"), "mine, edited").unwrap();
     let commit = change(&world, "site", &[("app", Some("theirs"))]);
@@ -1269,9 +1139,7 @@ fn keeps_a_commit_inside_a_submodule(update: &str) {
         let mut world = World::new();
         world.key("update", &quoted(update));
         let posts = world.path("checkout/posts");
-        fs::write(posts.join("mine.md"), "mine").unwrap();
-        world.git(&posts, &["add", "mine.md"]);
-        world.git(&posts, &["commit", "-q", "-m", "Mine"]);
+        world.commit_locally(&posts, "mine.md", "mine");
         let mine = world.submodule_head();
         let commit = if bump {
             world.push_with_post("two").0
@@ -1307,9 +1175,7 @@ fn a_fast_forward_never_loses_a_commit_made_inside_a_submodule() {
 fn a_fast_forward_speaks_of_a_commit_inside_a_submodule_and_not_of_edits_that_stay() {
     let world = World::new();
     let posts = world.path("checkout/posts");
-    fs::write(posts.join("mine.md"), "mine").unwrap();
-    world.git(&posts, &["add", "mine.md"]);
-    world.git(&posts, &["commit", "-q", "-m", "Mine"]);
+    world.commit_locally(&posts, "mine.md", "mine");
     let mine = world.submodule_head();
     fs::write(posts.join("first.md"), "edited").unwrap();
     let reply = deployed(&world, &world.push_with_post("two").0);

@@ -5,12 +5,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::checkouts::{
-    Brake, change, deployed, fresh_clone, fresh_clone_of, has, is_as_pushed, is_tree,
-    kill_session_of, processes_of_session, push_of, session_of, tree_of,
+    Brake, change, deployed, fresh_clone, fresh_clone_of, has, is_as_pushed, push_of,
 };
+use crate::process::{is_alive, kill, kill_session_of, processes_of_session, session_of};
+use crate::tree::{is_tree, tree_of};
 use crate::world::{
-    DELIVERY, Delivery, Fault, Reply, World, is_alive, kill, quoted, text, wait_until,
-    write_executable,
+    DELIVERY, Delivery, Fault, Reply, World, quoted, text, wait_until, write_executable,
 };
 
 /// A site that has no checkout yet.
@@ -18,7 +18,6 @@ fn empty_world() -> World {
     let mut world = World::new();
     fs::remove_dir_all(world.checkout()).unwrap();
     world.key("clone", &quoted(&world.origin.url("me/site.git")));
-    world.key("wait", "\"30s\"");
     world
 }
 

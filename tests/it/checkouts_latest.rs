@@ -3,17 +3,12 @@
 use std::fs;
 
 use crate::checkouts::{
-    Brake, bring_back, change, deployed, fresh_clone_of, has, is_as_pushed, is_tree, kept,
-    kept_folders, publish, push_of, tree_of,
+    Brake, bring_back, change, deployed, fresh_clone_of, has, is_as_pushed, kept, kept_folders,
+    publish, push_of,
 };
 use crate::checkouts_submodules::{add, plant, point, set_module, world_of_three};
+use crate::tree::{is_tree, tree_of};
 use crate::world::{World, ZERO, quoted, text};
-
-fn latest_world() -> World {
-    let mut world = World::new();
-    world.key("submodules", "\"latest\"");
-    world
-}
 
 #[track_caller]
 fn is_latest(world: &World) {
@@ -24,7 +19,7 @@ fn is_latest(world: &World) {
 
 #[test]
 fn a_push_of_a_post_alone_publishes_it() {
-    let mut world = latest_world();
+    let mut world = World::latest();
     world.key("on_update", "\"cat posts/second.md >> ../ran\"");
     let head = world.head();
     let post = world.push_to("posts", "second.md", "new\n", "A post");
@@ -56,7 +51,7 @@ fn a_push_of_a_post_is_ignored_where_the_recorded_commit_is_deployed() {
 
 #[test]
 fn a_submodule_follows_the_branch_that_gitmodules_names() {
-    let world = latest_world();
+    let world = World::latest();
     let seed = world.path("seed/posts");
     world.git(&seed, &["checkout", "-q", "-b", "live/ü"]);
     change(&world, "posts", &[("live.md", Some("live\n"))]);
@@ -81,7 +76,7 @@ fn a_submodule_follows_the_branch_that_gitmodules_names() {
 
 #[test]
 fn a_submodule_follows_the_default_branch_of_its_remote() {
-    let world = latest_world();
+    let world = World::latest();
     let (seed, bare) = (
         world.path("seed/posts"),
         world.path("upstream/me/posts.git"),
@@ -106,7 +101,7 @@ fn a_submodule_follows_the_default_branch_of_its_remote() {
 
 #[test]
 fn a_default_branch_that_the_remote_changed_later_is_followed() {
-    let world = latest_world();
+    let world = World::latest();
     let (seed, bare) = (
         world.path("seed/posts"),
         world.path("upstream/me/posts.git"),
@@ -126,7 +121,7 @@ fn a_default_branch_that_the_remote_changed_later_is_followed() {
 #[test]
 fn moved_submodules_do_not_disturb_the_next_pull() {
     for update in ["fast-forward", "reset"] {
-        let mut world = latest_world();
+        let mut world = World::latest();
         world.key("update", &quoted(update));
         let post = world.push_to("posts", "second.md", "new\n", "A post");
         let reply = push_of(&world, "me/posts", "main", &post).send();
@@ -153,7 +148,7 @@ fn moved_submodules_do_not_disturb_the_next_pull() {
 
 #[test]
 fn a_post_that_lags_behind_is_given_time() {
-    let mut world = latest_world();
+    let mut world = World::latest();
     world.key("wait", "\"100ms\"");
     let post = world.commit("posts", "late.md", "late\n", "Late");
     let reply = push_of(&world, "me/posts", "main", &post).send();
@@ -167,7 +162,7 @@ fn a_post_that_lags_behind_is_given_time() {
 
 #[test]
 fn an_ignored_push_of_submodules_says_why() {
-    let mut world = latest_world();
+    let mut world = World::latest();
     let url = world.origin.url("me/posts.git");
     let seed = world.path("seed/site");
     world.git(&seed, &["submodule", "--quiet", "add", &url, "again"]);
@@ -192,7 +187,7 @@ fn an_ignored_push_of_submodules_says_why() {
 
 #[test]
 fn a_force_push_of_a_submodule_is_followed() {
-    let world = latest_world();
+    let world = World::latest();
     let seed = world.path("seed/posts");
     let first = world.push_to("posts", "second.md", "new\n", "A post");
     push_of(&world, "me/posts", "main", &first)
@@ -241,7 +236,7 @@ fn one_latest_submodule_that_cannot_be_fetched_is_named_and_the_rest_is_publishe
 
 #[test]
 fn a_latest_update_that_was_killed_is_healed() {
-    let mut world = latest_world();
+    let mut world = World::latest();
     let files = [
         (".gitattributes", Some("*.slow filter=slow\n")),
         ("a", Some("one\n")),
@@ -271,7 +266,7 @@ fn a_latest_update_that_was_killed_is_healed() {
 
 #[test]
 fn a_push_to_a_nested_submodule_or_one_with_a_relative_url_is_deployed() {
-    let world = latest_world();
+    let world = World::latest();
     let note = plant(&world, "notes", "note", "one\n");
     add(&world, "posts", "notes", "../notes.git", &note);
     let post = publish(&world, "posts");
@@ -297,7 +292,7 @@ fn a_push_to_a_nested_submodule_or_one_with_a_relative_url_is_deployed() {
 #[test]
 fn an_edit_in_a_submodule_that_follows_its_branch_is_kept() {
     for (update, status) in [("fast-forward", 500), ("reset", 200)] {
-        let mut world = latest_world();
+        let mut world = World::latest();
         world.key("update", &quoted(update));
         fs::write(world.path("checkout/posts/first.md"), "mine\n").unwrap();
         let post = change(&world, "posts", &[("first.md", Some("theirs\n"))]);
@@ -318,7 +313,7 @@ fn an_edit_in_a_submodule_that_follows_its_branch_is_kept() {
 
 #[test]
 fn two_submodules_of_one_repository_follow_their_own_branches() {
-    let world = latest_world();
+    let world = World::latest();
     let seed = world.path("seed/posts");
     world.git(&seed, &["checkout", "-q", "-b", "live"]);
     let live = change(&world, "posts", &[("live.md", Some("live\n"))]);
@@ -341,7 +336,7 @@ fn two_submodules_of_one_repository_follow_their_own_branches() {
 
 #[test]
 fn a_submodule_can_follow_the_branch_of_the_site() {
-    let world = latest_world();
+    let world = World::latest();
     set_module(&world, "site", "posts.branch", ".");
     deployed(&world, &publish(&world, "site"));
     let post = change(&world, "posts", &[("second.md", Some("2\n"))]);
@@ -354,7 +349,7 @@ fn a_submodule_can_follow_the_branch_of_the_site() {
 
 #[test]
 fn a_shallow_submodule_follows_its_branch() {
-    let world = latest_world();
+    let world = World::latest();
     let old = change(&world, "posts", &[("second.md", Some("2\n"))]);
     change(&world, "posts", &[("third.md", Some("3\n"))]);
     set_module(&world, "site", "posts.shallow", "true");
@@ -383,7 +378,7 @@ fn a_shallow_submodule_follows_its_branch() {
 
 #[test]
 fn a_site_that_goes_back_to_recorded_submodules_gets_them() {
-    let mut world = latest_world();
+    let mut world = World::latest();
     let post = world.push_to("posts", "second.md", "new\n", "A post");
     push_of(&world, "me/posts", "main", &post)
         .send()
@@ -396,7 +391,7 @@ fn a_site_that_goes_back_to_recorded_submodules_gets_them() {
 
 #[test]
 fn commits_that_the_branch_of_a_latest_submodule_withdrew_are_not_the_persons() {
-    let mut world = latest_world();
+    let mut world = World::latest();
     world.key("update", "\"reset\"");
     let withdrawn = change(&world, "posts", &[("withdrawn.md", Some("secret"))]);
     deployed_post(&world, &withdrawn);
@@ -404,9 +399,7 @@ fn commits_that_the_branch_of_a_latest_submodule_withdrew_are_not_the_persons() 
     for mine in [false, true] {
         let posts = world.path("checkout/posts");
         if mine {
-            fs::write(posts.join("mine.md"), "mine").unwrap();
-            world.git(&posts, &["add", "mine.md"]);
-            world.git(&posts, &["commit", "-q", "-m", "Mine"]);
+            world.commit_locally(&posts, "mine.md", "mine");
         }
         world.git(&seed, &["reset", "-q", "--hard", "HEAD~1"]);
         let name = format!("other-{mine}.md");
@@ -428,16 +421,14 @@ fn commits_that_the_branch_of_a_latest_submodule_withdrew_are_not_the_persons() 
 #[test]
 fn a_persons_work_in_a_latest_submodule_is_kept() {
     for update in ["fast-forward", "reset"] {
-        let mut world = latest_world();
+        let mut world = World::latest();
         world.key("update", &quoted(update));
         let ignore = [(".gitignore", Some("*.log\n"))];
         let first = change(&world, "posts", &ignore);
         deployed_post(&world, &first);
         let posts = world.path("checkout/posts");
         // A commit that no branch has, and an ignored file where one is to come.
-        fs::write(posts.join("mine.md"), "mine").unwrap();
-        world.git(&posts, &["add", "mine.md"]);
-        world.git(&posts, &["commit", "-q", "-m", "Mine"]);
+        world.commit_locally(&posts, "mine.md", "mine");
         let mine = world.submodule_head();
         fs::write(posts.join("my.log"), "mine\n").unwrap();
         let seed = world.path("seed/posts");

@@ -7,10 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::checkouts::{
-    bring_back, change, deployed, fresh_clone, fresh_clone_of, is_as_pushed, is_tree, kept,
-    publish, push_of, tree_of,
+    bring_back, change, deployed, fresh_clone, fresh_clone_of, is_as_pushed, kept, publish, push_of,
 };
 use crate::person::{Person, Sshd};
+use crate::tree::{is_tree, tree_of};
 use crate::world::{
     Delivery, Fault, Reply, World, quoted, search_path, text, wait_until, write_executable,
 };

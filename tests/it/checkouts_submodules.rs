@@ -419,9 +419,7 @@ fn a_persons_file_among_those_of_a_submodule_that_became_a_folder_stays() {
 /// Makes a branch and a stash that are nowhere else.
 fn work_in(world: &World, folder: &Path) {
     world.git(folder, &["checkout", "-q", "-b", "work"]);
-    fs::write(folder.join("mine.md"), "mine").unwrap();
-    world.git(folder, &["add", "mine.md"]);
-    world.git(folder, &["commit", "-q", "-m", "Mine"]);
+    world.commit_locally(folder, "mine.md", "mine");
     fs::write(folder.join("first.md"), "stashed").unwrap();
     world.git(folder, &["stash", "-q"]);
     world.git(folder, &["checkout", "-q", "--detach", "origin/main"]);
@@ -638,7 +636,6 @@ fn a_reset_keeps_files_in_the_way_of_a_new_submodule() {
 #[test]
 fn a_submodule_that_is_bumped_again_is_fetched_while_the_site_is_pulled() {
     let mut world = World::new();
-    world.key("wait", "\"30s\"");
     deployed(&world, &world.push_with_post("two").0);
     let (folder, path) = (text(&world.path("fake")), search_path());
     let script = format!(
@@ -852,8 +849,6 @@ fn eight_submodules_that_are_bumped_at_once_are_all_brought() {
         let commit = plant(&world, name, "file", "one\n");
         add(&world, "site", name, &format!("../{name}.git"), &commit);
     }
-    let mut world = world;
-    world.key("wait", "\"30s\"");
     deployed(&world, &publish(&world, "site"));
     for name in names {
         let commit = change(&world, name, &[("file", Some("two\n"))]);

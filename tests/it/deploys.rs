@@ -3,8 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::{Value, json};
+
+use crate::checkouts::is_as_pushed;
+use crate::process::is_alive;
 use crate::world::{
-    Fault, NOWHERE, World, ZERO, is_alive, payload_after, quoted, text, wait_until,
+    DELIVERY, Fault, NOWHERE, World, ZERO, payload_after, quoted, text, wait_until,
     write_executable,
 };
 
@@ -25,13 +29,15 @@ fn a_push_with_a_submodule_bump_is_deployed() {
     let before = world.head();
     let (commit, post) = world.push_with_post("two");
     let reply = world.push_delivery(&commit).send();
-    reply.expect(200, "deployed");
-    reply.says(&before[..7]);
-    reply.says(&commit[..7]);
-    reply.says("Say with two");
+    assert_eq!(
+        reply.whole(&world),
+        "200 OK\ndeployed main <id>..<id>, 1 commit\n\n  <id> Say with two\n\nsubmodules:\n  posts <id>..<id>\n\n\
+         pull        <time>\nsubmodules  <time>\non_update   <time>\n"
+    );
+    reply.says(&format!("{}..{}", &before[..7], &commit[..7]));
     assert_eq!(
         (world.head(), world.submodule_head()),
-        (commit.clone(), post)
+        (commit.clone(), post.clone())
     );
     assert_eq!(world.read("checkout/index.html"), "with two");
     assert_eq!(world.read("checkout/posts/second.md"), "two");
@@ -42,7 +48,7 @@ fn a_push_with_a_submodule_bump_is_deployed() {
         "DEPLOY_BRANCH=main".to_owned(),
         format!("DEPLOY_OLD={before}"),
         format!("DEPLOY_NEW={commit}"),
-        format!("DEPLOY_DELIVERY={}", crate::world::DELIVERY),
+        format!("DEPLOY_DELIVERY={DELIVERY}"),
         "DEPLOY_VERDICT=deployed".to_owned(),
         text(&world.checkout()),
     ] {
@@ -54,12 +60,16 @@ fn a_push_with_a_submodule_bump_is_deployed() {
     world.settle();
     let history = world.history();
     assert_eq!(history.len(), 1, "{history:?}");
-    let line = history[0].to_string();
-    for told in [&commit, &before, "deployed", crate::world::DELIVERY] {
-        assert!(line.contains(told), "{told} is not in {line}");
-    }
-    let last_good = fs::read_to_string(world.state("last-good")).unwrap();
-    assert!(last_good.contains(&commit), "{last_good}");
+    let pointers = ["/old", "/new", "/verdict", "/tickets/0/delivery"];
+    let told = pointers.map(|name| history[0].pointer(name).and_then(Value::as_str));
+    let expected = [&before, &commit, "deployed", DELIVERY].map(Some);
+    assert_eq!(told, expected, "{history:?}");
+    let last_good: Value =
+        serde_json::from_str(&world.read("checkout/.git/deploy-cgi/last-good")).unwrap();
+    assert_eq!(
+        last_good,
+        json!({ "head": commit, "submodules": { "posts": post } })
+    );
 }
 
 #[test]
@@ -241,9 +251,7 @@ fn a_deploy_longer_than_the_wait_is_accepted_and_finishes_behind() {
 fn a_pull_that_cannot_fast_forward_fails_and_keeps_the_tree() {
     let world = World::new();
     let checkout = world.checkout();
-    fs::write(checkout.join("mine.txt"), "mine").unwrap();
-    world.git(&checkout, &["add", "mine.txt"]);
-    world.git(&checkout, &["commit", "-q", "-m", "Mine"]);
+    world.commit_locally(&checkout, "mine.txt", "mine");
     let mine = world.head();
     let commit = world.push("two");
     let reply = world.push_delivery(&commit).send();
@@ -270,7 +278,7 @@ fn a_local_commit_that_is_ahead_is_not_called_deployed() {
     let world = World::new();
     let checkout = world.checkout();
     let commit = world.head();
-    world.git(&checkout, &["commit", "-q", "--allow-empty", "-m", "Mine"]);
+    world.commit_locally(&checkout, "mine.txt", "mine");
     let reply = world.push_delivery(&commit).send();
     reply.expect(500, "failed");
     reply.says("ahead");
@@ -350,7 +358,7 @@ fn a_submodule_commit_that_nobody_pushed_fails_and_says_so() {
 }
 
 #[test]
-fn a_submodule_that_git_leaves_empty_is_not_called_deployed() {
+fn a_submodule_that_git_leaves_empty_is_filled() {
     let world = World::new();
     let checkout = world.checkout();
     // What a clone that was killed leaves: `git submodule update` exits 0 and fills nothing.
@@ -359,8 +367,12 @@ fn a_submodule_that_git_leaves_empty_is_not_called_deployed() {
     fs::remove_file(checkout.join("posts/first.md")).unwrap();
     let commit = world.push("two");
     let reply = world.push_delivery(&commit).send();
-    let filled = world.exists("checkout/posts/first.md");
-    assert_eq!(reply.first_word() == "deployed", filled, "{reply:#?}");
+    assert_eq!(
+        reply.whole(&world),
+        "200 OK\ndeployed main <id>..<id>, 1 commit\n\n  <id> Say two\n\nsubmodules:\n  posts new at <id>\n\n\
+         pull        <time>\nsubmodules  <time>\n"
+    );
+    is_as_pushed(&world, &[]);
 }
 
 #[test]
@@ -564,7 +576,6 @@ fn a_background_child_of_on_update_lives_on() {
 fn a_git_that_hangs_is_ended_with_all_its_children() {
     let mut world = World::new();
     world.key("timeout", "\"1s\"");
-    world.key("wait", "\"30s\"");
     world.fake_git("pull", &Fault::Hang);
     let before = world.head();
     let commit = world.push("two");
@@ -584,7 +595,6 @@ fn a_git_that_hangs_is_ended_with_all_its_children() {
 fn an_on_update_that_hangs_is_ended_with_all_its_children() {
     let mut world = World::new();
     world.key("timeout", "\"2s\"");
-    world.key("wait", "\"30s\"");
     world.key(
         "on_update",
         "\"trap '' TERM; sleep 1000 & echo $! $$ > ../fake/hung; wait; wait; wait\"",
@@ -605,7 +615,6 @@ fn an_on_update_that_hangs_is_ended_with_all_its_children() {
 fn a_remote_that_never_answers_is_given_up() {
     let mut world = World::new();
     world.key("timeout", "\"1s\"");
-    world.key("wait", "\"30s\"");
     let url = world.origin.url("hang/me/site.git");
     world.git(&world.checkout(), &["remote", "set-url", "origin", &url]);
     let commit = world.push("two");
@@ -648,7 +657,7 @@ fn credentials_in_urls_are_never_shown_or_stored() {
 
 #[test]
 fn a_login_that_is_wrong_fails_at_once_without_a_prompt() {
-    let mut world = World::new();
+    let world = World::new();
     let url = world
         .origin
         .url_with_login("me:wrong-pass-word", "auth/me/site.git");
@@ -663,7 +672,6 @@ fn a_login_that_is_wrong_fails_at_once_without_a_prompt() {
     let url = world.origin.url("auth/me/site.git");
     world.git(&world.checkout(), &["remote", "set-url", "origin", &url]);
     write_executable(&world.path("askpass"), "#!/bin/sh\nsleep 1000\n");
-    world.key("wait", "\"30s\"");
     let delivery = world.push_delivery(&commit);
     let delivery = delivery.var("GIT_ASKPASS", world.path("askpass"));
     delivery.send().expect(500, "failed");
@@ -828,8 +836,7 @@ fn reset_follows_a_rewritten_branch_and_keeps_what_it_removes() {
 
 #[test]
 fn submodules_can_follow_their_own_branches() {
-    let mut world = World::new();
-    world.key("submodules", "\"latest\"");
+    let world = World::latest();
     let before = world.head();
     let post = world.push_to("posts", "second.md", "two", "A post");
     let mut payload = world.payload(&post);

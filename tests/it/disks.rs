@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::kills::wait_until_quiet;
+use crate::process::wait_until_quiet;
 use crate::server::hand_over;
 use crate::world::{Reply, World, text, wait_until, write_executable};
 
@@ -102,8 +102,7 @@ fn is_deployed(world: &World, commit: &str, changes: &str) {
 
 /// A site that has been deployed once, to a disk of its own.
 fn deployed_on(options: &str) -> (World, Mount, String) {
-    let mut world = World::new();
-    world.key("wait", "\"30s\"");
+    let world = World::new();
     world.push_to("site", "other.html", "other\n", "Other");
     let mount = Mount::below(&world, options);
     let commit = world.head_of("seed/site");

@@ -5,16 +5,17 @@
 //!
 //!     cargo test --test it kills:: -- --ignored --nocapture --test-threads 4
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::process::{Process, processes, wait_until_quiet};
+use crate::tree::{Thing, Tree, differences, paths_below, tree_of};
 use crate::world::{
     Delivery, Reply, World, quoted, search_path, text, wait_until, write_executable,
 };
@@ -50,74 +51,6 @@ fn say(words: &str) {
     writeln!(stderr, "{words}").unwrap();
 }
 
-// ---- processes ----
-
-/// A process at work in a world, the server of its upstream not counted.
-#[derive(Clone, Debug)]
-pub(crate) struct Process {
-    pub(crate) pid: i32,
-    pub(crate) words: Vec<String>,
-}
-
-impl Process {
-    pub(crate) fn is_git(&self) -> bool {
-        self.words
-            .first()
-            .is_some_and(|word| word.rsplit('/').next().unwrap().starts_with("git"))
-    }
-
-    pub(crate) fn is_worker(&self) -> bool {
-        self.words.get(1).is_some_and(|word| word == "worker")
-    }
-
-    /// The one that the web server started.
-    pub(crate) fn is_front(&self, world: &World) -> bool {
-        self.words.get(1) == Some(&text(&world.site_file()))
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        // It may have ended by itself in the meantime.
-        let _ = kill_process(Pid::from_raw(self.pid).unwrap(), signal);
-    }
-}
-
-/// All that runs because of this world's deliveries: it has the world's folder in its environment or arguments.
-pub(crate) fn processes(world: &World) -> Vec<Process> {
-    let folder = text(&world.path(""));
-    let folder = folder.trim_end_matches('/').as_bytes();
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        let read = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();
-        let has = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|part| part == word);
-        let (words, environ) = (read("cmdline"), read("environ"));
-        if pid == i32::try_from(std::process::id()).unwrap()
-            || !(has(&words, folder) || has(&environ, folder))
-            || has(&environ, b"GIT_PROJECT_ROOT=")
-        {
-            continue;
-        }
-        let words = words
-            .split(|&byte| byte == 0)
-            .map(|word| String::from_utf8_lossy(word).into_owned())
-            .collect();
-        found.push(Process { pid, words });
-    }
-    found
-}
-
-/// Waits until nothing runs in a world.
-#[track_caller]
-pub(crate) fn wait_until_quiet(world: &World) {
-    wait_until("the end of all processes", || processes(world).is_empty());
-}
-
 // ---- a site, a push to it, and how it must be afterwards ----
 
 /// A site at one commit, and a push that changes much of it and brings a submodule.
@@ -127,24 +60,7 @@ struct Stage {
     /// The body of the delivery.
     body: String,
     /// What differs from a fresh clone: the person's own.
-    own: BTreeMap<PathBuf, Entry>,
-}
-
-/// What is at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Entry {
-    Folder,
-    Link(PathBuf),
-    File { content: Vec<u8>, executable: bool },
-}
-
-impl Entry {
-    fn file(content: &str) -> Entry {
-        Entry::File {
-            content: content.into(),
-            executable: false,
-        }
-    }
+    own: Tree,
 }
 
 /// A file that the push changes.
@@ -160,38 +76,9 @@ fn lines(name: &str, version: usize, number: usize) -> String {
     all
 }
 
-/// Every path below a folder, git's own left out.
-fn tree(folder: &Path) -> BTreeMap<PathBuf, Entry> {
-    fn walk(top: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Entry>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.file_name().is_some_and(|name| name == ".git") {
-                continue;
-            }
-            let about = path.symlink_metadata().unwrap();
-            let entry = if about.is_dir() {
-                walk(top, &path, found);
-                Entry::Folder
-            } else if about.is_symlink() {
-                Entry::Link(fs::read_link(&path).unwrap())
-            } else {
-                Entry::File {
-                    content: fs::read(&path).unwrap(),
-                    executable: about.mode() & 0o100 != 0,
-                }
-            };
-            found.insert(path.strip_prefix(top).unwrap().to_owned(), entry);
-        }
-    }
-    let mut found = BTreeMap::new();
-    walk(folder, folder, &mut found);
-    found
-}
-
 impl Stage {
     fn new(files: usize) -> Stage {
         let mut world = World::new();
-        world.key("wait", "\"30s\"");
         world.key("on_update", "\"echo $DEPLOY_NEW >> ../ran\"");
         let commit = Stage::plant(&world, files, 1);
         world.push_delivery(&commit).send().expect(200, "deployed");
@@ -211,7 +98,7 @@ impl Stage {
             body: world.payload(&commit).to_string(),
             world,
             commit,
-            own: BTreeMap::new(),
+            own: Tree::new(),
         }
     }
 
@@ -295,7 +182,7 @@ impl Stage {
             ("posts/first.md", "edited in a submodule\n"),
         ] {
             fs::write(self.world.checkout().join(path), content).unwrap();
-            self.own.insert(path.into(), Entry::file(content));
+            self.own.insert(path.into(), Thing::file(content));
         }
     }
 
@@ -334,17 +221,12 @@ impl Stage {
         if listed != expected {
             faults.push(format!("git status: {listed:?}"));
         }
-        let mut wanted = tree(&world.path("fresh"));
+        let mut wanted = tree_of(&world.path("fresh"));
         wanted.extend(self.own.clone());
-        let there = tree(&world.checkout());
-        let differing: Vec<&PathBuf> = wanted
-            .keys()
-            .chain(there.keys())
-            .filter(|path| wanted.get(*path) != there.get(*path))
-            .take(10)
-            .collect();
+        let mut differing = differences(&tree_of(&world.checkout()), &wanted);
+        differing.truncate(10);
         if !differing.is_empty() {
-            faults.push(format!("not as in a fresh clone: {differing:?}"));
+            faults.push(format!("not as in a fresh clone: {differing:#?}"));
         }
         if world.tickets() != 0 || world.state("running").exists() {
             faults.push("something still waits or runs".to_owned());
@@ -353,7 +235,8 @@ impl Stage {
         if ran.lines().last() != Some(&self.commit) {
             faults.push(format!("on_update ran for {ran:?}"));
         }
-        let locks = locks(&world.path("checkout/.git"));
+        let mut locks = paths_below(&world.path("checkout/.git"), |_| true);
+        locks.retain(|path| path.extension().is_some_and(|end| end == "lock"));
         if !locks.is_empty() {
             faults.push(format!("left: {locks:?}"));
         }
@@ -372,23 +255,6 @@ impl Stage {
 fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
     assert!(status.unwrap().success());
-}
-
-/// Lock files of git's below a folder.
-fn locks(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if entry.file_type().unwrap().is_dir() {
-            found.extend(locks(&path));
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "lock")
-        {
-            found.push(path);
-        }
-    }
-    found
 }
 
 // ---- a death at every system call ----
@@ -909,7 +775,6 @@ impl Drop for Orphan {
 #[test]
 fn the_git_of_a_killed_worker_is_ended_and_never_joined_by_a_second_one() {
     let mut world = World::new();
-    world.key("wait", "\"30s\"");
     watch_git(&mut world, "pull");
     fs::write(world.path("fake/hang"), "").unwrap();
     let commit = world.push("two");
@@ -925,7 +790,6 @@ fn the_git_of_a_killed_worker_is_ended_and_never_joined_by_a_second_one() {
 #[test]
 fn the_git_of_a_killed_run_is_ended_and_never_joined_by_a_second_one() {
     let mut world = World::new();
-    world.key("wait", "\"30s\"");
     watch_git(&mut world, "pull");
     fs::write(world.path("fake/hang"), "").unwrap();
     let commit = world.push("two");
@@ -960,8 +824,7 @@ fn the_git_of_a_worker_that_was_killed_while_it_healed_is_ended_too() {
 
 #[test]
 fn a_daemon_of_a_hook_is_warned_about_and_passed_by() {
-    let mut world = World::new();
-    world.key("wait", "\"30s\"");
+    let world = World::new();
     let hook = world.path("checkout/.git/hooks/post-merge");
     fs::create_dir_all(hook.parent().unwrap()).unwrap();
     let pids = text(&world.path("daemons"));

@@ -31,4 +31,4 @@ mod tidy;
 mod turns;
 mod untrusted_host;
 
-use support::{http, origin, person, server, world};
+use support::{http, origin, person, process, server, tree, world};

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use crate::tree::paths_below;
 use crate::world::{NOWHERE, SECRET, World, quoted, search_path, text, write_executable};
 
 /// The end of every password here, as it is written and as it is meant.
@@ -20,7 +21,6 @@ fn listening() -> World {
         format!("#!/bin/sh\necho \"$*\" >>'{folder}/started'\nPATH='{real}' exec git \"$@\"\n");
     write_executable(&world.path("fake/git"), &git);
     world.key("path", &quoted(&format!("{folder}:{real}")));
-    world.key("wait", "\"30s\"");
     world.key("on_update", "\"true\"");
     world.key("on_failure", "\"cat >../mail\"");
     world
@@ -54,15 +54,9 @@ fn all_that_is_said(world: &World, commit: &str) -> String {
 /// What is left on the disk by the program, and what git was started with.
 fn kept(world: &World) -> String {
     let mut all = String::new();
-    let mut folders = vec![world.state("")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                all += &String::from_utf8_lossy(&fs::read(&path).unwrap());
-            }
+    for path in paths_below(&world.state(""), |_| true) {
+        if !path.is_dir() {
+            all += &String::from_utf8_lossy(&fs::read(&path).unwrap());
         }
     }
     for file in ["fake/started", "mail"] {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::tree::paths_below;
+
 /// Who may know whom: a room may know the rooms of the lines below its own, and those of its
 /// own line. From the ground up.
 const ROOMS: &[&[&str]] = &[
@@ -32,18 +34,12 @@ const ROOMS: &[&[&str]] = &[
 
 /// The texts of all Rust files below a folder of the project.
 pub(crate) fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "rs") {
-                found.insert(path.clone(), fs::read_to_string(path).unwrap());
-            }
-        }
-    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let found: BTreeMap<_, _> = paths_below(&folder, |_| true)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect();
     assert!(!found.is_empty());
     found
 }

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 
 use rustix::process::Signal;
 
-use crate::kills::{processes, wait_until_quiet};
+use crate::process::{is_alive, kill, processes, wait_until_quiet};
 use crate::server::{Kind, Server, hand_over};
 use crate::world::{
-    DELIVERY, Fault, World, is_alive, kill, quoted, search_path, text, wait_until, write_executable,
+    DELIVERY, Fault, World, quoted, search_path, text, wait_until, write_executable,
 };
 
 #[test]
@@ -40,7 +40,6 @@ fn a_push_during_a_deploy_is_deployed_next() {
 #[test]
 fn a_delivery_that_waits_in_line_hears_its_result() {
     let mut world = World::new();
-    world.key("wait", "\"30s\"");
     world.fake_git("pull", &Fault::Hold);
     let first = world.push("two");
     let first = world.push_delivery(&first).start();
@@ -169,7 +168,6 @@ fn a_front_that_is_killed_does_not_stop_its_deploy() {
 #[test]
 fn a_killed_deploy_is_healed_by_the_next() {
     let mut world = World::new();
-    world.key("wait", "\"30s\"");
     world.fake_git("pull", &Fault::Hold);
     let (commit, post) = world.push_with_post("two");
     let front = world.push_delivery(&commit).start();
@@ -236,7 +234,6 @@ const MOST_WORKERS: usize = 3;
 #[test]
 fn two_hundred_pushes_at_once_cost_one_more_deploy_and_one_more_process() {
     let mut world = World::new();
-    world.key("wait", "\"30s\"");
     world.key("on_update", "\"echo x >> ../ran\"");
     world.fake_git("pull", &Fault::Hold);
     let commit = world.push("two");
@@ -340,7 +337,6 @@ fn two_hundred_pushes_through_lighttpd() {
 fn an_ssh_that_hangs_is_ended_and_the_next_push_is_deployed() {
     let mut world = World::new();
     world.key("timeout", "\"1s\"");
-    world.key("wait", "\"30s\"");
     let stub = world.path("fake/ssh");
     write_executable(
         &stub,
@@ -373,7 +369,6 @@ fn an_ssh_that_hangs_is_ended_and_the_next_push_is_deployed() {
 fn an_on_update_that_hangs_is_ended_with_its_background_child_and_recorded() {
     let mut world = World::new();
     world.key("timeout", "\"2s\"");
-    world.key("wait", "\"30s\"");
     world.key(
         "on_update",
         "\"trap '' TERM; (trap '' TERM; sleep 1000) & sleep 1000; sleep 1000\"",
@@ -433,7 +428,6 @@ fn pulls(world: &World) -> usize {
 #[test]
 fn a_commit_that_the_remote_gets_later_is_deployed_once_it_is_there() {
     let mut world = World::new();
-    world.key("wait", "\"30s\"");
     count_pulls(&mut world);
     let commit = world.commit("site", "index.html", "two", "Two");
     let started = world.push_delivery(&commit).start();
@@ -448,7 +442,6 @@ fn a_commit_that_the_remote_gets_later_is_deployed_once_it_is_there() {
 #[test]
 fn a_push_that_is_there_does_not_wait_for_one_that_lags() {
     let mut world = World::new();
-    world.key("wait", "\"30s\"");
     world.key("on_update", "\"echo $DEPLOY_NEW >> ../ran\"");
     count_pulls(&mut world);
     let there = world.push("two");
@@ -488,7 +481,6 @@ fn a_commit_that_a_later_push_withdrew_is_said_to_be_and_is_no_failure() {
 #[test]
 fn a_commit_that_another_branch_brought_is_given_time_to_be_in_this_one() {
     let mut world = World::new();
-    world.key("wait", "\"30s\"");
     count_pulls(&mut world);
     let commit = world.commit("site", "index.html", "two", "Two");
     let seed = world.path("seed/site");
@@ -505,8 +497,7 @@ fn a_commit_that_another_branch_brought_is_given_time_to_be_in_this_one() {
 
 #[test]
 fn a_commit_that_was_withdrawn_to_what_was_before_it_is_said_to_be() {
-    let mut world = World::new();
-    world.key("wait", "\"30s\"");
+    let world = World::new();
     let seed = world.path("seed/site");
     let before = world.head();
     let withdrawn = world.push("two");
@@ -565,7 +556,6 @@ fn on_failure_gets_the_report_also_of_a_deploy_that_failed_behind_a_202() {
 #[test]
 fn an_on_failure_that_fails_is_recorded_and_changes_nothing() {
     let mut world = World::new();
-    world.key("wait", "\"30s\"");
     world.key("on_failure", "\"echo no mailer here >&2; exit 3\"");
     world.fake_git("pull", &Fault::Fail("fatal: the sky fell"));
     let commit = world.push("two");
@@ -679,7 +669,6 @@ fn a_ticket_whose_worker_was_killed_is_served_at_the_next_delivery_even_an_ignor
 #[test]
 fn a_worker_that_dies_is_told_of_and_its_ticket_is_kept() {
     let mut world = World::new();
-    world.key("wait", "\"30s\"");
     world.fake_git("pull", &Fault::Hold);
     let commit = world.push("two");
     let front = world.push_delivery(&commit).start();

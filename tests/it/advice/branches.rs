@@ -11,10 +11,7 @@ use crate::world::{DELIVERY, World, quoted, text};
 fn commits_that_were_made_here() {
     let world = World::new();
     let pushed = world.head();
-    world.git(
-        &world.checkout(),
-        &["commit", "-q", "--allow-empty", "-m", "mine"],
-    );
+    world.commit_locally(&world.checkout(), "mine.txt", "mine");
     let mine = world.head();
     fails(&world, &pushed, r#"
 main here is 1 commit ahead of origin/main: commits were made here, or a push took some back
@@ -31,10 +28,7 @@ $ git -C '<world>/checkout' reset --keep origin/main
 #[test]
 fn commits_here_and_there() {
     let world = World::new();
-    world.git(
-        &world.checkout(),
-        &["commit", "-q", "--allow-empty", "-m", "mine"],
-    );
+    world.commit_locally(&world.checkout(), "mine.txt", "mine");
     let commit = world.push("two");
     is_mended(
         &world,

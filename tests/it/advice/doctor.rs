@@ -210,10 +210,7 @@ $ mv -n '<world>/cgi-bin/deploy.cgi~' <home>
 #[test]
 fn the_doctor_sees_what_a_deploy_would_stumble_over() {
     let world = World::new();
-    world.git(
-        &world.checkout(),
-        &["commit", "-q", "--allow-empty", "-m", "mine"],
-    );
+    world.commit_locally(&world.checkout(), "mine.txt", "mine");
     fs::write(world.path("checkout/.git/index.lock"), "").unwrap();
     fs::write(world.path("checkout/index.html"), "mine").unwrap();
     is_cured(

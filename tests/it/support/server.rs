@@ -127,7 +127,6 @@ pub(crate) fn hand_over_for(kind: Kind, world: &mut World) -> Handed {
         account.take_in(&world.path("cgi-bin"));
     }
     // Rewrites the site file too.
-    world.key("wait", "\"30s\"");
     fs::create_dir(world.path("outside")).unwrap();
     if is_root() {
         let owner = account.as_ref().map_or(SERVER_USER, |user| &user.name);
