@@ -20,7 +20,7 @@ use crate::queue::{NotLeft, Promise, Queue, now};
 use crate::redaction::{brief, escape, redact};
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
-use crate::signature::Secrets;
+use crate::signature::{Secret, Secrets};
 use crate::site::{self, MAX_BODY, NoHome, Site, Submodules};
 use crate::state::StateFolder;
 use crate::worker::{Heard, Worker};
@@ -135,7 +135,17 @@ fn decide(env: &Environment, first_argument: Option<&OsStr>, started: Instant) -
     };
     let delivery = match Delivery::verify(claims, &secrets, body, site.max_body) {
         Ok(delivery) => delivery,
-        Err(refusal) => return Answer::Refused(refusal).into_response(None),
+        Err(refusal) => {
+            let has_blanks = secrets.iter().any(Secret::has_blanks_around);
+            let log = (refusal == Refusal::SignatureWrong && has_blanks).then(|| {
+                format!(
+                    "error: a signature does not match, and in {} a secret begins or ends with a blank, which counts: \
+                     remove it, unless the webhook's secret has it too",
+                    site.secret_file.display()
+                )
+            });
+            return Answer::Refused(refusal).into_response(log);
+        }
     };
     let answer = Proven {
         site: &site,
@@ -251,7 +261,7 @@ impl Proven<'_> {
             }
         }
         let findings = doctor::examine(self.site, self.env, self.started + self.site.wait);
-        let of_ping = doctor::of_ping(ping, self.delivery.form, &findings);
+        let of_ping = doctor::of_ping(ping, self.delivery, &findings);
         let mut report = doctor::report(findings.iter().chain(&of_ping));
         if let Ok((_, state)) = self.open() {
             if let Some(last) = History::of(&state).last()? {
@@ -680,7 +690,7 @@ fn refusal_in_words(refusal: &Refusal) -> (Status, String) {
         Refusal::SignatureWrong => text(
             FORBIDDEN,
             "the signature does not match. The secret in the webhook's settings and the one in this site's secret file \
-             have to be the same.",
+             have to be the same; a blank or a line end that was pasted with one of them is the usual cause.",
         ),
         Refusal::ContentType => text(
             UNSUPPORTED_MEDIA_TYPE,

@@ -41,6 +41,7 @@ pub(crate) struct Claims {
     id: String,
     signature: Signature,
     form: Option<Form>,
+    carries_secret: bool,
 }
 
 /// How the JSON is wrapped.
@@ -80,6 +81,7 @@ impl Claims {
             id,
             signature,
             form: form(request.header("CONTENT_TYPE")),
+            carries_secret: request.header("HTTP_X_GITHUB_ENCODED_SECRET") != Variable::Absent,
         })
     }
 }
@@ -114,6 +116,9 @@ pub(crate) struct Delivery {
     pub(crate) id: String,
     pub(crate) event: Event,
     pub(crate) form: Form,
+    /// Whether it came with the secret itself in the header `X-Github-Encoded-Secret`, as some of GitHub's did in 2025
+    /// and 2026. That is never looked at, and proves nothing.
+    pub(crate) carries_secret: bool,
 }
 
 /// What happened at GitHub.
@@ -176,6 +181,7 @@ impl Delivery {
             id: claims.id,
             event,
             form,
+            carries_secret: claims.carries_secret,
         })
     }
 }
@@ -359,6 +365,11 @@ impl TryFrom<PushPayload<'_>> for Push {
 
 #[derive(Deserialize)]
 struct PingPayload<'a> {
+    // Every ping has these two, and no other event: a signature covers the body alone, and not the event's name.
+    #[serde(borrow, rename = "zen")]
+    _zen: Cow<'a, str>,
+    #[serde(rename = "hook_id")]
+    _hook_id: u64,
     #[serde(borrow)]
     repository: Option<Object<Repository<'a>>>,
     #[serde(borrow)]
@@ -502,13 +513,21 @@ mod tests {
                 Ok(Event::Ping(expected))
             );
         }
-        check("{}", Ping::default());
+        for json in [
+            "{}",
+            r#"{"hook_id":1}"#,
+            r#"{"zen":"z","hook_id":"1"}"#,
+            r#"{"zen":"z","hook":{"events":["push"]}}"#,
+            r#"{"ref":"refs/heads/main","after":"x","repository":{"full_name":"o/n"}}"#,
+        ] {
+            check_no_payload("ping", json.as_bytes());
+        }
         check(
-            r#"{"zen":{"a":[1]},"organization":{"login":"o"},"repository":null}"#,
+            r#"{"zen":"z","hook_id":1,"organization":{"login":"o"},"repository":null}"#,
             Ping::default(),
         );
         check(
-            r#"{"repository":{"name":"n","owner":{"login":"o"}},"hook":{"events":["push"],"config":{"insecure_ssl":"1"}}}"#,
+            r#"{"zen":"z","hook_id":1,"repository":{"name":"n","owner":{"login":"o"}},"hook":{"events":["push"],"config":{"insecure_ssl":"1"}}}"#,
             Ping {
                 repository: Some("o/n".into()),
                 events: Some(vec!["push".into()]),

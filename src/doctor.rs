@@ -4,6 +4,7 @@
 //! said in the words of the diagnosis, as the deploy would say it.
 
 mod entrance;
+mod secrets;
 
 use std::fmt::Write;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +17,7 @@ use serde::Serialize;
 
 use crate::cgi::Environment;
 use crate::clone;
-use crate::delivery::{Form, Ping};
+use crate::delivery::{Delivery, Form, Ping};
 use crate::deploy::MARKER;
 use crate::diagnosis::{self, Advice, Diagnosis, Situation};
 use crate::git::{Checkout, Config, Followed, Found, Git, Unfollowing};
@@ -27,7 +28,6 @@ use crate::queue::Queue;
 use crate::redaction::{brief, escape, escape_line, redact};
 use crate::remote_url::RemoteUrl;
 use crate::shell::{as_root, as_user, give_to, quoted, word};
-use crate::signature::Secrets;
 use crate::site::{Site, Submodules, Update, read_small};
 use crate::state::StateFolder;
 use crate::user::{User, name_of};
@@ -169,7 +169,7 @@ pub(crate) fn unreadable(file: &Path, error: &anyhow::Error, env: &Environment) 
 }
 
 /// What a ping says about the hook itself.
-pub(crate) fn of_ping(ping: &Ping, form: Form, of_site: &[Finding]) -> Vec<Finding> {
+pub(crate) fn of_ping(ping: &Ping, delivery: &Delivery, of_site: &[Finding]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_subscribed =
         |events: &[String]| events.iter().any(|event| event == "push" || event == "*");
@@ -182,13 +182,23 @@ pub(crate) fn of_ping(ping: &Ping, form: Form, of_site: &[Finding]) -> Vec<Findi
         Some(_) => findings.push(Finding::ok("hook", "delivers pushes")),
         None => {}
     }
-    let content = match form {
+    let content = match delivery.form {
         Form::Json => "application/json",
         Form::Urlencoded => {
             "application/x-www-form-urlencoded (application/json is simpler; both work)"
         }
     };
     findings.push(Finding::ok("content type", content));
+    if delivery.carries_secret {
+        findings.push(Finding::warning(
+            "secret",
+            "GitHub sent it in the header X-Github-Encoded-Secret of this delivery; a log of the web server may have kept it",
+            Advice::words(
+                "change it: write a new one as a second line of the secret file, enter it in the webhook's settings, and \
+                 then remove the old line",
+            ),
+        ));
+    }
     if ping.insecure_tls {
         findings.push(Finding::warning(
             "TLS",
@@ -321,9 +331,8 @@ impl Doctor<'_> {
                 Advice::words("keep it outside, and name the new place with the key `secret_file`"),
             );
         }
-        if let Some(finding) = of_secrets(file, &secrets, self.user) {
-            self.findings.push(finding);
-        }
+        self.findings
+            .extend(secrets::examine(file, &secrets, self.user));
         if self.findings.len() == before {
             let count = secrets.iter().count();
             let plural = if count == 1 { "" } else { "s" };
@@ -1097,37 +1106,6 @@ fn foreign_home(user: &User, home: &Path, owner: u32) -> Finding {
             )],
         ),
     )
-}
-
-/// What is wrong with secrets that can be read.
-fn of_secrets(file: &Path, secrets: &Secrets, user: &User) -> Option<Finding> {
-    const WHAT: &str = "secret file";
-    let path = file.display();
-    let is_padded = |secret: &[u8]| secret.trim_ascii().len() != secret.len();
-    if secrets.iter().any(|secret| is_padded(secret.reveal())) {
-        return Some(Finding::warning(
-            WHAT,
-            format!("{path}: a secret begins or ends with a blank"),
-            Advice::run(
-                "blanks count: remove them, unless the webhook's secret has them too",
-                [as_user(
-                    user,
-                    &format!("sed -i 's/^[ \\t]*//; s/[ \\t]*$//' {}", quoted(file)),
-                )],
-            ),
-        ));
-    }
-    let mode = file.metadata().map_or(0, |file| file.mode());
-    (mode & 0o077 != 0).then(|| {
-        Finding::warning(
-            WHAT,
-            format!("{path}: others on this host can read or write it"),
-            Advice::run(
-                "close it",
-                [as_user(user, &format!("chmod 600 {}", quoted(file)))],
-            ),
-        )
-    })
 }
 
 /// Whether somebody deploys. Asked without making the lock's file.

@@ -9,7 +9,23 @@ use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
 /// The most secrets that are accepted at a time. Rotation needs two; each one costs a digest of every body.
-const MOST_SECRETS: usize = 8;
+const MAX_SECRETS: usize = 8;
+
+/// A shorter secret may be guessed by whoever has one delivery, in bytes.
+const MIN_LENGTH: usize = 16;
+
+/// What stands in manuals in the secret's place, without all that is no letter and no digit.
+const PLACEHOLDERS: &[&str] = &[
+    "changeme",
+    "mysecret",
+    "mywebhooksecret",
+    "password",
+    "placeholder",
+    "replaceme",
+    "secrethere",
+    "yoursecret",
+    "yourwebhooksecret",
+];
 
 /// A shared secret. Never empty, never shown, compared in constant time only.
 pub(crate) struct Secret(Box<[u8]>);
@@ -24,6 +40,27 @@ impl Secret {
     /// The bytes, for hiding them in what is shown.
     pub(crate) fn reveal(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Whether it begins or ends with a blank, which is part of it: most often it was pasted along.
+    pub(crate) fn has_blanks_around(&self) -> bool {
+        self.0.trim_ascii().len() != self.0.len()
+    }
+
+    /// Why it could be guessed, as far as a look at it tells.
+    pub(crate) fn weakness(&self) -> Option<Weakness> {
+        let letters = self.0.iter().filter(|byte| byte.is_ascii_alphanumeric());
+        let letters: Vec<u8> = letters.map(u8::to_ascii_lowercase).collect();
+        let letters = String::from_utf8_lossy(&letters);
+        if PLACEHOLDERS.iter().any(|words| letters.contains(words)) {
+            Some(Weakness::Placeholder)
+        } else if self.0.iter().all(|byte| byte == &self.0[0]) {
+            Some(Weakness::OneCharacter)
+        } else if self.0.len() < MIN_LENGTH {
+            Some(Weakness::Short)
+        } else {
+            None
+        }
     }
 
     /// The values of the two headers for `body`.
@@ -55,12 +92,26 @@ pub(crate) struct Secrets(Vec<Secret>);
 pub(crate) enum NoSecrets {
     Empty,
     TooMany,
+    /// The bytes are no text: an editor saved it as UTF-16.
+    NulBytes,
+}
+
+/// Why a secret could be guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weakness {
+    Short,
+    OneCharacter,
+    /// What a manual writes where the secret is to stand.
+    Placeholder,
 }
 
 impl Secrets {
     /// Reads a secret file: each line that is not empty is a secret. Its end (LF or CRLF) and a byte order mark before
     /// the first are no part of it; blanks are.
     pub(crate) fn parse(file: &[u8]) -> Result<Self, NoSecrets> {
+        if file.contains(&0) {
+            return Err(NoSecrets::NulBytes);
+        }
         let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
         let secrets: Vec<_> = file
             .split(|&byte| byte == b'\n')
@@ -70,7 +121,7 @@ impl Secrets {
             .collect();
         match secrets.len() {
             0 => Err(NoSecrets::Empty),
-            n if n > MOST_SECRETS => Err(NoSecrets::TooMany),
+            n if n > MAX_SECRETS => Err(NoSecrets::TooMany),
             _ => Ok(Self(secrets)),
         }
     }
@@ -255,6 +306,23 @@ mod tests {
         check(b"", Err(NoSecrets::Empty));
         check(b"\xef\xbb\xbf\r\n\n", Err(NoSecrets::Empty));
         check(b"1\n2\n3\n4\n5\n6\n7\n8\n9\n", Err(NoSecrets::TooMany));
+        check(b"\xff\xfeo\0n\0e\0\n\0", Err(NoSecrets::NulBytes));
+    }
+
+    #[test]
+    fn what_could_be_guessed_is_weak() {
+        #[track_caller]
+        fn check(secret: &str, expected: Option<Weakness>) {
+            assert_eq!(Secret(secret.as_bytes().into()).weakness(), expected);
+        }
+        check("abc", Some(Weakness::Short));
+        check("fifteen letters", Some(Weakness::Short));
+        check("sixteen letters!", None);
+        check(&"x".repeat(64), Some(Weakness::OneCharacter));
+        check("YOUR-SECRET-HERE", Some(Weakness::Placeholder));
+        check("<your webhook secret>", Some(Weakness::Placeholder));
+        check("change_me_change_me", Some(Weakness::Placeholder));
+        check(&"0123456789abcdef".repeat(4), None);
     }
 
     #[test]

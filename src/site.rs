@@ -371,6 +371,11 @@ impl Site {
             Err(NoSecrets::Empty) => {
                 bail!("the secret file {path} is empty; write the webhook's secret into it")
             }
+            Err(NoSecrets::NulBytes) => {
+                bail!(
+                    "the secret file {path} has NUL bytes, as UTF-16 has; save it as plain text (UTF-8 or ASCII)"
+                )
+            }
             Err(NoSecrets::TooMany) => {
                 bail!("the secret file {path} has more than 8 lines; leave the secrets in use")
             }

@@ -42,7 +42,8 @@ const UNSIGNED: &str = "403 Forbidden\nrefused by deploy-cgi: the delivery is no
 const MALFORMED: &str = "403 Forbidden\nrefused by deploy-cgi: the signature is malformed: it has to be sha256= and \
                          64 lower-case hex digits.\n";
 const WRONG: &str = "403 Forbidden\nrefused by deploy-cgi: the signature does not match. The secret in the webhook's \
-                     settings and the one in this site's secret file have to be the same.\n";
+                     settings and the one in this site's secret file have to be the same; a blank or a line end \
+                     that was pasted with one of them is the usual cause.\n";
 const CONTENT_TYPE: &str = "415 Unsupported Media Type\nrefused by deploy-cgi: the content type has to be \
                             application/json, or a form with one payload field.\n";
 const READY: &str = "200 OK\nready for deliveries. Enter this address as the Payload URL of a GitHub webhook \

@@ -775,15 +775,15 @@ fn a_ping_of_any_hook_is_answered() {
     for (hook, fields) in [
         (
             "of a repository",
-            json!({ "hook_id": 1, "repository": { "full_name": "me/site" } }),
+            json!({ "zen": "z", "hook_id": 1, "repository": { "full_name": "me/site" } }),
         ),
         (
             "of an organisation",
-            json!({ "hook_id": 1, "organization": { "login": "me" } }),
+            json!({ "zen": "z", "hook_id": 1, "organization": { "login": "me" } }),
         ),
         (
             "of an app",
-            json!({ "hook_id": 1, "hook": { "type": "App" } }),
+            json!({ "zen": "z", "hook_id": 1, "hook": { "type": "App" } }),
         ),
     ] {
         let reply = world.delivery("ping", fields.to_string()).send();
@@ -978,7 +978,7 @@ refused by deploy-cgi: the signature is malformed: it has to be sha256= and 64 l
 
 == wrong
 403 Forbidden
-refused by deploy-cgi: the signature does not match. The secret in the webhook's settings and the one in this site's secret file have to be the same.
+refused by deploy-cgi: the signature does not match. The secret in the webhook's settings and the one in this site's secret file have to be the same; a blank or a line end that was pasted with one of them is the usual cause.
 
 == other type
 415 Unsupported Media Type

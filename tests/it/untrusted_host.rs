@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use crate::server::hand_over;
-use crate::world::{Fault, World, search_path, text, write_executable};
+use crate::world::{Delivery, Fault, World, search_path, text, write_executable};
 
 fn mode_of(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
@@ -299,5 +299,136 @@ fn commands_get_the_same_few_variables_from_a_delivery_and_from_a_person() {
     let expected: BTreeSet<_> = expected.chain(["PATH"]).map(str::to_owned).collect();
     for names in seen {
         assert_eq!(names, expected);
+    }
+}
+
+// ---- what was recorded, and what can be guessed ----
+
+#[test]
+fn a_signed_body_counts_only_as_the_event_that_it_is() {
+    let world = World::new();
+    let commit = world.push("two");
+    let push = world.payload(&commit).to_string();
+    let ping = r#"{"zen":"z","hook_id":1,"repository":{"full_name":"me/site"}}"#;
+    for (event, body, why) in [
+        ("ping", push.as_str(), "missing field `zen`"),
+        ("ping", r#"{"zen":"z"}"#, "missing field `hook_id`"),
+        ("push", ping, "missing field `ref`"),
+    ] {
+        let reply = world.delivery(event, body).send().whole(&world);
+        let start = format!(
+            "400 Bad Request\nrefused by deploy-cgi: the body is not the JSON of the event {event}: {why} at"
+        );
+        assert!(reply.starts_with(&start), "{reply}");
+    }
+    assert_ne!(world.head(), commit);
+    world.delivery("ping", ping).send().expect(200, "pong");
+}
+
+fn write_secret(world: &World, secret: impl AsRef<[u8]>) {
+    fs::write(world.path("secret.txt"), secret).unwrap();
+}
+
+#[test]
+fn a_secret_that_can_be_guessed_is_a_warning() {
+    #[track_caller]
+    fn check(world: &World, secret: &str, what: &str) {
+        write_secret(world, secret);
+        let check = world.verb(&["check"]);
+        check.expect_exit(0);
+        check.says("warning  secret file");
+        check.says(what);
+    }
+    let world = World::new();
+    check(&world, "abc\n", "a secret is shorter than 16 characters");
+    check(
+        &world,
+        "ssssssssssssssssssssss\n",
+        "is one character again and again",
+    );
+    check(
+        &world,
+        "YOUR-SECRET-HERE\n",
+        "looks like the placeholder of an example",
+    );
+    check(
+        &world,
+        "a good and long one \n",
+        "a secret begins or ends with a blank",
+    );
+    write_secret(&world, "0123456789abcdef\n");
+    let well = world.verb(&["check"]);
+    well.says("ok       secret file");
+}
+
+#[test]
+fn a_secret_file_in_utf_16_is_named_as_that() {
+    let world = World::new();
+    let wide: Vec<u8> = "\u{feff}a good and long one\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    write_secret(&world, wide);
+    let check = world.verb(&["check"]);
+    check.expect_exit(1);
+    check.says("has NUL bytes, as UTF-16 has");
+    let reply = world.ping_delivery().send();
+    reply.expect(500, "error");
+    assert!(
+        reply.stderr.contains("has NUL bytes, as UTF-16 has"),
+        "{reply:#?}"
+    );
+}
+
+#[test]
+fn a_blank_around_a_secret_is_told_to_the_host_when_a_signature_is_wrong() {
+    let world = World::new();
+    let told = "a secret begins or ends with a blank";
+    let wrong = || world.ping_delivery().signed_with(b"a wrong one").send();
+    let reply = wrong();
+    reply.says("a blank or a line end that was pasted with one of them");
+    assert_eq!(reply.stderr, "");
+    write_secret(&world, "a good and long one \n");
+    for reply in [
+        wrong(),
+        world
+            .ping_delivery()
+            .signed_with(b"a good and long one")
+            .send(),
+    ] {
+        reply.expect(403, "refused");
+        reply.says("a blank or a line end that was pasted with one of them");
+        assert!(reply.stderr.contains(told), "{reply:#?}");
+        assert!(!reply.stderr.contains("good"), "{reply:#?}");
+    }
+    let right = world.ping_delivery().signed_with(b"a good and long one ");
+    right.send().says("a secret begins or ends with a blank");
+}
+
+#[test]
+fn a_delivery_that_carries_the_secret_itself_is_taken_and_a_ping_says_to_change_it() {
+    let world = World::new();
+    let encoded = "SXQncyBhIFNlY3JldCB0byBFdmVyeWJvZHk=";
+    let with = |delivery: Delivery| delivery.var("HTTP_X_GITHUB_ENCODED_SECRET", encoded);
+    let commit = world.push("two");
+    let push = with(world.push_delivery(&commit)).send();
+    push.expect(200, "deployed");
+    let pong = with(world.ping_delivery()).send();
+    pong.expect(200, "pong");
+    pong.says("-> change it: write a new one as a second line of the secret file");
+    assert!(!world.ping_delivery().send().body.contains("change it"));
+    // It proves nothing.
+    let forged = with(world.push_delivery(&commit)).signed_with(encoded.as_bytes());
+    forged.send().expect(403, "refused");
+    let unsigned = with(world.push_delivery(&commit)).unsigned();
+    unsigned.send().expect(403, "refused");
+    for reply in [push, pong] {
+        let all = format!("{}{}", reply.body, reply.stderr);
+        assert!(!all.contains(encoded), "{all}");
+    }
+    world.settle();
+    for path in state_of(&world).into_iter().filter(|path| path.is_file()) {
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        assert!(!text.contains(encoded), "{}", path.display());
     }
 }
