@@ -247,7 +247,7 @@ pub(crate) fn finish(
     let Some(branch) = site.branch.clone().or(head) else {
         bail!("the remote has no default branch; name one with the key `branch`")
     };
-    let fetched = git.fetch_origin(&config)?;
+    let fetched = git.fetch_origin(&config, &branch)?;
     if !fetched.end.is_good() {
         return Ok(Cloned::Not(fetched));
     }

@@ -193,6 +193,15 @@ impl Sorted {
             };
             match containment {
                 Containment::Contained => sorted.confirmed.push(ticket),
+                // It was asked for by its id since: from then on it is here, and its history is not.
+                Containment::Outside | Containment::Absent if seen.contains(&commit) => {
+                    let commit = commit.short();
+                    sorted.remarks.push(format!(
+                        "the pushed commit {commit} is older than this shallow clone reaches back, or a later push withdrew \
+                         it"
+                    ));
+                    sorted.confirmed.push(ticket);
+                }
                 // Another branch brought it here before this one showed it.
                 Containment::Outside if is_the_old_tip && is_younger(PATIENCE_WITH_AN_OLD_TIP) => {
                     sorted.lagging.push(ticket);
@@ -202,13 +211,6 @@ impl Sorted {
                     let commit = commit.short();
                     sorted.remarks.push(format!(
                         "the pushed commit {commit} is not in the branch: {why}"
-                    ));
-                    sorted.confirmed.push(ticket);
-                }
-                Containment::Absent if seen.contains(&commit) => {
-                    let commit = commit.short();
-                    sorted.remarks.push(format!(
-                        "the pushed commit {commit} is older than this shallow clone reaches back"
                     ));
                     sorted.confirmed.push(ticket);
                 }
@@ -679,7 +681,7 @@ impl<'d> Deploy<'d> {
         let below = submodules.iter().map(|submodule| &submodule.path);
         for folder in std::iter::once(top.clone()).chain(below.map(|path| top.join(path))) {
             let files = git.large_files(&folder)?;
-            let is_pointer = |path: &PathBuf| git::is_pointer(&folder.join(path)) == Some(true);
+            let is_pointer = |path: &PathBuf| git::is_pointer(&folder, path) == Some(true);
             if !files.iter().any(is_pointer) {
                 continue;
             }
@@ -710,14 +712,14 @@ impl<'d> Deploy<'d> {
     ) -> Result<(), Stuck> {
         let _alone = self.lock_out_work_trees()?;
         let started = Instant::now();
-        let mut ended = self.with_a_retry(git, || git.pull(config, &followed.branch))?;
+        let mut ended = self.with_a_retry(git, config, followed, || git.pull(config, followed))?;
         if ended.is_a_failure()
             && let (_, Some(upstream)) = git.heads(&followed.branch)?
         {
             let known = self.last_good.submodules.keys().map(Path::new);
             let cleared = self.clear_replaced(git, config, &upstream, known)?;
             if !cleared.is_empty() {
-                ended = git.pull(config, &followed.branch)?;
+                ended = git.pull(config, followed)?;
             }
             if ended.is_a_failure() {
                 // Something else was in the way, too: nothing was deployed, and so nothing may be gone.
@@ -734,7 +736,7 @@ impl<'d> Deploy<'d> {
         let _alone = self.lock_out_work_trees()?;
         let started = Instant::now();
         let (_, before) = git.heads(&followed.branch)?;
-        let fetched = self.with_a_retry(git, || git.fetch(config, followed))?;
+        let fetched = self.with_a_retry(git, config, followed, || git.fetch(config, followed))?;
         self.step_ended(Step::Fetch, started, &fetched, followed)?;
         let (head, Some(target)) = git.heads(&followed.branch)? else {
             let situation = Situation::of(self.site, git, self.host, followed);
@@ -811,8 +813,17 @@ impl<'d> Deploy<'d> {
     }
 
     /// Runs what fetches, and once more where the fetch itself failed.
-    fn with_a_retry(&self, git: &Git<'_>, fetch: impl Fn() -> Result<Ended>) -> Result<Ended> {
-        let ended = fetch()?;
+    fn with_a_retry(
+        &self,
+        git: &Git<'_>,
+        config: &Config,
+        followed: &Followed,
+        fetch: impl Fn() -> Result<Ended>,
+    ) -> Result<Ended> {
+        let mut ended = fetch()?;
+        if ended.is_a_failure() && git.forget_in_the_way(config, followed)? {
+            ended = fetch()?;
+        }
         if !ended.is_a_failure() || !git.fetched_nothing() {
             return Ok(ended);
         }

@@ -763,21 +763,6 @@ const TABLE: &[Row] = &[
         },
     },
     Row {
-        phrases: &["cannot lock ref '*': '*' exists; cannot create"],
-        means: |said, at| {
-            found(
-                format!(
-                    "the branch {} was removed at the remote, and one that is named like a folder of it came",
-                    escape_line(said.caught.get(1).copied().unwrap_or_default())
-                ),
-                Advice::run(
-                    "forget branches that are gone, then press Redeliver",
-                    [at.git(format_args!("remote prune {}", word(&at.remote)))],
-                ),
-            )
-        },
-    },
-    Row {
         phrases: &[
             "cannot lock ref '*': is at * but expected",
             "Cannot fast-forward to multiple branches",
@@ -792,27 +777,6 @@ const TABLE: &[Row] = &[
             )
         },
     },
-    Row {
-        phrases: &["[rejected]*-> *(would clobber existing tag)"],
-        means: |said, at| {
-            let tag = said.caught.get(1).copied().unwrap_or_default();
-            found(
-                format!(
-                    "the tag {} is another one at the remote than here",
-                    escape_line(tag.trim())
-                ),
-                Advice::run(
-                    format!(
-                        "take over the remote's tags, then press Redeliver. Where remote.{}.tagOpt is --tags, it comes again \
-                         with the next tag that is moved, until that is unset",
-                        at.remote
-                    ),
-                    [at.git(format_args!("fetch --tags --force {}", word(&at.remote)))],
-                ),
-            )
-        },
-    },
-    // ---- submodules
     Row {
         phrases: &["Unable to find refs/remotes/origin/* revision in submodule path '*'"],
         means: tip_unknown,
@@ -897,15 +861,11 @@ const TABLE: &[Row] = &[
     },
     Row {
         phrases: &["transport 'file' not allowed"],
-        means: |_, at| {
+        means: |_, _| {
             found(
                 "git does not clone a submodule from a path on this machine",
-                Advice::run(
-                    "give the submodule a URL in .gitmodules; or allow paths, then press Redeliver",
-                    [as_user(
-                        &at.user,
-                        "git config --global protocol.file.allow always",
-                    )],
+                Advice::words(
+                    "give the submodule a URL in .gitmodules where it is written, and push",
                 ),
             )
         },

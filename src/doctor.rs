@@ -899,7 +899,7 @@ impl Doctor<'_> {
                     format!(
                         "{path} comes from a path on this machine, which git does not clone from"
                     ),
-                    Advice::words("give it a URL in .gitmodules, or set git's protocol.file.allow"),
+                    Advice::words("give it a URL in .gitmodules where it is written, and push"),
                 );
             } else if url.is_ssh()
                 && url.host() == Some("github.com")

@@ -1,12 +1,17 @@
-//! Files and folders of our own: closed to everybody else, whatever the umask, and whoever made them before.
+//! Files and folders of our own: closed to everybody else, whatever the umask, and whoever made them before. And files of
+//! others, which may be anything: no link is followed on the way to one, nothing but a file is waited for, and no more is
+//! read than a limit.
 //!
 //! Must not know what they are for.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, Read, Result};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Component, Path};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 
 /// The mode of a file that others may neither read nor lock: whoever can open a file can hold its lock.
 const FILE_MODE: u32 = 0o600;
@@ -16,6 +21,9 @@ const FOLDER_MODE: u32 = 0o700;
 
 /// How often a lock of somebody else's is tried.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// The most that is read of a file that tells git something, such as .gitmodules: 4 MiB.
+pub(crate) const MAX_BYTES: u64 = 4 << 20;
 
 /// Opens a file as `options` say; afterwards only its owner can open it.
 pub(crate) fn open_private(path: &Path, options: &mut OpenOptions) -> Result<File> {
@@ -50,6 +58,103 @@ pub(crate) fn lock_within(file: &File, limit: Duration) -> Result<()> {
                 return Err(Error::from(ErrorKind::TimedOut));
             }
             Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+        }
+    }
+}
+
+/// Opens a file below a folder. `InvalidInput` where anything else is in its place, such as a named pipe, which might never
+/// end, or where a link is on the way, which may lead anywhere.
+pub(crate) fn open_below(top: &Path, path: &Path) -> Result<File> {
+    let common = OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mut folder = openat(
+        CWD,
+        top,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let mut parts = path.components().peekable();
+    while let Some(part) = parts.next() {
+        let Component::Normal(name) = part else {
+            break;
+        };
+        let is_last = parts.peek().is_none();
+        // Without NONBLOCK a named pipe without a writer keeps whoever opens it.
+        let kind = if is_last {
+            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY
+        } else {
+            OFlags::PATH | OFlags::DIRECTORY
+        };
+        let opened = openat(&folder, name, common | kind, Mode::empty());
+        folder = opened.map_err(|error| match error {
+            // A link, a link to a folder, a socket.
+            Errno::LOOP | Errno::NOTDIR | Errno::NXIO => no_file(),
+            error => error.into(),
+        })?;
+        if is_last {
+            let file = File::from(folder);
+            return if file.metadata()?.is_file() {
+                Ok(file)
+            } else {
+                Err(no_file())
+            };
+        }
+    }
+    Err(no_file())
+}
+
+/// What a file below a folder holds. `InvalidInput` as above, and where it is more than `MAX_BYTES`.
+pub(crate) fn read_below(top: &Path, path: &Path) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = open_below(top, path)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(Error::new(ErrorKind::InvalidInput, "too large"));
+    }
+    Ok(text)
+}
+
+fn no_file() -> Error {
+    Error::new(ErrorKind::InvalidInput, "not a file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_is_read_and_never_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path();
+        let kind = |path: &str| read_below(top, Path::new(path)).map_err(|error| error.kind());
+        std::fs::create_dir_all(top.join("a/b")).unwrap();
+        std::fs::write(top.join("a/b/file"), "text").unwrap();
+        assert_eq!(kind("a/b/file"), Ok(b"text".to_vec()));
+        assert_eq!(kind("a/b/none"), Err(ErrorKind::NotFound));
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(CWD, top.join("pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(top.join("socket")).unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, top.join(name)).unwrap();
+        link("a/b/file", "link");
+        link("a", "linked");
+        link("/dev/zero", "zero");
+        link("link", "link_to_link");
+        let sparse = File::create(top.join("sparse")).unwrap();
+        sparse.set_len(1 << 40).unwrap();
+        for path in [
+            "a",
+            "",
+            "/",
+            "a/../a/b/file",
+            "pipe",
+            "socket",
+            "link",
+            "linked/b/file",
+            "zero",
+            "link_to_link",
+            "sparse",
+            "a/b/file/x",
+        ] {
+            assert_eq!(kind(path), Err(ErrorKind::InvalidInput), "{path}");
         }
     }
 }

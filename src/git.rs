@@ -18,7 +18,7 @@ use memchr::memmem;
 
 use crate::cgi::Environment;
 use crate::commit_id::CommitId;
-use crate::files::open_private;
+use crate::files::{self, open_private};
 use crate::process::{self, End, Ended, Progress, Run, Running};
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
@@ -37,6 +37,14 @@ const STEADY: &[&str] = &[
     "rebase.autoStash=false",
     "fetch.all=false",
 ];
+
+/// What every git is told beside that for submodules: branches and tags that their authors remove, move or add are not in
+/// the way of what is followed. Deeper gits get it too, by way of the environment.
+const SUBMODULES: &[&str] = &["fetch.prune=true", "remote.origin.tagOpt=--no-tags"];
+
+/// Others write the URLs of submodules: git's rules for those count (git-config(1), `protocol.allow`). `git submodule` says
+/// so itself; what we run in a submodule has to.
+const URL_OF_OTHERS: (&str, &str) = ("GIT_PROTOCOL_FROM_USER", "0");
 
 /// Variables of the host that git may see. Of all others it knows nothing: a leaked `GIT_DIR` makes it work on another
 /// repository and say that all is well.
@@ -258,7 +266,7 @@ pub(crate) fn git_dir_of(folder: &Path) -> Result<Option<PathBuf>> {
         return Ok(Some(dot_git));
     }
     let what = || format!("cannot read {}", dot_git.display());
-    let text = read_file(&dot_git).with_context(what)?;
+    let text = files::read_below(folder, Path::new(".git")).with_context(what)?;
     let Some(target) = text.strip_prefix(b"gitdir: ") else {
         bail!("{} is not what git writes there", dot_git.display());
     };
@@ -820,11 +828,12 @@ impl<'s> Git<'s> {
         self.write(&self.checkout.folder, &Config::default(), args)
     }
 
-    /// The first `git fetch`.
-    pub(crate) fn fetch_origin(&self, config: &Config) -> Result<Ended> {
-        let mut args = vec!["fetch", "--no-recurse-submodules"];
+    /// The first `git fetch`, of the branch that will be followed.
+    pub(crate) fn fetch_origin(&self, config: &Config, branch: &str) -> Result<Ended> {
+        let mut args = vec!["fetch", "--no-recurse-submodules", "--no-tags"];
         args.extend(self.progress_option());
-        args.push("origin");
+        let branch = format!("refs/heads/{branch}");
+        args.extend(["origin", &branch]);
         self.write(&self.checkout.folder, config, args)
     }
 
@@ -966,8 +975,11 @@ impl<'s> Git<'s> {
     }
 
     /// `git pull`, only ever a fast-forward, and not over files that git ignores: they are a person's, too. Pull hands
-    /// this on to the merge only by way of the branch's own options.
-    pub(crate) fn pull(&self, config: &Config, branch: &str) -> Result<Ended> {
+    /// this on to the merge only by way of the branch's own options. Of the remote's refs only the followed one is named: no
+    /// other is fetched, and git still keeps it where the person has its remote-tracking branch (git-fetch(1), "Configured
+    /// remote-tracking branches").
+    pub(crate) fn pull(&self, config: &Config, followed: &Followed) -> Result<Ended> {
+        let branch = &followed.branch;
         let key = format!("branch.{branch}.mergeoptions");
         let own = config
             .last(&key)
@@ -992,8 +1004,10 @@ impl<'s> Git<'s> {
             "--ff-only",
             "--no-rebase",
             "--no-recurse-submodules",
+            "--no-tags",
         ];
         pull.extend(self.progress_option());
+        pull.extend(["--", &followed.remote, &followed.remote_ref]);
         self.write(
             &self.checkout.folder,
             config,
@@ -1028,7 +1042,7 @@ impl<'s> Git<'s> {
                 "--auto",
                 "--quiet",
             ])
-            .env(self.env.clone())
+            .env(self.env_in(folder))
             .unless(unwanted)
             .output_together()
     }
@@ -1354,7 +1368,11 @@ impl<'s> Git<'s> {
             let submodule = Submodule {
                 path: below.join(path),
                 recorded: recorded.clone(),
-                found: self.look_at(&folder.join(path))?,
+                found: if passes_a_link(&folder, path) {
+                    Found::Nothing
+                } else {
+                    self.look_at(&folder.join(path))?
+                },
             };
             if !submodule.is_there() {
                 let away = match &mut away {
@@ -1424,8 +1442,7 @@ impl<'s> Git<'s> {
         if !names_update && !in_use.keeps_submodules_away() {
             return Ok(BTreeSet::new());
         }
-        let listed = self.query(folder, ["config", "-z", "-f", ".gitmodules", "--list"])?;
-        let recorded = Config(key_values(&listed.output));
+        let recorded = self.recorded_config(folder, None)?;
         let active = self.active_submodules(folder, &in_use)?;
         let away = |name: &str, path: &Path| {
             let key = |key| format!("submodule.{name}.{key}");
@@ -1471,16 +1488,8 @@ impl<'s> Git<'s> {
         folder: &Path,
         commit: Option<&CommitId>,
     ) -> Result<BTreeMap<String, Module>> {
-        let blob = commit.map(|commit| format!("{commit}:.gitmodules"));
-        let source = blob
-            .as_deref()
-            .map_or(["-f", ".gitmodules"], |blob| ["--blob", blob]);
-        let listed = self.query(
-            folder,
-            ["config", "-z"].into_iter().chain(source).chain(["--list"]),
-        )?;
         let mut modules: BTreeMap<String, Module> = BTreeMap::new();
-        for (key, value) in key_values(&listed.output) {
+        for (key, value) in self.recorded_config(folder, commit)?.0 {
             let Some(rest) = key.strip_prefix("submodule.") else {
                 continue;
             };
@@ -1498,6 +1507,35 @@ impl<'s> Git<'s> {
                 && !passes_a_link(folder, &module.path)
         });
         Ok(modules)
+    }
+
+    /// The commits that changed .gitmodules in a work tree since `old`; none where that is not known here.
+    pub(crate) fn changes_of_gitmodules(
+        &self,
+        folder: &Path,
+        old: &CommitId,
+    ) -> Result<Vec<CommitId>> {
+        let range = format!("{old}..HEAD");
+        let listed = self.query_here(folder, ["rev-list", &range, "--", ".gitmodules"])?;
+        Ok(line(&listed.output)
+            .lines()
+            .filter_map(CommitId::parse)
+            .collect())
+    }
+
+    /// What a .gitmodules says, of the work tree in `folder` or as it was in `commit`. Others wrote it: nothing that it names
+    /// is read, and git gets what we read, not the file.
+    fn recorded_config(&self, folder: &Path, commit: Option<&CommitId>) -> Result<Config> {
+        let list = ["config", "-z", "--no-includes", "--list"].into_iter();
+        let listed = if let Some(commit) = commit {
+            let blob = format!("{commit}:.gitmodules");
+            self.query(folder, list.chain(["--blob", &blob]))?
+        } else {
+            let text = gitmodules_text(folder).unwrap_or_default();
+            let list = self.reading(folder, list.chain(["-f", "-"]));
+            list.input(&text).output_apart()?
+        };
+        Ok(Config(key_values(&listed.output)))
     }
 
     /// The configuration that holds in another work tree, such as a submodule's.
@@ -1655,8 +1693,8 @@ impl<'s> Git<'s> {
         let Some(git_dir) = git_dir_of(folder)? else {
             return Ok(false);
         };
-        if says_lfs(&folder.join(".gitattributes"))?
-            || says_lfs(&common_dir(&git_dir).join("info/attributes"))?
+        if says_lfs(folder, Path::new(".gitattributes"))?
+            || says_lfs(&common_dir(&git_dir), Path::new("info/attributes"))?
         {
             return Ok(true);
         }
@@ -1666,7 +1704,7 @@ impl<'s> Git<'s> {
         }
         let listed = self.query(folder, LIST_ATTRIBUTES)?;
         for path in paths_in(&self.must("list the files with attributes", listed)?) {
-            if says_lfs(&folder.join(path))? {
+            if says_lfs(folder, &path)? {
                 return Ok(true);
             }
         }
@@ -1905,11 +1943,37 @@ impl<'s> Git<'s> {
         let args = [
             "fetch",
             "--no-recurse-submodules",
+            "--no-tags",
             "--",
             &followed.remote,
             &followed.remote_ref,
         ];
         self.write(&self.checkout.folder, config, args)
+    }
+
+    /// Forgets remote-tracking branches that are in the way of the followed one's, since they have the name of a folder that
+    /// it is in, or are in one of its name: the remote cannot have them any more. Returns whether there were any.
+    pub(crate) fn forget_in_the_way(&self, config: &Config, followed: &Followed) -> Result<bool> {
+        let folder = &self.checkout.folder;
+        let branch = format!("refs/heads/{}", followed.branch);
+        let asked = self.query(folder, ["for-each-ref", "--format=%(upstream)", &branch])?;
+        let tracking = line(&self.must("find the remote-tracking branch", asked)?);
+        if !tracking.starts_with("refs/remotes/") {
+            return Ok(false);
+        }
+        let mut stale = self.refs_below(folder, &format!("{tracking}/"))?;
+        for (end, _) in tracking.match_indices('/').skip(2) {
+            let above = &tracking[..end];
+            stale.extend(
+                self.refs_below(folder, above)?
+                    .into_iter()
+                    .filter(|found| found == above),
+            );
+        }
+        for old_ref in &stale {
+            self.forget(folder, config, old_ref)?;
+        }
+        Ok(!stale.is_empty())
     }
 
     /// `git reset --hard`: tracked files become those of a commit. Commits that were being picked or reverted are no more.
@@ -2149,7 +2213,7 @@ impl<'s> Git<'s> {
                 .with_context(|| format!("cannot copy {}", start.display()))?;
         }
         let run = |args: &[&str]| -> Result<String> {
-            let mut env = self.writing_env(config);
+            let mut env = self.writing_env(folder, config);
             env.push(("GIT_INDEX_FILE".into(), scratch.clone().into()));
             let ended = self.writing(folder, config, args).env(env).output_apart()?;
             Ok(line(&self.must("keep the changes", ended)?))
@@ -2170,7 +2234,7 @@ impl<'s> Git<'s> {
         let mut args = vec!["commit-tree", tree];
         args.extend(parents.iter().flat_map(|parent| ["-p", parent.as_str()]));
         args.extend(["-m", "Kept by deploy-cgi before a reset"]);
-        let mut env = self.writing_env(config);
+        let mut env = self.writing_env(folder, config);
         env.extend(
             SAVER
                 .iter()
@@ -2239,7 +2303,7 @@ impl<'s> Git<'s> {
         args: impl IntoIterator<Item = S>,
     ) -> Result<Ended> {
         let here = NOTHING_BROUGHT.map(|(name, value)| (name.into(), value.into()));
-        let env = self.env.iter().cloned().chain(here).collect();
+        let env = self.env_in(folder).into_iter().chain(here).collect();
         self.reading(folder, args).env(env).output_apart()
     }
 
@@ -2252,7 +2316,7 @@ impl<'s> Git<'s> {
             .arg("--no-optional-locks")
             .args(self.place(folder))
             .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
-            .env(self.env.clone())
+            .env(self.env_in(folder))
     }
 
     /// Runs a command that writes.
@@ -2275,32 +2339,61 @@ impl<'s> Git<'s> {
         config: &Config,
         args: impl IntoIterator<Item = S>,
     ) -> Run<'_> {
+        let args: Vec<_> = args
+            .into_iter()
+            .map(|arg| arg.as_ref().to_owned())
+            .collect();
+        let of_submodules =
+            self.is_submodules(folder) || args.first().is_some_and(|verb| verb == "submodule");
+        let more = if of_submodules { SUBMODULES } else { &[] };
         Run::new(&self.program, self.at_most(self.limit))
             .args(self.place(folder))
-            .args(STEADY.iter().flat_map(|setting| ["-c", setting]))
-            .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
-            .env(self.writing_env(config))
+            .args(
+                STEADY
+                    .iter()
+                    .chain(more)
+                    .flat_map(|setting| ["-c", setting]),
+            )
+            .args(args)
+            .env(self.writing_env(folder, config))
             .inherits(self.alive)
             .watched(self.progress)
     }
 
     fn at_most(&self, limit: Duration) -> Duration {
+        let limit = limit.min(self.limit);
         self.until.map_or(limit, |until| {
             limit.min(until.saturating_duration_since(Instant::now()))
         })
     }
 
+    /// Whether a folder is not the checkout's own: the work tree or the git directory of a submodule, at any level.
+    fn is_submodules(&self, folder: &Path) -> bool {
+        folder != self.checkout.folder
+    }
+
+    /// Git's environment where it works in a folder.
+    fn env_in(&self, folder: &Path) -> Vec<(OsString, OsString)> {
+        let mut env = self.env.clone();
+        if self.is_submodules(folder) {
+            let (name, value) = URL_OF_OTHERS;
+            env.retain(|(known, _)| known != name);
+            env.push((name.into(), value.into()));
+        }
+        env
+    }
+
     /// Git's environment, with ssh as we want it where nobody said how.
-    fn writing_env(&self, config: &Config) -> Vec<(OsString, OsString)> {
+    fn writing_env(&self, folder: &Path, config: &Config) -> Vec<(OsString, OsString)> {
+        let mut env = self.env_in(folder);
         let key = match &self.ssh {
-            Ssh::Theirs => return self.env.clone(),
+            Ssh::Theirs => return env,
             Ssh::UnlessConfigured if config.last("core.sshcommand").is_some() => {
-                return self.env.clone();
+                return env;
             }
             Ssh::UnlessConfigured => None,
             Ssh::WithKey(key) => Some(key.as_path()),
         };
-        let mut env = self.env.clone();
         env.retain(|(name, _)| name != "GIT_SSH_COMMAND" && name != "GIT_SSH");
         let mut command = ssh_command(key, self.host_keys_file().as_deref());
         if self.user.owner_of_a_foreign_home().is_some() {
@@ -2347,7 +2440,7 @@ impl<'s> Git<'s> {
         if let Ssh::WithKey(key) = &self.ssh {
             return vec![key.clone()];
         }
-        let env = self.writing_env(config);
+        let env = self.writing_env(&self.checkout.folder, config);
         let of_env = |wanted: &str| {
             env.iter()
                 .find(|(name, _)| name == wanted)
@@ -2576,41 +2669,27 @@ fn entries_in(listed: &[u8]) -> Vec<Entry> {
     listed.split(|&byte| byte == 0).filter_map(entry).collect()
 }
 
-/// Opens a file to read it. What else may be in its place, such as a named pipe, might never end: `InvalidInput`.
-fn open_file(path: &Path) -> std::io::Result<File> {
-    if !path.metadata()?.is_file() {
-        return Err(std::io::Error::new(ErrorKind::InvalidInput, "not a file"));
-    }
-    File::open(path)
-}
-
-fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    open_file(path)?.read_to_end(&mut text)?;
-    Ok(text)
-}
-
 /// The .gitmodules in a work tree. One that cannot be read has git say why, as soon as git needs it.
 pub(crate) fn gitmodules_text(folder: &Path) -> Option<Vec<u8>> {
-    read_file(&folder.join(".gitmodules")).ok()
+    files::read_below(folder, Path::new(".gitmodules")).ok()
 }
 
-/// Whether a file is a pointer that git-lfs keeps in place of a large one; `None` where there is none.
-pub(crate) fn is_pointer(path: &Path) -> Option<bool> {
+/// Whether a file of a work tree is a pointer that git-lfs keeps in place of a large one; `None` where there is none.
+pub(crate) fn is_pointer(folder: &Path, path: &Path) -> Option<bool> {
     let mut start = [0; LFS_POINTER.len()];
-    match open_file(path) {
+    match files::open_below(folder, path) {
         Ok(mut file) => Some(file.read_exact(&mut start).is_ok() && start == *LFS_POINTER),
         Err(error) => (error.kind() != ErrorKind::NotFound).then_some(false),
     }
 }
 
-/// Whether a file of attributes has git-lfs keep some files.
-fn says_lfs(path: &Path) -> Result<bool> {
-    let attributes = match read_file(path) {
+/// Whether a file of attributes has git-lfs keep some files. Git itself passes a link by (gitattributes(5)).
+fn says_lfs(folder: &Path, path: &Path) -> Result<bool> {
+    let attributes = match files::read_below(folder, path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
             return Ok(false);
         }
-        read => read.with_context(|| format!("cannot read {}", path.display()))?,
+        read => read.with_context(|| format!("cannot read {}", folder.join(path).display()))?,
     };
     let is_comment = |line: &[u8]| line.trim_ascii_start().starts_with(b"#");
     Ok(attributes.split(|&byte| byte == b'\n').any(|line| {
@@ -2730,25 +2809,6 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_file_is_read() {
-        let kind = |path: &str| read_file(Path::new(path)).map_err(|error| error.kind());
-        assert_eq!(kind("/dev/zero"), Err(ErrorKind::InvalidInput));
-        assert_eq!(kind("/"), Err(ErrorKind::InvalidInput));
-        assert_eq!(kind("/there/is/none"), Err(ErrorKind::NotFound));
-        assert!(kind("/proc/self/stat").is_ok_and(|text| !text.is_empty()));
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        let socket = folder.path().join("socket");
-        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        for other in [&pipe, &socket] {
-            let error = read_file(other).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        }
-    }
 
     #[test]
     fn a_beginning_is_told_from_anything_else() {

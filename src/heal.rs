@@ -4,7 +4,7 @@
 //! change is its old content, missing, a beginning of its new content, or its new content; anything else is a person's.
 //! And a file that was last touched before the run began is a person's, whatever it holds.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 
 use crate::commit_id::CommitId;
+use crate::files;
 use crate::git::{self, Blob, Change, Config, Found, Git, Kind, git_dir_of};
 use crate::process;
 
@@ -392,9 +393,8 @@ impl<'h> Healer<'h> {
             .chain(old)
             .filter(|blob| blob.kind != Kind::Link)
         {
-            let path = folder.join(&change.path);
-            let what = || format!("cannot read {}", path.display());
-            let there = File::open(&path).with_context(what)?;
+            let what = || format!("cannot read {}", folder.join(&change.path).display());
+            let there = files::open_below(folder, &change.path).with_context(what)?;
             let whole = self.git.written_form(folder, &blob.id, &change.path)?;
             if git::begins_with(whole, there).with_context(what)? {
                 return Ok(true);

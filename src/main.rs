@@ -12,6 +12,7 @@
 //! | [`redaction`] | what text from outside looks like when it is shown |
 //! | [`commit_id`], [`repository_name`], [`remote_url`] | values that are right once they exist |
 //! | [`shell`] | words and commands that reports print, fit to be pasted |
+//! | [`files`] | files that are ours alone; one bounded read that follows no link |
 //! | [`outcome`] | how a deploy can end, and its report |
 //! | [`site`] | the deploy.cgi file |
 //! | [`delivery`] | a webhook delivery, and the proof that GitHub sent it |

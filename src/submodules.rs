@@ -311,20 +311,24 @@ impl Bringer<'_> {
         Ok(filled)
     }
 
-    /// Where .gitmodules differs from the last good deploy: lets submodules follow their new URL. A URL that a person
-    /// changed here (a token, an ssh alias) is neither the old nor the new one, and stays. Returns what was changed.
+    /// Where .gitmodules was changed since the last good deploy: lets submodules follow their new URL, also after one that
+    /// could not be used. A URL that a person changed here (a token, an ssh alias) is none of those that were pushed, and
+    /// stays. Returns what was changed.
     fn follow_changed_url(&self, below: &Path) -> Result<Vec<PathBuf>> {
         let folder = self.git.checkout.folder.join(below);
-        if !self.before.had_other_gitmodules(self.git.checkout, below) {
-            return Ok(Vec::new());
-        }
         let Some(before) = self.before.commit_of(below) else {
             return Ok(Vec::new());
         };
-        let (old, new) = (
-            self.git.gitmodules(&folder, Some(before))?,
-            self.git.gitmodules(&folder, None)?,
-        );
+        let between = self.git.changes_of_gitmodules(&folder, before)?;
+        if between.is_empty() && !self.before.had_other_gitmodules(self.git.checkout, below) {
+            return Ok(Vec::new());
+        }
+        let old = self.git.gitmodules(&folder, Some(before))?;
+        let new = self.git.gitmodules(&folder, None)?;
+        let between = between
+            .iter()
+            .map(|commit| self.git.gitmodules(&folder, Some(commit)));
+        let between: Vec<_> = between.collect::<Result<_>>()?;
         let in_use = self.git.config_in(&folder)?;
         let superproject = in_use.a_remote_url();
         let mut changed = Vec::new();
@@ -337,7 +341,10 @@ impl Bringer<'_> {
                     .is_some_and(|url| url.as_str() == used)
             };
             let is_other = match old.get(name) {
-                Some(old) => old.url != module.url && is(&old.url),
+                Some(_) => std::iter::once(&old)
+                    .chain(&between)
+                    .filter_map(|then| then.get(name))
+                    .any(|then| then.url != module.url && is(&then.url)),
                 // It was here once, went, and comes back.
                 None => !is(&module.url),
             };

@@ -29,6 +29,7 @@ mod servers;
 mod support;
 mod tidy;
 mod turns;
+mod untrusted;
 mod untrusted_host;
 
 use support::{http, origin, person, process, server, tree, world};

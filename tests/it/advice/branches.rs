@@ -368,26 +368,6 @@ $ git -C '<world>/checkout' reset --merge
 }
 
 #[test]
-fn a_branch_named_like_a_folder_of_one_that_is_gone() {
-    let world = World::new();
-    let seed = world.path("seed/site");
-    world.git(&seed, &["push", "-q", "origin", "main:topic"]);
-    world.git(&world.checkout(), &["fetch", "-q"]);
-    world.git(&seed, &["push", "-q", "origin", ":topic"]);
-    world.git(&seed, &["push", "-q", "origin", "main:topic/one"]);
-    let commit = world.push("two");
-    is_mended(
-        &world,
-        &commit,
-        r"
-the branch refs/remotes/origin/topic was removed at the remote, and one that is named like a folder of it came
--> forget branches that are gone, then press Redeliver:
-$ git -C '<world>/checkout' remote prune origin
-",
-    );
-}
-
-#[test]
 fn files_that_git_writes_to_another_folder() {
     for update in ["fast-forward", "reset"] {
         let mut world = World::new();
@@ -435,33 +415,4 @@ $ git -C '<world>/checkout' config --worktree --unset core.worktree
     let commit = world.push("three");
     world.push_delivery(&commit).send().expect(200, "deployed");
     assert_eq!(world.read("checkout/index.html"), "three");
-}
-
-#[test]
-fn a_tag_that_was_moved() {
-    for update in ["fast-forward", "reset"] {
-        let mut world = World::new();
-        world.key("update", &quoted(update));
-        let (seed, checkout) = (world.path("seed/site"), world.checkout());
-        let push_tag = |content: &str| {
-            let commit = world.push(content);
-            world.git(&seed, &["tag", "-f", "live"]);
-            world.git(&seed, &["push", "-q", "-f", "origin", "live"]);
-            commit
-        };
-        push_tag("two");
-        world.git(&checkout, &["config", "remote.origin.tagOpt", "--tags"]);
-        world.git(&checkout, &["fetch", "-q"]);
-        let commit = push_tag("three");
-        is_mended(
-            &world,
-            &commit,
-            r"
-the tag live is another one at the remote than here
--> take over the remote's tags, then press Redeliver. Where remote.origin.tagOpt is --tags, it comes again with the next tag that is moved, until that is unset:
-$ git -C '<world>/checkout' fetch --tags --force origin
-",
-        );
-        assert_eq!(world.git(&checkout, &["rev-parse", "live"]), commit);
-    }
 }

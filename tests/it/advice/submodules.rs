@@ -119,15 +119,23 @@ fn a_submodule_from_a_path() {
     let link = format!("160000,{},more", world.head_of("seed/posts"));
     world.git(&seed, &["update-index", "--add", "--cacheinfo", &link]);
     let commit = world.push("two");
-    is_mended(
+    fails(
         &world,
         &commit,
         r"
 git does not clone a submodule from a path on this machine. The main tree is new already; not at the recorded commit: more
--> give the submodule a URL in .gitmodules; or allow paths, then press Redeliver:
-$ git config --global protocol.file.allow always
+-> give the submodule a URL in .gitmodules where it is written, and push
 ",
     );
+    let url = world.origin.url("me/posts.git");
+    world.git(
+        &seed,
+        &["config", "-f", ".gitmodules", "submodule.more.url", &url],
+    );
+    world.git(&seed, &["add", ".gitmodules"]);
+    let commit = world.push("three");
+    let reply = world.push_delivery(&commit).send();
+    reply.expect(200, "deployed");
 }
 
 #[test]
