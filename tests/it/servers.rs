@@ -41,8 +41,14 @@ fn every_request_is_answered(kind: Kind) {
         expect(&server.request("GET", query, &[]), 400, "refused");
     }
     let answer = server.request("DELETE", "", &[]);
-    expect(&answer, 405, "refused");
-    assert_eq!(answer.header("Allow"), Some("GET, HEAD, POST"));
+    // A server may start no program for a method that it does not know, as busybox 1.38: it refuses it everywhere then.
+    let elsewhere = server.at("DELETE", "/token.txt");
+    if elsewhere.status == 400 {
+        assert_eq!((answer.status, &answer.body), (400, &elsewhere.body));
+    } else {
+        expect(&answer, 405, "refused");
+        assert_eq!(answer.header("Allow"), Some("GET, HEAD, POST"));
+    }
     assert!(!world.exists("outside/seen"));
 
     let (commit, post) = world.push_with_post("two");

@@ -21,7 +21,7 @@ pub(crate) fn as_root(program: &str) -> Command {
         command = Command::new("sudo");
         command.args(["-n", program]);
     }
-    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let path = format!("{}:/usr/local/sbin:/usr/sbin:/sbin", search_path());
     command.env_clear().env("PATH", path).env("LC_ALL", "C");
     command.stdin(Stdio::null());
     command

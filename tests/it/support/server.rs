@@ -368,7 +368,12 @@ impl Server {
 
     /// What is at another address of the server.
     pub(crate) fn page(&self, target: &str) -> Answer {
-        http::send(self.port, "GET", target, &[], b"").answer()
+        self.at("GET", target)
+    }
+
+    /// The answer to a method at another address.
+    pub(crate) fn at(&self, method: &str, target: &str) -> Answer {
+        http::send(self.port, method, target, &[], b"").answer()
     }
 }
 
