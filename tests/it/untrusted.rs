@@ -2,6 +2,7 @@
 //! is not theirs, stop a deploy of the followed branch, or lead elsewhere.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use crate::checkouts::{change, deployed, has, is_as_pushed, publish, push_of};
 use crate::checkouts_submodules::{add, plant, point, set_module};
@@ -202,5 +203,103 @@ fn a_branch_that_is_gone_is_not_in_the_way_of_the_followed_one() {
             let listed = world.git(&world.checkout(), &["for-each-ref", "refs/remotes"]);
             assert!(listed.contains("origin/topical"), "{listed}");
         }
+    }
+}
+
+/// Everything that a deploy and a check read of a submodule's work tree: what is there in place of each file is not read
+/// through a link, never waited for, and never read without end.
+#[test]
+fn files_of_a_submodule_that_lead_elsewhere_are_not_read() {
+    for target in ["/proc/self/pagemap", "/dev/zero", "/nowhere"] {
+        let mut world = World::new();
+        world.key("timeout", "\"20s\"");
+        let seed = world.path("seed/posts");
+        symlink(target, seed.join(".gitattributes")).unwrap();
+        fs::create_dir(seed.join("deep")).unwrap();
+        symlink(target, seed.join("deep/.gitattributes")).unwrap();
+        world.git(&seed, &["add", ".gitattributes", "deep"]);
+        let post = publish(&world, "posts");
+        point(&world, "site", "posts", &post);
+        deployed(&world, &publish(&world, "site"));
+        world.verb(&["check"]).expect_exit(0);
+        world.ping_delivery().send().expect(200, "pong");
+    }
+}
+
+/// The same where somebody put them there who may write to the checkout.
+#[test]
+fn what_is_in_place_of_a_file_is_never_waited_for() {
+    for name in [".gitattributes", "deep/.gitattributes", ".gitmodules"] {
+        let mut world = World::new();
+        world.key("timeout", "\"20s\"");
+        let post = change(
+            &world,
+            "posts",
+            &[
+                ("deep/.gitattributes", Some("*.bin filter=other\n")),
+                (".gitattributes", Some("*.bin filter=other\n")),
+            ],
+        );
+        point(&world, "site", "posts", &post);
+        deployed(&world, &publish(&world, "site"));
+        let place = world.path("checkout/posts").join(name);
+        let put: [&dyn Fn(); 3] = [
+            &|| {
+                assert!(
+                    world
+                        .clean("mkfifo")
+                        .arg(&place)
+                        .status()
+                        .unwrap()
+                        .success()
+                )
+            },
+            &|| symlink("/proc/self/pagemap", &place).unwrap(),
+            &|| fs::File::create(&place).unwrap().set_len(1 << 40).unwrap(),
+        ];
+        for put in put {
+            drop(fs::remove_file(&place));
+            put();
+            let check = world.verb(&["check"]);
+            assert!(matches!(check.exit, Some(0 | 1)), "{check:#?}");
+            let ping = world.ping_delivery().send();
+            assert!(matches!(ping.status, 200 | 500), "{ping:#?}");
+        }
+    }
+}
+
+/// A .gitmodules names a file that never ends: neither in the work tree nor in a commit is it looked into.
+#[test]
+fn what_gitmodules_includes_is_not_read() {
+    for submodules in ["recorded", "latest"] {
+        let mut world = World::new();
+        world.key("submodules", &quoted(submodules));
+        let pipe = text(&world.path("pipe"));
+        assert!(world.clean("mkfifo").arg(&pipe).status().unwrap().success());
+        let note = plant(&world, "notes", "note", "one\n");
+        add(
+            &world,
+            "posts",
+            "notes",
+            &world.origin.url("me/notes.git"),
+            &note,
+        );
+        set_module(&world, "posts", "notes.fetchRecurseSubmodules", "false");
+        let seed = world.path("seed/posts");
+        world.git(
+            &seed,
+            &["config", "-f", ".gitmodules", "include.path", &pipe],
+        );
+        world.git(&seed, &["add", ".gitmodules"]);
+        let post = publish(&world, "posts");
+        point(&world, "site", "posts", &post);
+        deployed(&world, &publish(&world, "site"));
+        // Another .gitmodules: the one that was there is compared.
+        set_module(&world, "posts", "notes.shallow", "false");
+        let post = publish(&world, "posts");
+        point(&world, "site", "posts", &post);
+        deployed(&world, &publish(&world, "site"));
+        world.verb(&["check"]).expect_exit(0);
+        has(&world, &[("posts/notes/note", "one\n")]);
     }
 }
