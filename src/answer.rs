@@ -17,7 +17,7 @@ use crate::git::{Checkout, Config, Followed, Git, Source, SourceBranch, Unfollow
 use crate::history::{History, Record};
 use crate::outcome::Verdict;
 use crate::queue::{NotLeft, Promise, Queue, now};
-use crate::redaction::{brief, escape, redact};
+use crate::redaction::{escape, excerpt, redact};
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
 use crate::signature::{Secret, Secrets};
@@ -409,7 +409,7 @@ impl Proven<'_> {
     ) -> Result<Concern> {
         let paths: Vec<_> = sources
             .iter()
-            .map(|source| brief(&source.path.to_string_lossy()))
+            .map(|source| excerpt(&source.path.to_string_lossy()))
             .collect();
         let (are, follow) = match paths.len() {
             1 => ("submodule", "it follows"),
@@ -419,12 +419,12 @@ impl Proven<'_> {
         match self.site.submodules {
             Submodules::Skip => Ok(Concern::Not(format!(
                 "the push to {}, {submodules}: this site leaves submodules alone (submodules = \"skip\")",
-                brief(&push.repository)
+                excerpt(&push.repository)
             ))),
             Submodules::Recorded => Ok(Concern::Not(format!(
                 "the push to {}, {submodules}: this site deploys the commit that its own repository records; set \
                  submodules = \"latest\" to follow the submodule itself",
-                brief(&push.repository)
+                excerpt(&push.repository)
             ))),
             Submodules::Latest if push.deletion => Ok(Concern::Not(format!(
                 "the deletion of a branch of {submodules}"
@@ -442,7 +442,7 @@ impl Proven<'_> {
                     };
                     match ours {
                         Some(ours) if ours != branch => {
-                            followed.insert(brief(&ours));
+                            followed.insert(excerpt(&ours));
                         }
                         Some(_) | None => {
                             return Ok(Concern::Submodule(
@@ -453,7 +453,7 @@ impl Proven<'_> {
                 }
                 Ok(Concern::Not(format!(
                     "the push to {} of {submodules}: {follow} {}",
-                    brief(branch),
+                    excerpt(branch),
                     followed.into_iter().collect::<Vec<_>>().join(", ")
                 )))
             }
@@ -508,7 +508,7 @@ fn pushed_branch(push: &Push) -> Result<&str, String> {
         };
         format!(
             "the push of {}: that is {what}, and only branches are deployed",
-            brief(&push.git_ref)
+            excerpt(&push.git_ref)
         )
     })
 }
@@ -518,14 +518,14 @@ fn concern_of_branch(push: &Push, branch: &str, ours: Option<&str>) -> Concern {
     if let Some(ours) = ours.filter(|ours| *ours != branch) {
         return Concern::Not(format!(
             "the push to {}: this site follows {}",
-            brief(branch),
-            brief(ours)
+            excerpt(branch),
+            excerpt(ours)
         ));
     }
     if push.deletion {
         return Concern::Not(format!(
             "the deletion of {}: there is nothing to deploy",
-            brief(branch)
+            excerpt(branch)
         ));
     }
     Concern::Ours
@@ -534,8 +534,8 @@ fn concern_of_branch(push: &Push, branch: &str, ours: Option<&str>) -> Concern {
 fn of_another_repository(push: &Push, ours: &RepositoryName) -> String {
     format!(
         "the push to the repository {}: this site follows {}",
-        brief(&push.repository),
-        brief(&ours.to_string())
+        excerpt(&push.repository),
+        excerpt(&ours.to_string())
     )
 }
 
@@ -701,7 +701,7 @@ fn refusal_in_words(refusal: &Refusal) -> (Status, String) {
             format!(
                 "the body is not the JSON of the event {}: {}.",
                 event.name(),
-                brief(why)
+                excerpt(why)
             ),
         ),
     }

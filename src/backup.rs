@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 
 use crate::commit_id::CommitId;
+use crate::diagnosis::{Cause, Stated};
 use crate::git::{self, Config, Containment, Edits, Git, Lacking};
 use crate::redaction;
 use crate::shell::quoted;
@@ -234,21 +235,11 @@ fn ensure_none_hidden(folder: &Path, hidden: &[PathBuf]) -> Result<()> {
     if hidden.is_empty() {
         return Ok(());
     }
-    let files: Vec<String> = hidden.iter().map(|path| quoted(path)).collect();
-    let files = files.join(" ");
-    let see_again = ["assume-unchanged", "skip-worktree"].map(|mark| {
-        format!(
-            "\n    git -C {} update-index --no-{mark} -- {files}",
-            quoted(folder)
-        )
-    });
-    bail!(
-        "uncommitted changes that git was told not to look at are in the way in {}: {}; let git look at them, then press \
-         Redeliver:{}",
-        folder.display(),
-        list(hidden),
-        see_again.concat()
-    )
+    let cause = Cause::HiddenEdits {
+        folder: folder.to_owned(),
+        paths: hidden.to_owned(),
+    };
+    Err(Stated(cause).into())
 }
 
 /// A repository of a person's is never moved or removed.
@@ -300,7 +291,7 @@ fn pick(
 
 /// A sentence about what was kept, with the submodule that it was in.
 pub(crate) fn in_the_submodule(path: &Path, kept: &str) -> String {
-    let path = redaction::brief(&path.to_string_lossy());
+    let path = redaction::excerpt(&path.to_string_lossy());
     format!("in the submodule {path} {kept}")
 }
 
@@ -309,7 +300,7 @@ fn list<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> String {
     let mut named: Vec<_> = paths
         .by_ref()
         .take(MAX_PATHS)
-        .map(|path| redaction::brief(&path.to_string_lossy()))
+        .map(|path| redaction::excerpt(&path.to_string_lossy()))
         .collect();
     if paths.next().is_some() {
         named.push("…".into());

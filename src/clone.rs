@@ -282,7 +282,7 @@ fn has_no_files(folder: &Path) -> Result<()> {
     }
     let more = all.len().saturating_sub(MOST_FILES);
     let names = all.iter().filter_map(|path| path.file_name());
-    let names = names.map(|name| redaction::brief(&name.to_string_lossy()));
+    let names = names.map(|name| redaction::excerpt(&name.to_string_lossy()));
     let mut names: Vec<_> = names.take(MOST_FILES).collect();
     if more > 0 {
         names.push(format!("and {more} more"));

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fmt::Write;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -16,7 +17,7 @@ use crate::backup::Backup;
 use crate::cgi::Environment;
 use crate::clone::{self, Cloned};
 use crate::commit_id::CommitId;
-use crate::diagnosis::{self, Diagnosis, Situation};
+use crate::diagnosis::{Cause, Diagnosis, Situation, explain};
 use crate::files::{lock_within, open_private};
 use crate::git::{
     self, Checkout, Commit, Commits, Config, Containment, Followed, Found, Git, Gitlinks, Indexed,
@@ -29,7 +30,6 @@ use crate::outcome::{Failure, Moved, News, Outcome, Step, StepTime, Verdict};
 use crate::process::{self, End, Ended, Progress, Run};
 use crate::queue::{Promise, Queue, Ticket, Turn, now};
 use crate::redaction;
-use crate::shell::quoted;
 use crate::site::{Site, Submodules, Update};
 use crate::state::StateFolder;
 use crate::submodules::Bringer;
@@ -83,9 +83,6 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The longest pause before a fetch that failed is tried once more; a quarter of `wait` where that is less, so that the
 /// result is still heard.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// How many files are named in a failure.
-const MOST_FILES: usize = 10;
 
 /// The last lines of a failed command's output that a report has, and the most bytes of them.
 const SAID_LINES: usize = 40;
@@ -176,8 +173,8 @@ impl Sorted {
             if promise.submodule.is_none() && is_another {
                 sorted.remarks.push(format!(
                     "the push of {} was ignored: this site follows {}",
-                    redaction::brief(&promise.git_ref),
-                    redaction::brief(followed.remote_branch())
+                    redaction::excerpt(&promise.git_ref),
+                    redaction::excerpt(followed.remote_branch())
                 ));
                 sorted.confirmed.push(ticket);
                 continue;
@@ -230,17 +227,50 @@ impl Sorted {
     }
 }
 
-/// Why a deploy cannot go on.
-struct Stuck(Failure);
+/// A step that did not end well: why, and what it printed. What that means is put into words at the end.
+struct StepFailed {
+    step: Step,
+    cause: Cause,
+    output: String,
+    /// Submodules that are not at the recorded commit, where the main tree is new already.
+    behind: Vec<PathBuf>,
+}
 
-impl From<anyhow::Error> for Stuck {
+impl StepFailed {
+    /// What is known without the words of a command.
+    fn stated(step: Step, cause: Cause) -> Self {
+        Self {
+            step,
+            cause,
+            output: String::new(),
+            behind: Vec::new(),
+        }
+    }
+
+    /// A command that did not end well.
+    fn ended(step: Step, end: End, output: String) -> Self {
+        let cause = match end {
+            End::Limit(_) | End::Signal(_) => None,
+            End::Exit(_) | End::Stopped => Cause::of_output(&output),
+        };
+        Self {
+            step,
+            cause: cause.unwrap_or(Cause::Ended(end)),
+            output,
+            behind: Vec::new(),
+        }
+    }
+}
+
+impl From<anyhow::Error> for StepFailed {
     fn from(error: anyhow::Error) -> Self {
-        Self(Failure {
+        let (cause, output) = Cause::of_error(&error);
+        Self {
             step: Step::Start,
-            cause: format!("{error:#}"),
-            advice: None,
-            said: String::new(),
-        })
+            cause,
+            output,
+            behind: Vec::new(),
+        }
     }
 }
 
@@ -286,34 +316,29 @@ impl<'d> Deploy<'d> {
     pub(crate) fn serve(mut self, turn: &Turn<'_>) -> Result<()> {
         let mut tickets = turn.tickets()?;
         let alive = self.end_dead_run()?;
-        let (sorted, failure) = match self.bring_up(turn, &mut tickets, &alive) {
+        let (sorted, failed) = match self.bring_up(turn, &mut tickets, &alive) {
             Ok((now, sorted)) => {
                 let live = self.go_live(now, &sorted.confirmed);
-                (sorted, live.err().map(|Stuck(failure)| failure))
+                (sorted, live.err())
             }
-            Err(Stuck(failure)) => {
+            Err(failed) => {
                 let all = Sorted {
                     confirmed: tickets,
                     ..Sorted::default()
                 };
-                (all, Some(failure))
+                (all, Some(failed))
             }
         };
-        if failure.is_none() {
+        if failed.is_none() {
             self.reached.clone_from(&self.now);
         }
-        let failure = failure.map(|failure| self.explained(failure));
-        let mut outcome = self.outcome(failure);
+        let mut outcome = self.outcome(failed.as_ref());
         if !sorted.confirmed.is_empty() || sorted.overdue.is_empty() || outcome.failure.is_some() {
             self.end(turn, &sorted.confirmed, &outcome)?;
         }
         for (ticket, commit) in &sorted.overdue {
-            outcome.failure = Some(Failure {
-                step: Step::Pull,
-                cause: format!("the remote does not have the pushed commit {}", commit.short()),
-                advice: Some("check that the hook and the checkout belong to the same repository, then press Redeliver".into()),
-                said: String::new(),
-            });
+            let failed = StepFailed::stated(Step::Pull, Cause::PushedCommitMissing(commit.clone()));
+            outcome.failure = Some(self.explained(&failed));
             self.end(turn, std::slice::from_ref(ticket), &outcome)?;
         }
         if self.whole {
@@ -390,7 +415,7 @@ impl<'d> Deploy<'d> {
         turn: &Turn<'_>,
         tickets: &mut Vec<Ticket>,
         alive: &File,
-    ) -> Result<(LastGood, Sorted), Stuck> {
+    ) -> Result<(LastGood, Sorted), StepFailed> {
         let git = Git::new(self.site, self.checkout, self.host)?
             .holding(alive)
             .watched(self.progress);
@@ -404,9 +429,10 @@ impl<'d> Deploy<'d> {
         let config = git.config()?;
         self.hidden.extend(config.credentials());
         if let Some(there) = git.writes_elsewhere(&config)? {
-            let user = User::running(self.host);
-            let found = diagnosis::written_elsewhere(&there, self.checkout, &user);
-            return Err(Stuck(failure(Step::Start, found)));
+            return Err(StepFailed::stated(
+                Step::Start,
+                Cause::WorkTreeElsewhere(there),
+            ));
         }
         if let Some(marked) = marked {
             let put_back = self.heal(&git, &config, &marked)?;
@@ -418,16 +444,15 @@ impl<'d> Deploy<'d> {
         let followed = match git.followed(self.site.branch.as_deref(), &config)? {
             Ok(followed) => followed,
             Err(unfollowing) => {
-                let user = User::running(self.host);
-                let found = diagnosis::not_following(&unfollowing, self.checkout, &config, &user);
-                return Err(Stuck(failure(Step::Start, found)));
+                return Err(StepFailed::stated(
+                    Step::Start,
+                    Cause::NotFollowing(unfollowing),
+                ));
             }
         };
         self.followed = Some(followed.clone());
         if !git.keeps_upstream(&followed, &config)? {
-            let situation = Situation::of(self.site, &git, self.host, &followed);
-            let found = diagnosis::not_kept(&situation, &followed);
-            return Err(Stuck(failure(Step::Start, found)));
+            return Err(StepFailed::stated(Step::Start, Cause::UpstreamNotKept));
         }
         let began = self.mark()?;
         self.whole = false;
@@ -463,7 +488,7 @@ impl<'d> Deploy<'d> {
     }
 
     /// Makes the first checkout. What was there before it is nothing, so that whatever comes is new.
-    fn clone(&mut self, git: &Git<'_>) -> Result<(), Stuck> {
+    fn clone(&mut self, git: &Git<'_>) -> Result<(), StepFailed> {
         let started = Instant::now();
         let Some(url) = &self.site.clone else {
             return Err(anyhow!(
@@ -491,8 +516,7 @@ impl<'d> Deploy<'d> {
                 self.step(Step::Clone, started.elapsed(), &ended);
                 // The next attempt goes on from whatever this one left.
                 self.whole = true;
-                let followed = Followed::to_be_cloned(url, self.site.branch.as_deref());
-                Err(Stuck(self.git_failed(Step::Clone, &ended, &followed)))
+                Err(self.failed(Step::Clone, &ended))
             }
         }
     }
@@ -550,7 +574,7 @@ impl<'d> Deploy<'d> {
     }
 
     /// What the last good deploy left. Before the first one, that is what the person had checked out.
-    fn last_good_of(&self, git: &Git<'_>) -> Result<LastGood, Stuck> {
+    fn last_good_of(&self, git: &Git<'_>) -> Result<LastGood, StepFailed> {
         if let Some(last_good) = LastGood::read(self.state)? {
             return Ok(last_good);
         }
@@ -576,7 +600,7 @@ impl<'d> Deploy<'d> {
         git: &Git<'_>,
         config: &Config,
         followed: &Followed,
-    ) -> Result<(LastGood, Sorted), Stuck> {
+    ) -> Result<(LastGood, Sorted), StepFailed> {
         let mut pauses = PAUSES
             .iter()
             .chain(std::iter::repeat(&PAUSES[PAUSES.len() - 1]));
@@ -602,7 +626,10 @@ impl<'d> Deploy<'d> {
             let early = old.as_ref().filter(|_| moved);
             let mut commits = early.map(|old| git.commits(old)).transpose()?;
             let (head, upstream) = git.heads(&followed.branch)?;
-            self.is_the_remote_branch(git, followed, head.as_ref(), upstream.as_ref())?;
+            // "Already up to date" is also said to a HEAD that is ahead.
+            if head.is_none() || head != upstream {
+                return Err(StepFailed::stated(Step::Pull, Cause::HeadIsNotUpstream));
+            }
             if let (None, Some(old)) = (&commits, old.filter(|old| head.as_ref() != Some(old))) {
                 commits = Some(git.commits(&old)?);
             }
@@ -649,22 +676,15 @@ impl<'d> Deploy<'d> {
         &self,
         git: &Git<'_>,
         submodules: impl Iterator<Item = &'p Path>,
-    ) -> Result<(), Stuck> {
+    ) -> Result<(), StepFailed> {
         let folder = &self.checkout.folder;
         for path in submodules {
             let there = folder.join(path).symlink_metadata();
             if there.is_ok_and(|there| !there.is_dir())
                 && matches!(git.indexed_at(folder, path)?, Indexed::Submodule)
             {
-                return Err(Stuck(Failure {
-                    step: Step::Start,
-                    cause: format!(
-                        "a file or a link is where the submodule {} belongs",
-                        path.display()
-                    ),
-                    advice: Some("move it somewhere else, then press Redeliver".into()),
-                    said: String::new(),
-                }));
+                let cause = Cause::FileInPlaceOfSubmodule(path.to_owned());
+                return Err(StepFailed::stated(Step::Start, cause));
             }
         }
         Ok(())
@@ -676,7 +696,7 @@ impl<'d> Deploy<'d> {
         git: &Git<'_>,
         config: &Config,
         submodules: &[Submodule],
-    ) -> Result<(), Stuck> {
+    ) -> Result<(), StepFailed> {
         let top = &self.checkout.folder;
         let below = submodules.iter().map(|submodule| &submodule.path);
         for folder in std::iter::once(top.clone()).chain(below.map(|path| top.join(path))) {
@@ -690,14 +710,23 @@ impl<'d> Deploy<'d> {
             } else {
                 git.config_in(&folder)?.has_lfs()
             };
-            let found = diagnosis::lfs_pointers(&folder, is_set_up, &User::running(self.host));
-            return Err(Stuck(failure(Step::Pull, found)));
+            let cause = if is_set_up {
+                Cause::LfsPointers(folder)
+            } else {
+                Cause::LfsNotSetUp(folder)
+            };
+            return Err(StepFailed::stated(Step::Pull, cause));
         }
         Ok(())
     }
 
     /// Brings the branch to what the remote has.
-    fn pull(&mut self, git: &Git<'_>, config: &Config, followed: &Followed) -> Result<(), Stuck> {
+    fn pull(
+        &mut self,
+        git: &Git<'_>,
+        config: &Config,
+        followed: &Followed,
+    ) -> Result<(), StepFailed> {
         match self.site.update {
             Update::FastForward => self.fast_forward(git, config, followed),
             Update::Reset => self.reset(git, config, followed),
@@ -709,7 +738,7 @@ impl<'d> Deploy<'d> {
         git: &Git<'_>,
         config: &Config,
         followed: &Followed,
-    ) -> Result<(), Stuck> {
+    ) -> Result<(), StepFailed> {
         let _alone = self.lock_out_work_trees()?;
         let started = Instant::now();
         let mut ended = self.with_a_retry(git, config, followed, || git.pull(config, followed))?;
@@ -728,20 +757,23 @@ impl<'d> Deploy<'d> {
                 }
             }
         }
-        self.step_ended(Step::Pull, started, &ended, followed)
+        self.step_ended(Step::Pull, started, &ended)
     }
 
     /// Makes the tracked files those of the remote branch. What that removes is kept first.
-    fn reset(&mut self, git: &Git<'_>, config: &Config, followed: &Followed) -> Result<(), Stuck> {
+    fn reset(
+        &mut self,
+        git: &Git<'_>,
+        config: &Config,
+        followed: &Followed,
+    ) -> Result<(), StepFailed> {
         let _alone = self.lock_out_work_trees()?;
         let started = Instant::now();
         let (_, before) = git.heads(&followed.branch)?;
         let fetched = self.with_a_retry(git, config, followed, || git.fetch(config, followed))?;
-        self.step_ended(Step::Fetch, started, &fetched, followed)?;
+        self.step_ended(Step::Fetch, started, &fetched)?;
         let (head, Some(target)) = git.heads(&followed.branch)? else {
-            let situation = Situation::of(self.site, git, self.host, followed);
-            let found = diagnosis::not_the_remote_branch(&situation, followed);
-            return Err(Stuck(failure(Step::Fetch, found)));
+            return Err(StepFailed::stated(Step::Fetch, Cause::HeadIsNotUpstream));
         };
         let folder = &self.checkout.folder;
         let edits = git.edits(folder)?;
@@ -761,7 +793,7 @@ impl<'d> Deploy<'d> {
             before.as_ref(),
         )?);
         let ended = git.reset(folder, config, &target)?;
-        self.step_ended(Step::Reset, started, &ended, followed)
+        self.step_ended(Step::Reset, started, &ended)
     }
 
     /// Work trees of one repository may have a site each, and git lets only one fetch at a time. Held as long as the file.
@@ -794,16 +826,15 @@ impl<'d> Deploy<'d> {
         config: &Config,
         target: &CommitId,
         submodules: impl Iterator<Item = &'p Path>,
-    ) -> Result<Vec<PathBuf>, Stuck> {
+    ) -> Result<Vec<PathBuf>, StepFailed> {
         let bringer = self.bringer(git, config);
         let mut replaced = Vec::new();
         for path in submodules {
             let folder = self.checkout.folder.join(path);
             if folder.join(".git").exists() && git.has_files_at(target, path)? {
                 if !bringer.can_be_cleared(path)? {
-                    let user = User::running(self.host);
-                    let found = diagnosis::replaced_submodule(&folder, None, &user);
-                    return Err(Stuck(failure(Step::Pull, found)));
+                    let cause = Cause::SubmoduleToBeReplaced(path.to_owned());
+                    return Err(StepFailed::stated(Step::Pull, cause));
                 }
                 replaced.push(path.to_owned());
             }
@@ -836,13 +867,12 @@ impl<'d> Deploy<'d> {
         step: Step,
         started: Instant,
         ended: &Ended,
-        followed: &Followed,
-    ) -> Result<(), Stuck> {
+    ) -> Result<(), StepFailed> {
         self.step(step, started.elapsed(), ended);
         if ended.end.is_good() {
             Ok(())
         } else {
-            Err(Stuck(self.git_failed(step, ended, followed)))
+            Err(self.failed(step, ended))
         }
     }
 
@@ -862,24 +892,6 @@ impl<'d> Deploy<'d> {
         RETRY_PAUSE.min(self.site.wait / 4)
     }
 
-    /// After a pull, HEAD has to be the remote branch: "Already up to date" is also said to a HEAD that is ahead.
-    fn is_the_remote_branch(
-        &self,
-        git: &Git<'_>,
-        followed: &Followed,
-        head: Option<&CommitId>,
-        upstream: Option<&CommitId>,
-    ) -> Result<(), Stuck> {
-        if head.is_some() && head == upstream {
-            return Ok(());
-        }
-        let situation = Situation::of(self.site, git, self.host, followed);
-        Err(Stuck(failure(
-            Step::Pull,
-            diagnosis::not_the_remote_branch(&situation, followed),
-        )))
-    }
-
     /// Brings every submodule to where it belongs, and makes sure that it is there.
     fn bring_submodules(
         &mut self,
@@ -887,20 +899,24 @@ impl<'d> Deploy<'d> {
         config: &Config,
         listing: Option<Gitlinks<'_>>,
         fetched: &[PathBuf],
-    ) -> Result<Vec<Submodule>, Stuck> {
+    ) -> Result<Vec<Submodule>, StepFailed> {
         let started = Instant::now();
         let bringer = self.bringer(git, config);
         let brought = bringer.bring(listing, fetched)?;
         let missing = brought.missing;
         self.remarks.extend(brought.remarks);
         if let Some((submodule, files)) = brought.in_the_way {
-            return Err(Stuck(files_in_a_submodule(&submodule, &files)));
+            let cause = Cause::IgnoredInTheWay {
+                submodule,
+                paths: files,
+            };
+            return Err(StepFailed::stated(Step::Submodules, cause));
         }
         if let Some(path) = brought.replaced {
-            let folder = self.checkout.folder.join(&path);
-            let user = User::running(self.host);
-            let found = diagnosis::replaced_submodule(&folder, Some(&self.checkout.folder), &user);
-            return Err(Stuck(failure(Step::Submodules, found)));
+            return Err(StepFailed::stated(
+                Step::Submodules,
+                Cause::SubmoduleReplaced(path),
+            ));
         }
         let Some(ended) = brought.ended else {
             return Ok(brought.there);
@@ -909,11 +925,11 @@ impl<'d> Deploy<'d> {
         if missing.is_empty() && ended.end.is_good() {
             return Ok(brought.there);
         }
-        Err(Stuck(self.submodules_failed(&ended, &missing)))
+        Err(self.submodules_failed(&ended, missing))
     }
 
     /// Runs `on_update`, if anything differs from the last good deploy.
-    fn go_live(&mut self, now: LastGood, tickets: &[Ticket]) -> Result<(), Stuck> {
+    fn go_live(&mut self, now: LastGood, tickets: &[Ticket]) -> Result<(), StepFailed> {
         let is_new = now.differs_from(&self.last_good);
         self.now = Some(now);
         let Some(command) = self.site.on_update.as_deref().filter(|_| is_new) else {
@@ -925,15 +941,10 @@ impl<'d> Deploy<'d> {
         if ended.end.is_good() {
             return Ok(());
         }
-        Err(Stuck(Failure {
-            step: Step::OnUpdate,
-            cause: format!(
-                "the command ended with {}; the new files are in place, the command is run again with the next deploy",
-                ended.end
-            ),
-            advice: None,
-            said: tail_of(&ended.output),
-        }))
+        Err(StepFailed {
+            output: String::from_utf8_lossy(&ended.output).into_owned(),
+            ..StepFailed::stated(Step::OnUpdate, Cause::CommandFailed(ended.end))
+        })
     }
 
     /// Runs a command of the person's in the checkout.
@@ -1034,7 +1045,7 @@ impl<'d> Deploy<'d> {
                 Ok(ended) => Some(format!(
                     "on_failure ended with {}: {}",
                     ended.end,
-                    tail_of(&ended.output)
+                    tail_of(&String::from_utf8_lossy(&ended.output))
                 )),
                 Err(error) => Some(format!("on_failure: {error:#}")),
             };
@@ -1052,7 +1063,7 @@ impl<'d> Deploy<'d> {
     }
 
     /// Everything that came of it, fit to be shown.
-    fn outcome(&self, failure: Option<Failure>) -> Outcome {
+    fn outcome(&self, failed: Option<&StepFailed>) -> Outcome {
         let news = match &self.now {
             Some(now) if !now.differs_from(&self.last_good) => News::None,
             Some(_) | None => News::Some,
@@ -1062,14 +1073,14 @@ impl<'d> Deploy<'d> {
         let commits = commits.iter().map(|commit| {
             (
                 commit.id.clone(),
-                redaction::brief(&self.shown(&commit.subject)),
+                redaction::excerpt(&self.shown(&commit.subject)),
             )
         });
         Outcome {
             branch: self
                 .followed
                 .as_ref()
-                .map(|followed| redaction::brief(&followed.branch)),
+                .map(|followed| redaction::excerpt(&followed.branch)),
             old: self.last_good.head.clone(),
             new: head,
             commits: commits.collect(),
@@ -1079,14 +1090,9 @@ impl<'d> Deploy<'d> {
             remarks: self
                 .remarks
                 .iter()
-                .map(|remark| self.shown(remark))
+                .map(|remark| redaction::escape_line(&self.shown(remark)))
                 .collect(),
-            failure: failure.map(|failure| Failure {
-                step: failure.step,
-                cause: self.shown(&failure.cause),
-                advice: failure.advice.map(|advice| self.shown(&advice)),
-                said: self.shown(&failure.said),
-            }),
+            failure: failed.map(|failed| self.explained(failed)),
             news,
         }
     }
@@ -1120,90 +1126,71 @@ impl<'d> Deploy<'d> {
         }
     }
 
-    fn git_failed(&self, step: Step, ended: &Ended, followed: &Followed) -> Failure {
-        let said = String::from_utf8_lossy(&ended.output);
-        let found = match diagnosis::cut_short(ended.end, &self.site.file) {
-            Some(cut_short) => Some(cut_short),
-            None => self
-                .situation(followed, &said)
-                .and_then(|at| diagnosis::diagnose(&said, &at)),
+    /// A step of git's that did not end well.
+    fn failed(&self, step: Step, ended: &Ended) -> StepFailed {
+        let output = self.with_names_on_one_line(&String::from_utf8_lossy(&ended.output));
+        StepFailed::ended(step, ended.end, output)
+    }
+
+    /// A failure in words. Without git there is none to look with, and the words are those of the error.
+    fn explained(&self, failed: &StepFailed) -> Failure {
+        let explained = |git: Git<'_>| {
+            let followed = self.followed.clone().or_else(|| self.followed_now(&git));
+            let at = Situation::new(self.site, &git, self.host, followed.as_ref());
+            explain(&failed.cause, &at.with_output(&failed.output))
         };
-        let (cause, advice) = match found {
-            Some(found) => (found.cause, Some(found.advice.to_string())),
-            None => (format!("git ended with {}", ended.end), None),
-        };
+        let mut explained = Git::new(self.site, self.checkout, self.host)
+            .map_or_else(|error| Diagnosis::of_error(&error), explained);
+        if !failed.behind.is_empty() {
+            let _ = write!(
+                explained.cause,
+                ". The main tree is new already; not at the recorded commit: {}",
+                redaction::list(&failed.behind)
+            );
+        }
+        let explained = explained.shown(&self.hidden);
         Failure {
-            step,
-            cause,
-            advice,
-            said: tail_of(&ended.output),
+            step: failed.step,
+            cause: explained.cause,
+            advice: explained.advice.map(|advice| advice.to_string()),
+            said: self.shown(&tail_of(&failed.output)),
         }
     }
 
-    /// What an error of ours means, where git's words in it are known.
-    fn explained(&self, failure: Failure) -> Failure {
-        if failure.step != Step::Start || failure.advice.is_some() {
-            return failure;
-        }
-        let found = self
-            .followed
-            .clone()
-            .or_else(|| self.followed_now())
-            .and_then(|followed| self.situation(&followed, &failure.cause))
-            .and_then(|at| diagnosis::diagnose(&failure.cause, &at));
-        match found {
-            Some(found) => Failure {
-                cause: found.cause,
-                advice: Some(found.advice.to_string()),
-                said: failure.cause,
-                ..failure
-            },
-            None => failure,
-        }
+    /// What git printed, with every name of a submodule on one line: nobody who names one can put a message of git's, or
+    /// a report of ours, behind a line break.
+    fn with_names_on_one_line(&self, output: &str) -> String {
+        let submodules =
+            Git::new(self.site, self.checkout, self.host).and_then(|git| git.submodules());
+        let submodules = submodules.unwrap_or_default();
+        let names = submodules
+            .iter()
+            .flat_map(|submodule| submodule.path.iter());
+        names
+            .map(|name| (name.to_string_lossy(), redaction::line_of(name)))
+            .filter(|(name, shown)| name != shown)
+            .fold(output.to_owned(), |output, (name, shown)| {
+                output.replace(&*name, &shown)
+            })
     }
 
-    fn followed_now(&self) -> Option<Followed> {
-        let git = Git::new(self.site, self.checkout, self.host).ok()?;
+    fn followed_now(&self, git: &Git<'_>) -> Option<Followed> {
         let config = git.config().ok()?;
         git.followed(self.site.branch.as_deref(), &config)
             .ok()?
             .ok()
     }
 
-    /// What a diagnosis has to know. Without git there is none.
-    fn situation(&self, followed: &Followed, said: &str) -> Option<Situation> {
-        let git = Git::new(self.site, self.checkout, self.host).ok()?;
-        let situation = Situation::of(self.site, &git, self.host, followed);
-        Some(situation.of_files_in(said, &git))
-    }
-
-    fn submodules_failed(&self, ended: &Ended, missing: &[PathBuf]) -> Failure {
-        let paths: Vec<_> = missing.iter().map(|path| path.to_string_lossy()).collect();
-        let mut failure = match (&self.followed, missing.first()) {
-            (Some(followed), _) if !ended.end.is_good() => {
-                self.git_failed(Step::Submodules, ended, followed)
-            }
-            (_, Some(path)) if self.is_no_submodule(path) => {
-                failure(Step::Submodules, diagnosis::no_submodule(path))
-            }
-            _ => Failure {
-                step: Step::Submodules,
-                cause: "git says that all is well, but it is not".into(),
-                advice: Some(format!(
-                    "look at it with `git -C {} submodule status --recursive`",
-                    quoted(&self.checkout.folder)
-                )),
-                said: tail_of(&ended.output),
-            },
-        };
-        if !paths.is_empty() {
-            failure.cause = format!(
-                "{}. The main tree is new already; not at the recorded commit: {}",
-                failure.cause,
-                paths.join(", ")
-            );
+    fn submodules_failed(&self, ended: &Ended, missing: Vec<PathBuf>) -> StepFailed {
+        let mut failed = self.failed(Step::Submodules, ended);
+        if ended.end.is_good() {
+            failed.cause = match missing.first() {
+                Some(path) if self.is_no_submodule(path) => Cause::NotASubmodule(path.clone()),
+                Some(_) | None => Cause::SubmodulesMissing,
+            };
         }
-        failure
+        failed.behind = missing;
+        failed
     }
 
     /// Whether .gitmodules does not know a path that the index has as a submodule.
@@ -1276,41 +1263,10 @@ fn pause(longest: Duration, turn: &Turn<'_>, known: usize) -> Result<()> {
     Ok(())
 }
 
-fn files_in_a_submodule(submodule: &Path, files: &[PathBuf]) -> Failure {
-    let mut named: Vec<_> = files
-        .iter()
-        .take(MOST_FILES)
-        .map(|path| redaction::brief(&path.to_string_lossy()))
-        .collect();
-    if files.len() > MOST_FILES {
-        named.push(format!("and {} more", files.len() - MOST_FILES));
-    }
-    Failure {
-        step: Step::Submodules,
-        cause: format!(
-            "files that git does not know are in the way in the submodule {}: {}. The main tree is new already",
-            submodule.display(),
-            named.join(", ")
-        ),
-        advice: Some("move them somewhere else, then press Redeliver".into()),
-        said: String::new(),
-    }
-}
-
-/// A failure that was found without git's words.
-fn failure(step: Step, found: Diagnosis) -> Failure {
-    Failure {
-        step,
-        cause: found.cause,
-        advice: Some(found.advice.to_string()),
-        said: String::new(),
-    }
-}
-
 /// The last lines of a command's output.
-fn tail_of(output: &[u8]) -> String {
+fn tail_of(output: &str) -> String {
     let from = output.len().saturating_sub(SAID_BYTES);
-    let text = String::from_utf8_lossy(&output[from..]);
+    let text = &output[output.ceil_char_boundary(from)..];
     // Progress overwrites itself; what stood there last is what counts.
     let lines: Vec<&str> = text
         .lines()

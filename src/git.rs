@@ -2515,12 +2515,12 @@ impl<'s> Git<'s> {
 
     fn must(&self, what: &str, ended: Ended) -> Result<Vec<u8>> {
         if !ended.end.is_good() {
-            bail!(
-                "cannot {what} of {}: {} ({})",
-                self.checkout.folder.display(),
-                said(&ended.errors),
-                ended.end
-            );
+            let error = GitFailed {
+                doing: format!("cannot {what} of {}", self.checkout.folder.display()),
+                printed: String::from_utf8_lossy(&ended.errors).into_owned(),
+                end: ended.end,
+            };
+            return Err(error.into());
         }
         Ok(ended.output)
     }
@@ -2760,6 +2760,23 @@ fn line(output: &[u8]) -> String {
     String::from_utf8_lossy(output)
         .trim_end_matches('\n')
         .to_owned()
+}
+
+/// A query of git's that did not end well.
+#[derive(Debug)]
+pub(crate) struct GitFailed {
+    doing: String,
+    pub(crate) printed: String,
+    end: End,
+}
+
+impl std::error::Error for GitFailed {}
+
+impl std::fmt::Display for GitFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let said = said(self.printed.as_bytes());
+        write!(f, "{}: {said} ({})", self.doing, self.end)
+    }
 }
 
 /// What a failed look-up said, on one line, without credentials.

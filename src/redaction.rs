@@ -3,11 +3,16 @@
 //! Git prints credentials in many places (`Submodule … registered`, `clone of … failed`, `could not read Password`), so
 //! nothing that came from a command is shown without passing here.
 
+use std::ffi::OsStr;
+
 /// What stands where a credential was.
 const MASK: &str = "***";
 
-/// The most characters that `brief` shows.
-const BRIEF: usize = 200;
+/// The most characters that an excerpt has.
+const MAX_EXCERPT: usize = 200;
+
+/// How many of a list are named.
+const MAX_NAMED: usize = 10;
 
 /// Prefixes of the tokens GitHub gives out (GitHub's documentation, "GitHub's token formats"), and GitLab's.
 const TOKEN_PREFIXES: &[&str] = &[
@@ -43,14 +48,18 @@ pub(crate) fn redact<'k>(text: &str, known: impl IntoIterator<Item = &'k str>) -
             text = text.replace(secret, MASK);
         }
     }
-    mask_tokens(&mask_named(&mask_user_info(&text)))
+    mask_tokens(&mask_named(&mask_scp_logins(&mask_user_info(&text))))
 }
 
-/// The credentials in a URL as git keeps it: user name and password of `scheme://user:password@host`, so that they can
+/// The credentials in a URL as git keeps it: the password of `scheme://user:password@host` or `user:password@host:path`, so that they can
 /// be masked wherever else they turn up. An ssh login name, as in `ssh://git@host`, is none.
 pub(crate) fn credentials_in(url: &str) -> Vec<String> {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return Vec::new();
+        let password = scp_login(url).and_then(|login| login.split_once(':'));
+        return password
+            .map(|(_, password)| password.to_owned())
+            .into_iter()
+            .collect();
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let Some((user_info, _)) = authority.rsplit_once('@') else {
@@ -88,9 +97,9 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// The beginning of a text that somebody else chose, on one line: a ref may be 10 MB long.
-pub(crate) fn brief(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     let mut chars = text.chars();
-    let start: String = chars.by_ref().take(BRIEF).collect();
+    let start: String = chars.by_ref().take(MAX_EXCERPT).collect();
     let mut shown = escape_line(&start);
     if chars.next().is_some() {
         shown.push('…');
@@ -101,6 +110,23 @@ pub(crate) fn brief(text: &str) -> String {
 /// `escape` for what has to stay on one line.
 pub(crate) fn escape_line(text: &str) -> String {
     escape(text).replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// A path or a name that somebody else may have chosen, on one line.
+pub(crate) fn line_of(name: impl AsRef<OsStr>) -> String {
+    escape_line(&name.as_ref().to_string_lossy())
+}
+
+/// Paths on one line: the first ten, and how many more there are.
+pub(crate) fn list<P: AsRef<OsStr>>(paths: &[P]) -> String {
+    let named: Vec<String> = paths.iter().take(MAX_NAMED).map(line_of).collect();
+    let more = paths.len() - named.len();
+    let named = named.join(", ");
+    if more == 0 {
+        named
+    } else {
+        format!("{named} and {more} more")
+    }
 }
 
 /// `scheme://anything@` becomes `scheme://***@`, up to the last `@` before a blank: a password may hold an unescaped `@`
@@ -124,6 +150,27 @@ fn mask_user_info(text: &str) -> String {
     }
     masked.push_str(rest);
     masked
+}
+
+/// `user:password@host:path` becomes `***@host:path`. Git takes no password there, but people write one.
+fn mask_scp_logins(text: &str) -> String {
+    let is_around = |c: char| c.is_whitespace() || c.is_control() || "'\"()<>".contains(c);
+    text.split_inclusive(is_around)
+        .map(|word| match scp_login(word.trim_end_matches(is_around)) {
+            Some(login) => format!("{MASK}{}", &word[login.len()..]),
+            None => word.to_owned(),
+        })
+        .collect()
+}
+
+/// The `user:password` of `user:password@host:path`.
+pub(crate) fn scp_login(word: &str) -> Option<&str> {
+    let (login, place) = word.rsplit_once('@')?;
+    let (user, password) = login.split_once(':')?;
+    let (host, _) = place.split_once(':')?;
+    let is_name = |name: &str| !name.is_empty() && !name.contains('/');
+    (is_name(user) && is_name(host) && !password.is_empty() && !password.starts_with("//"))
+        .then_some(login)
 }
 
 /// `access_token=…` and its like, and what follows `Authorization:`.
@@ -216,6 +263,8 @@ mod tests {
         );
         check("'https://u:p'a\"s<s>@h/' failed", "'https://***@h/' failed");
         check("git@github.com:o/n.git", "git@github.com:o/n.git");
+        check("'me:p@ss/w@host:o/n.git'", "'***@host:o/n.git'");
+        check("at 12:30 me@host: no", "at 12:30 me@host: no");
         check(
             "https://h/n?access_token=abc&x=1",
             "https://h/n?access_token=***&x=1",
@@ -242,6 +291,7 @@ mod tests {
         check("https://tok@host/o/n.git", &["tok"]);
         check("ssh://git@host/o/n.git", &[]);
         check("git@host:o/n.git", &[]);
+        check("me:tok@host:o/n.git", &["tok"]);
         check("https://host/o/n@2.git", &[]);
         check("https://:@host/", &[]);
     }
@@ -253,7 +303,16 @@ mod tests {
             "a\\u{1b}[31mb\\r\\u{202e}c\n\td\\u{85}é🚀"
         );
         assert_eq!(escape_line("a\nb\tc"), "a\\nb\\tc");
-        assert_eq!(brief("a\nb"), "a\\nb");
-        assert_eq!(brief(&"ä".repeat(201)), format!("{}…", "ä".repeat(200)));
+        assert_eq!(excerpt("a\nb"), "a\\nb");
+        assert_eq!(excerpt(&"ä".repeat(201)), format!("{}…", "ä".repeat(200)));
+    }
+
+    #[test]
+    fn ten_of_a_list_are_named() {
+        let names: Vec<String> = (0..12).map(|number| format!("f\n{number}")).collect();
+        let shown = list(&names);
+        assert!(shown.starts_with("f\\n0, "), "{shown}");
+        assert!(shown.ends_with("f\\n9 and 2 more"), "{shown}");
+        assert_eq!(list(&names[..1]), "f\\n0");
     }
 }

@@ -32,6 +32,8 @@ enum Transport {
 impl RemoteUrl {
     /// Reads what git has for a URL; whatever is not in one of the other forms is a path.
     pub(crate) fn parse(text: &str) -> Self {
+        // Git takes no password there; whoever writes one means the host behind it.
+        let login = redaction::scp_login(text).map_or(0, |login| login.len() + 1);
         let (transport, authority, path) = match text.split_once("://") {
             Some(("file", _)) => (Transport::Path, "", ""),
             Some((scheme, rest)) => {
@@ -47,7 +49,7 @@ impl RemoteUrl {
                 (transport, authority, path)
             }
             // [user@]host:path, the colon before any slash.
-            None => match text.split_once(':') {
+            None => match text[login..].split_once(':') {
                 Some((host, path)) if !without_login(host).is_empty() && !host.contains('/') => {
                     (Transport::Ssh, without_login(host), path)
                 }
@@ -154,10 +156,10 @@ impl RemoteUrl {
     }
 }
 
-/// The login is masked.
+/// On one line, with the login masked.
 impl Display for RemoteUrl {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&redaction::redact(&self.text, []))
+        f.write_str(&redaction::escape_line(&redaction::redact(&self.text, [])))
     }
 }
 
@@ -219,6 +221,7 @@ mod tests {
             "git@github.com:o/n.git",
             "git@github.com:/o/n.git",
             "https://u:to/k@en@github.com/o/n",
+            "u:to/k@en@github.com:o/n.git",
         ] {
             check(url, github, Some("o/n"));
         }

@@ -16,9 +16,20 @@ pub(crate) fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
+    } else if text.contains(char::is_control) {
+        in_octal(text)
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
     }
+}
+
+/// A word with control characters, on one line: printf(1) makes them.
+fn in_octal(text: &str) -> String {
+    let bytes = text.bytes().map(|byte| match byte {
+        b' '..=b'~' if !b"'\\%".contains(&byte) => char::from(byte).to_string(),
+        byte => format!("\\{byte:03o}"),
+    });
+    format!("\"$(printf '{}')\"", bytes.collect::<String>())
 }
 
 /// Makes everything in a folder a user's own.
@@ -56,6 +67,10 @@ mod tests {
     fn a_word_is_quoted_for_a_shell() {
         assert_eq!(quoted(Path::new("/a/b-c.d")), "/a/b-c.d");
         assert_eq!(quoted(Path::new("/a b/c'd")), "'/a b/c'\\''d'");
+        assert_eq!(
+            word("a\nb 'ä%"),
+            "\"$(printf 'a\\012b \\047\\303\\244\\045')\""
+        );
     }
 
     #[test]

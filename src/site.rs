@@ -616,7 +616,7 @@ mod tests {
         assert_eq!(site.repo, Path::new("/home/me/blog"));
         assert_eq!(
             (site.wait, site.timeout),
-            (Duration::ZERO, Duration::from_mins(10))
+            (Duration::from_secs(8), Duration::from_mins(10))
         );
         assert_eq!((site.max_body, site.umask), (25 * 1024 * 1024, 0o022));
         assert_eq!(site.submodules, Submodules::Recorded);

@@ -389,7 +389,7 @@ impl Bringer<'_> {
                         remarks.push(format!(
                             "the submodule {} was removed from the repository; its folder stays, since it holds untracked \
                              files or uncommitted changes",
-                            redaction::brief(&path.to_string_lossy())
+                            redaction::excerpt(&path.to_string_lossy())
                         ));
                     }
                 }

@@ -31,5 +31,6 @@ mod tidy;
 mod turns;
 mod untrusted;
 mod untrusted_host;
+mod untrusted_words;
 
 use support::{http, origin, person, process, server, tree, world};

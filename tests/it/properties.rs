@@ -128,7 +128,7 @@ fn what_is_shown_cannot_play_with_a_screen() {
         let is_odd = |c: char| c.is_control() && c != '\n' && c != '\t';
         prop_assert!(!redaction::escape(&masked).contains(is_odd));
         prop_assert!(!redaction::escape_line(&masked).contains(char::is_control));
-        prop_assert!(!redaction::brief(&said).contains(char::is_control));
+        prop_assert!(!redaction::excerpt(&said).contains(char::is_control));
         Ok(())
     });
 }

@@ -317,3 +317,13 @@ mod faults {
         }
     }
 }
+
+#[test]
+fn a_login_before_a_host_and_a_path_is_never_shown() {
+    let mut world = listening();
+    world.key("env", &world.shield(", GIT_SSH_COMMAND = \"false\""));
+    set_remote(&world, "me:wr0ngt0ken@127.0.0.1:me/site.git");
+    let said = all_that_is_said(&world, &world.push("two"));
+    assert!(said.contains("***@127.0.0.1:me/site.git"), "{said}");
+    says_nothing_secret("an scp-like URL", &said);
+}

@@ -1009,7 +1009,7 @@ ok       git           <git>, <git's version>
 ok       branch        main
 ok       upstream      origin/main at http://<origin>/me/site.git
 ok       repository    me/site
-ok       work tree     nothing was changed here
+ok       work tree     no uncommitted changes
 ok       submodules    1, all there
 ok       remote        can be reached, and has main
 ok       hook          delivers pushes
@@ -1092,7 +1092,7 @@ on_update   <time>
 
 == in-the-way
 500 Internal Server Error
-failed at pull: files that were changed here are in the way: index.html
+failed at pull: uncommitted changes are in the way: index.html
 
 What to do: put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
     git -C '<world>/checkout' stash push -- index.html

@@ -34,7 +34,7 @@ fn commits_here_and_there() {
         &world,
         &commit,
         r#"
-main here and origin/main have gone separate ways (1 commit of its own here, 1 there): commits were made here, or origin/main was rewritten
+main and origin/main have diverged (1 commit here, 1 there): commits were made here, or origin/main was rewritten
 -> make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
 $ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
 $ git -C '<world>/checkout' reset --keep origin/main
@@ -53,7 +53,7 @@ fn a_branch_that_was_rewritten() {
         &world,
         &commit,
         r#"
-main here and origin/main have gone separate ways (1 commit of its own here, 1 there): commits were made here, or origin/main was rewritten
+main and origin/main have diverged (1 commit here, 1 there): commits were made here, or origin/main was rewritten
 -> make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
 $ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
 $ git -C '<world>/checkout' reset --keep origin/main
@@ -81,7 +81,7 @@ fn a_shallow_clone_whose_branch_was_rewritten() {
         &world,
         &commit,
         r#"
-main here and origin/main have gone separate ways (1 commit of its own here, 1 there): commits were made here, or origin/main was rewritten
+main and origin/main have diverged (1 commit here, 1 there): commits were made here, or origin/main was rewritten
 -> make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
 $ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
 $ git -C '<world>/checkout' reset --keep origin/main
@@ -160,7 +160,7 @@ fn a_branch_that_follows_one_of_the_same_checkout() {
         &world,
         &commit,
         r"
-main follows another branch of this checkout, where nothing comes from GitHub
+the upstream of main is another branch of this checkout, where nothing comes from GitHub
 -> give it an upstream at the remote, then press Redeliver:
 $ git -C '<world>/checkout' branch --set-upstream-to=origin/main main
 ",
@@ -338,7 +338,7 @@ fn what_somebody_began_and_did_not_finish() {
         told.obey(&world);
         let reply = world.push_delivery(&commit).send();
         if what == "rebase" {
-            reply.says("main here and origin/main have gone separate ways");
+            reply.says("main and origin/main have diverged");
         } else {
             assert_eq!(world.head(), commit, "{begin}: {reply:#?} {output:?}");
         }

@@ -221,7 +221,7 @@ $ rm -f '<world>/checkout/.git/index.lock'
 problem commits: main here is 1 commit ahead of origin/main: commits were made here, or a push took some back
 $ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
 $ git -C '<world>/checkout' reset --keep origin/main
-warning work tree: changed here: index.html
+warning work tree: uncommitted changes: index.html
 $ git -C '<world>/checkout' stash push
 ",
     );

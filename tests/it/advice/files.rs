@@ -14,7 +14,7 @@ fn changed_files_in_the_way() {
         &world,
         &commit,
         r"
-files that were changed here are in the way: index.html
+uncommitted changes are in the way: index.html
 -> put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
 $ git -C '<world>/checkout' stash push -- index.html
 ",
@@ -52,7 +52,7 @@ fn changed_files_in_the_way_that_git_was_told_not_to_see() {
                 &commit,
                 &format!(
                     "
-files that were changed here are in the way{submodule}: {file}; git was told not to see changes of {file}{new}
+uncommitted changes are in the way{submodule}: {file}; git was told not to see changes of {file}{new}
 -> let git see them again, and put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
 $ git -C '<world>/{folder}' update-index --no-skip-worktree -- {file}
 $ git -C '<world>/{folder}' update-index --no-assume-unchanged -- {file}
@@ -75,7 +75,7 @@ fn unknown_files_in_the_way() {
         &world,
         &commit,
         r"
-files that git does not know are in the way: a page.html
+untracked files are in the way: a page.html
 -> put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
 $ git -C '<world>/checkout' stash push --include-untracked -- 'a page.html'
 ",
@@ -93,7 +93,7 @@ fn a_folder_with_unknown_files_in_the_way_of_a_file() {
         &world,
         &commit,
         r"
-files that git does not know are in the way: page
+untracked files are in the way: page
 -> put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
 $ git -C '<world>/checkout' stash push --include-untracked -- page
 ",
@@ -111,7 +111,7 @@ fn an_edit_in_a_submodule_in_the_way() {
         &world,
         &commit,
         r"
-files that were changed here are in the way in the submodule posts: first.md. The main tree is new already; not at the recorded commit: posts
+uncommitted changes are in the way in the submodule posts: first.md. The main tree is new already; not at the recorded commit: posts
 -> put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver:
 $ git -C '<world>/checkout/posts' stash push -- first.md
 ",

@@ -55,8 +55,8 @@ fn limits_of_the_host_that_cannot_be_had_here() {
         "fatal: Out of memory, malloc failed (tried to allocate 1024 bytes)",
         "error: git-remote-https died of signal 9",
         "error: unable to create file index.html: Read-only file system",
-        "fatal: unable to access x: SSL certificate problem: certificate has expired",
-        "fatal: unable to access x: The requested URL returned error: 502",
+        "fatal: unable to access '\\''http://h/n/'\\'': SSL certificate problem: certificate has expired",
+        "fatal: unable to access '\\''http://h/n/'\\'': The requested URL returned error: 502",
         "error: unknown option `no-recurse-submodules",
         "fatal: remote error: access denied or repository not exported: /site",
         "fatal: the remote end hung up unexpectedly",
@@ -109,13 +109,13 @@ $ git -C '<world>/checkout' config core.bigFileThreshold 16m
 the file system of <world>/checkout is read-only
 -> the host has to mount it for writing (after an error of the disk it is often read-only until a check); then press Redeliver
 
-== fatal: unable to access x: SSL certificate problem: certificate has expired
-the certificate of http://<origin>/me/site.git is not trusted here (certificate has expired)
+== fatal: unable to access '\''http://h/n/'\'': SSL certificate problem: certificate has expired
+the certificate of http://h/n is not trusted here (certificate has expired)
 -> bring the host's certificates up to date; for a certificate of your own, name it with git's setting http.sslCAInfo. Then press Redeliver:
 $ apt-get install --only-upgrade ca-certificates
 
-== fatal: unable to access x: The requested URL returned error: 502
-http://<origin>/me/site.git has trouble of its own
+== fatal: unable to access '\''http://h/n/'\'': The requested URL returned error: 502
+http://h/n has trouble of its own
 -> press Redeliver later; GitHub's state is at https://www.githubstatus.com
 
 == error: unknown option `no-recurse-submodules

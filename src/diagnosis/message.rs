@@ -1,0 +1,134 @@
+//! The lines of what a command printed, and the fields of the messages in them.
+//!
+//! A message of git's or ssh's is known by its whole form from the start of a line to its end. Names that others chose
+//! stand in the fields of a form, so nothing in a name is taken for a message; a `remote:` line has no form.
+
+/// How git begins its own messages (usage.c: `die_builtin`, `error_builtin`).
+const PREFIXES: [&str; 2] = ["error: ", "fatal: "];
+
+/// How the progress begins that git overwrites, and behind which a message may follow on the same line (progress.c).
+const PROGRESS: [&str; 5] = [
+    "Receiving objects: ",
+    "Resolving deltas: ",
+    "Unpacking objects: ",
+    "Updating files: ",
+    "Filtering content: ",
+];
+
+/// The lines, from where a message can begin in them to where it ends. ssh ends its own with a carriage return.
+pub(super) fn lines(output: &str) -> impl Iterator<Item = &str> {
+    output.split('\n').map(|line| {
+        let line = line.trim_end_matches('\r');
+        if PROGRESS.iter().any(|title| line.starts_with(title)) {
+            line.rsplit('\r').next().unwrap_or(line)
+        } else {
+            line
+        }
+    })
+}
+
+/// What stands in the fields of a form, in the first line that has the form.
+pub(super) fn find<'o>(output: &'o str, form: &str) -> Option<Vec<&'o str>> {
+    lines(output).find_map(|line| fields(line, form))
+}
+
+/// What stands in the fields of a form, if the line has it. `*` is a field of any text, `+` one without blanks and quotes.
+/// The prefix may be missing, as it is in messages of git's shell scripts and of ssh; not before a field of any text.
+///
+/// A line that can be read in two ways is not read: a name in it holds the words around the field.
+pub(super) fn fields<'l>(line: &'l str, form: &str) -> Option<Vec<&'l str>> {
+    let bare = PREFIXES.iter().find_map(|prefix| line.strip_prefix(prefix));
+    let line = bare.or_else(|| (!form.starts_with('*')).then_some(line))?;
+    let mut readings = Vec::new();
+    read(line, form, &mut Vec::new(), &mut readings);
+    readings.pop().filter(|_| readings.is_empty())
+}
+
+/// Collects the ways to read a line as a form, at most two.
+fn read<'l>(
+    line: &'l str,
+    form: &str,
+    caught: &mut Vec<&'l str>,
+    readings: &mut Vec<Vec<&'l str>>,
+) {
+    let Some(at) = form.find(['*', '+']) else {
+        if line == form {
+            readings.push(caught.clone());
+        }
+        return;
+    };
+    let Some(line) = line.strip_prefix(&form[..at]) else {
+        return;
+    };
+    let is_word = form[at..].starts_with('+');
+    let form = &form[at + 1..];
+    let next = &form[..form.find(['*', '+']).unwrap_or(form.len())];
+    let ends = line.match_indices(next).map(|(end, _)| end);
+    // Behind the last field there is nothing but the end.
+    let ends: Box<dyn Iterator<Item = usize>> = if form.len() == next.len() {
+        Box::new(line.strip_suffix(next).map(str::len).into_iter())
+    } else {
+        Box::new(ends)
+    };
+    for end in ends {
+        let field = &line[..end];
+        let fits =
+            !field.is_empty() && !field.contains(|c: char| c.is_whitespace() || "'\"`".contains(c));
+        if is_word && !fits {
+            continue;
+        }
+        caught.push(field);
+        read(&line[end..], form, caught, readings);
+        caught.pop();
+        if readings.len() > 1 {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_from_the_start_of_a_line_to_its_end() {
+        #[track_caller]
+        fn check(line: &str, form: &str, expected: Option<&[&str]>) {
+            assert_eq!(fields(line, form).as_deref(), expected, "{line}");
+        }
+        check("fatal: x", "x", Some(&[]));
+        check("x", "x", Some(&[]));
+        check("fatal: xy", "x", None);
+        check("remote: fatal: x", "x", None);
+        check("error: a 'b' c 'd'", "a '*' c '*'", Some(&["b", "d"]));
+        check("error: a 'b c", "a '*'", None);
+        check("error: no a: full", "*: full", Some(&["no a"]));
+        check("no a: full", "*: full", None);
+        check("me@host: no", "+@+: no", Some(&["me", "host"]));
+        check("Path 'me@host: no", "+@+: no", None);
+        check("a: b c", "a: *", Some(&["b c"]));
+        check("a: b c", "a: +", None);
+        check("a: ", "a: +", None);
+    }
+
+    #[test]
+    fn a_line_that_can_be_read_in_two_ways_is_not_read() {
+        assert_eq!(fields("a 'x' into 'y' into 'z'", "a '*' into '*'"), None);
+        assert_eq!(
+            fields("a 'x'y'", "a '*'"),
+            Some(vec!["x'y"]),
+            "the last quote is git's"
+        );
+    }
+
+    #[test]
+    fn a_line_begins_behind_progress_and_nowhere_else() {
+        #[track_caller]
+        fn check(output: &str, expected: &[&str]) {
+            assert_eq!(lines(output).collect::<Vec<_>>(), expected);
+        }
+        check("one\r\ntwo", &["one", "two"]);
+        check("Receiving objects:  50% (1/2)\rfatal: x", &["fatal: x"]);
+        check("Path 'a\rfatal: x'", &["Path 'a\rfatal: x'"]);
+    }
+}
