@@ -126,7 +126,7 @@ pub(crate) fn hand_over_for(kind: Kind, world: &mut World) -> Handed {
     if let Some(account) = &account {
         account.take_in(&world.path("cgi-bin"));
     }
-    // Rewrites the site file too.
+    world.write_site_file();
     fs::create_dir(world.path("outside")).unwrap();
     if is_root() {
         let owner = account.as_ref().map_or(SERVER_USER, |user| &user.name);

@@ -299,7 +299,8 @@ impl World {
         )
     }
 
-    fn write_site_file(&self) {
+    /// Where it is, and with the program that there is now.
+    pub(crate) fn write_site_file(&self) {
         self.write_site(&self.site_file(), &self.settings());
     }
 
