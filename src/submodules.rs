@@ -3,6 +3,8 @@
 //! Must not know turns, tickets or reports.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::backup::{Backup, in_the_submodule, keep_head, untracked_in_the_way};
 use crate::commit_id::CommitId;
+use crate::files::{make_private_folder, open_private};
 use crate::git::{self, Config, Entry, Found, Git, Gitlink, Gitlinks, Indexed, Submodule};
 use crate::last_good::LastGood;
 use crate::process::Ended;
@@ -73,7 +76,11 @@ impl Bringer<'_> {
                 brought.there = there;
                 return Ok(brought);
             }
+            let is_closed = self.close_modules()?;
             let (there, ended, failed) = self.update_until_there(&top_level, &synced)?;
+            if is_closed {
+                self.close_configs(&there)?;
+            }
             let missing = there.iter().filter(|submodule| !self.is_there(submodule));
             brought.missing = missing.map(|submodule| submodule.path.clone()).collect();
             brought.missing.extend(
@@ -87,6 +94,36 @@ impl Bringer<'_> {
         }
         self.clear_removed(&mut brought)?;
         Ok(brought)
+    }
+
+    /// Where others cannot read the configuration of the checkout, since it may have a login in the remote's URL, they cannot
+    /// read those of submodules either: a relative URL hands the login on. Returns whether it is so.
+    fn close_modules(&self) -> Result<bool> {
+        let config = git::common_dir(&self.git.checkout.git_dir).join("config");
+        if !config
+            .metadata()
+            .is_ok_and(|file| file.mode() & 0o777 == 0o600)
+        {
+            return Ok(false);
+        }
+        let modules = self.git.checkout.git_dir.join("modules");
+        make_private_folder(&modules)
+            .with_context(|| format!("cannot close {} to others", modules.display()))?;
+        Ok(true)
+    }
+
+    fn close_configs(&self, there: &[Submodule]) -> Result<()> {
+        for submodule in there {
+            let folder = self.git.checkout.folder.join(&submodule.path);
+            if let Some(git_dir) = git::git_dir_of(&folder)?
+                && self.git.checkout.keeps(&git_dir)
+            {
+                let config = git_dir.join("config");
+                open_private(&config, File::options().read(true))
+                    .with_context(|| format!("cannot close {} to others", config.display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Before git moves submodules: with `"reset"`, what is in them of a person's is kept and removed; else a commit that

@@ -91,6 +91,19 @@ impl Doctor<'_> {
     ) {
         const UPSTREAM: &str = "upstream";
         self.ok("branch", line_of(&followed.branch));
+        if !followed.url.credentials().is_empty() {
+            self.warn(
+                "remote",
+                format!(
+                    "the URL of {} has a login in it, which every user of this host can read in the list of processes \
+                     while git works",
+                    line_of(&followed.remote)
+                ),
+                Advice::words(
+                    "use a deploy key in its place: it opens this repository alone, and is named with the key `ssh_key`",
+                ),
+            );
+        }
         match git.keeps_upstream(followed, config) {
             Ok(true) => self.ok(
                 UPSTREAM,
