@@ -242,14 +242,8 @@ fn what_is_in_place_of_a_file_is_never_waited_for() {
         let place = world.path("checkout/posts").join(name);
         let put: [&dyn Fn(); 3] = [
             &|| {
-                assert!(
-                    world
-                        .clean("mkfifo")
-                        .arg(&place)
-                        .status()
-                        .unwrap()
-                        .success()
-                )
+                let made = world.clean("mkfifo").arg(&place).status().unwrap();
+                assert!(made.success());
             },
             &|| symlink("/proc/self/pagemap", &place).unwrap(),
             &|| fs::File::create(&place).unwrap().set_len(1 << 40).unwrap(),
