@@ -9,9 +9,10 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
-use memmap2::{Advice, MmapMut};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+
+use crate::ignored::ignore;
 
 /// How long taking or draining a body may last, from the start of the request. GitHub hangs up after 10 s.
 const BODY_DEADLINE: Duration = Duration::from_secs(8);
@@ -21,9 +22,6 @@ const DRAIN_LIMIT: u64 = 64 << 20;
 
 /// A piece of a body, in bytes: what a pipe holds, and small enough to stay in the processor's cache for its digest.
 const PIECE: usize = 64 << 10;
-
-/// The size of a huge page on most machines, in bytes.
-const HUGE_PAGE: usize = 2 << 20;
 
 /// The meta-variables of RFC 3875 section 4.1 and what Apache, lighttpd, nginx and fcgiwrap add to them.
 /// Families (`HTTP_`, `REDIRECT_`, `SSL_`) are matched by prefix.
@@ -211,7 +209,7 @@ pub(crate) struct Request<'e> {
 }
 
 /// Why a request has no head to go by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadHead {
     /// The query has no raw `=`: the server made arguments of its words (RFC 3875 section 4.4).
     QueryWords,
@@ -250,7 +248,7 @@ pub(crate) struct Body {
 }
 
 /// What came of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadBody {
     /// Larger than the site takes.
     TooLarge,
@@ -273,50 +271,48 @@ impl Body {
 
     /// Takes the whole body into memory, at most `limit` bytes, and shows `each` piece as it comes, so that a digest
     /// is ready with the last byte.
-    pub(crate) fn take(self, limit: u64, mut each: impl FnMut(&[u8])) -> Result<Taken, BadBody> {
-        let (want, known) = match self.length {
-            Length::Nothing => (0, true),
+    pub(crate) fn take(self, limit: u64, mut each: impl FnMut(&[u8])) -> Result<Vec<u8>, BadBody> {
+        let mut body = Vec::new();
+        let want = match self.length {
+            Length::Nothing => 0,
             Length::Exactly(length) if length > limit => {
                 return Err(self.drained_for(BadBody::TooLarge));
             }
-            Length::Exactly(length) => (length, true),
-            Length::ToTheEnd => (limit.saturating_add(1), false),
+            Length::Exactly(length) => length,
+            // One byte too many tells that it is too large.
+            Length::ToTheEnd => limit.saturating_add(1),
             Length::Unknown => return Err(self.drained_for(BadBody::UnknownLength)),
         };
         let Ok(want) = usize::try_from(want) else {
             return Err(self.drained_for(BadBody::TooLarge));
         };
-        let buffer = if known {
-            Buffer::for_all_of(want)
-        } else {
-            Some(Buffer::Growing(Vec::new()))
-        };
-        let Some(mut buffer) = buffer else {
+        let is_known = self.length != Length::ToTheEnd;
+        if is_known && body.try_reserve_exact(want).is_err() {
             return Err(self.drained_for(BadBody::NoRoom));
-        };
-        let mut length = 0;
-        while length < want {
-            let end = want.min(length + PIECE);
-            let Some(piece) = buffer.part(length, end) else {
-                drop(buffer);
-                return Err(self.drained_for(BadBody::NoRoom));
-            };
-            let got = self.read(piece);
+        }
+        let mut piece = vec![0; PIECE];
+        while body.len() < want {
+            let room = (want - body.len()).min(PIECE);
+            let got = self.read(&mut piece[..room]);
             if got == 0 {
                 break;
             }
+            if body.try_reserve(got).is_err() {
+                drop(body);
+                return Err(self.drained_for(BadBody::NoRoom));
+            }
+            body.extend_from_slice(&piece[..got]);
             each(&piece[..got]);
-            length += got;
         }
         // Without a length, the end of the input is the end of the body; the end of our patience is not.
-        if length < want && (known || self.deadline <= Instant::now()) {
+        if body.len() < want && (is_known || self.deadline <= Instant::now()) {
             return Err(BadBody::Short);
         }
-        if !known && length == want {
-            drop(buffer);
+        if body.len() == want && !is_known {
+            drop(body);
             return Err(self.drained_for(BadBody::TooLarge));
         }
-        Ok(Taken { buffer, length })
+        Ok(body)
     }
 
     /// Reads and forgets the body, within bounds of size and time, and says what is wrong with it, if anything is.
@@ -345,10 +341,8 @@ impl Body {
     }
 
     fn drained_for(self, why: BadBody) -> BadBody {
-        // What is wrong is known already.
-        match self.drain(u64::MAX) {
-            Ok(()) | Err(_) => why,
-        }
+        ignore(self.drain(u64::MAX), "what is wrong is known already");
+        why
     }
 
     /// One read, or 0 at the end of the input, at the deadline, and when the input is broken or closed.
@@ -370,61 +364,6 @@ impl Body {
             }
         }
         rustix::io::read(stdin.as_fd(), buffer).unwrap_or(0)
-    }
-}
-
-/// A body in memory.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    buffer: Buffer,
-    length: usize,
-}
-
-impl Taken {
-    /// The bytes, which may be changed.
-    pub(crate) fn bytes(&mut self) -> &mut [u8] {
-        match &mut self.buffer {
-            Buffer::Growing(bytes) => &mut bytes[..self.length],
-            Buffer::Mapped(bytes) => &mut bytes[..self.length],
-        }
-    }
-}
-
-/// Memory for a body.
-#[derive(Debug)]
-enum Buffer {
-    Growing(Vec<u8>),
-    /// In huge pages where the system has them: otherwise most of the time of a large body goes into page faults.
-    Mapped(MmapMut),
-}
-
-impl Buffer {
-    /// One for that many bytes, if there is memory for them.
-    fn for_all_of(length: usize) -> Option<Self> {
-        if length >= HUGE_PAGE {
-            let bytes = MmapMut::map_anon(length).ok()?;
-            // Only a wish.
-            match bytes.advise(Advice::HugePage) {
-                Ok(()) | Err(_) => {}
-            }
-            return Some(Self::Mapped(bytes));
-        }
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(length).ok()?;
-        Some(Self::Growing(bytes))
-    }
-
-    /// The bytes from `begin` to `end`, if there is memory for them.
-    fn part(&mut self, begin: usize, end: usize) -> Option<&mut [u8]> {
-        match self {
-            Self::Growing(bytes) => {
-                let more = end.saturating_sub(bytes.len());
-                bytes.try_reserve(more).ok()?;
-                bytes.resize(bytes.len() + more, 0);
-                bytes.get_mut(begin..end)
-            }
-            Self::Mapped(bytes) => bytes.get_mut(begin..end),
-        }
     }
 }
 

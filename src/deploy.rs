@@ -28,7 +28,7 @@ use crate::history::{History, Record, Served};
 use crate::last_good::LastGood;
 use crate::outcome::{Failure, Moved, News, Outcome, Step, StepTime, Verdict};
 use crate::process::{self, End, Ended, Progress, Run};
-use crate::queue::{Promise, Queue, Ticket, Turn, now};
+use crate::queue::{PushRequest, Queue, Ticket, Turn, now};
 use crate::redaction;
 use crate::site::{Site, Submodules, Update};
 use crate::state::StateFolder;
@@ -654,7 +654,7 @@ impl<'d> Deploy<'d> {
     /// The submodules that the last deploys moved, where something has come: fetched while the checkout is pulled. Only a
     /// few, since shared hosts allow few processes.
     fn likely_to_move(&self, tickets: &[Ticket]) -> Vec<PathBuf> {
-        let is_news = |promise: &Promise| {
+        let is_news = |promise: &PushRequest| {
             let below = Path::new(promise.submodule.as_deref().unwrap_or(""));
             promise.after.is_some() && self.last_good.commit_of(below) != promise.after.as_ref()
         };

@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 
 use anyhow::{Context, Result};
-use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
@@ -20,7 +19,7 @@ const FILE: &str = "history.jsonl";
 const OLDER_FILE: &str = "history.1.jsonl";
 
 /// Past this size the file becomes the older one, in bytes.
-const LIMIT: u64 = 1 << 20;
+const MAX_SIZE: u64 = 1 << 20;
 
 /// One deploy that ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,7 +66,7 @@ impl<'s> History<'s> {
         line.push(b'\n');
         if path
             .metadata()
-            .is_ok_and(|file| file.len() + line.len() as u64 > LIMIT)
+            .is_ok_and(|file| file.len() + line.len() as u64 > MAX_SIZE)
         {
             std::fs::rename(&path, self.0.path(OLDER_FILE)).with_context(what)?;
         }
@@ -125,13 +124,13 @@ impl<'s> History<'s> {
 
     /// The newest record that served what is asked for. Only lines that name it at all are parsed.
     fn newest(&self, named: &str, serves: impl Fn(&Served) -> bool) -> Result<Option<Record>> {
-        let named = memmem::Finder::new(named);
         for name in [FILE, OLDER_FILE] {
             let text = self.0.read(name)?.unwrap_or_default();
             let found = text
                 .rsplit(|&byte| byte == b'\n')
-                .filter(|line| named.find(line).is_some())
-                .filter_map(|line| serde_json::from_slice::<Record>(line).ok())
+                .filter_map(|line| std::str::from_utf8(line).ok())
+                .filter(|line| line.contains(named))
+                .filter_map(|line| serde_json::from_str::<Record>(line).ok())
                 .find(|record| record.tickets.iter().any(&serves));
             if found.is_some() {
                 return Ok(found);

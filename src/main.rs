@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`cgi`] | the request's environment, head and body; the response; RFC 3875 |
 //! | [`signature`] | secrets and the signatures made with them |
+//! | [`ignored`] | errors that are meant to be ignored |
 //! | [`files`] | files that only we may open, and their locks |
 //! | [`process`] | the only place that starts a process |
 //! | [`user`] | who we run as, and the environment of what we start |
@@ -50,6 +51,7 @@ mod files;
 mod git;
 mod heal;
 mod history;
+mod ignored;
 mod last_good;
 mod outcome;
 mod process;
@@ -71,6 +73,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::cgi::Environment;
+use crate::ignored::ignore;
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -90,19 +93,21 @@ fn main() -> ExitCode {
 )]
 fn respond(env: &Environment, args: &[OsString], started: Instant) -> ExitCode {
     std::panic::set_hook(Box::new(|fault| {
-        // The server sees to it that nobody waits for an answer that cannot be written.
-        drop(std::io::stdout().write_all(answer::LAST_RESORT.as_bytes()));
-        drop(writeln!(std::io::stderr(), "deploy-cgi: fault: {fault}"));
+        let answered = std::io::stdout().write_all(answer::LAST_RESORT.as_bytes());
+        ignore(
+            answered,
+            "the server sees to it that nobody waits for an answer",
+        );
+        let logged = writeln!(std::io::stderr(), "deploy-cgi: fault: {fault}");
+        ignore(logged, "there is nobody else to tell");
     }));
     let answered = answer::answer(env, args.get(1).map(OsString::as_os_str), started);
     if let Some(log) = answered.log {
-        drop(writeln!(
-            std::io::stderr(),
-            "deploy-cgi: {}",
-            redaction::escape_line(&log)
-        ));
+        let line = redaction::escape_line(&log);
+        let logged = writeln!(std::io::stderr(), "deploy-cgi: {line}");
+        ignore(logged, "there is nobody else to tell");
     }
-    // A client that has left is no failure of ours.
-    drop(answered.response.write(std::io::stdout()));
+    let written = answered.response.write(std::io::stdout());
+    ignore(written, "a client that has left is no failure of ours");
     ExitCode::SUCCESS
 }

@@ -19,27 +19,29 @@ use rustix::fs::OFlags;
 use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 
+use crate::ignored::ignore;
+
 /// Where programs are looked for after the host's own PATH: lighttpd passes none at all, and cPanel keeps its git out of
 /// the usual folders.
 pub(crate) const USUAL_FOLDERS: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/cpanel/3rdparty/bin:/usr/local/cpanel/3rdparty/lib/path-bin:/opt/local/bin";
 
 /// The last bytes of a command's output that are kept: what a person reads in a report.
-const TAIL: u64 = 16 << 10;
+const MAX_TAIL: u64 = 16 << 10;
 
 /// Past this many bytes a command's output is cut back to its tail while it still runs, so that it fills no memory.
-const OUTPUT_LIMIT: u64 = 4 << 20;
+const MAX_OUTPUT: u64 = 4 << 20;
 
 /// The most of an output that is read as data, such as a list of submodules.
-const DATA_LIMIT: u64 = 64 << 20;
+const MAX_DATA: u64 = 64 << 20;
 
 /// How long a process group has to end by itself after SIGTERM. Git needs it to remove its lock files.
-const GRACE: Duration = Duration::from_secs(3);
+const TERM_GRACE: Duration = Duration::from_secs(3);
 
 /// How often a running command is looked at, for the size of its output and the wish to stop it.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The same where the kernel cannot tell us of an end (no pidfd before Linux 5.3; the one of `CloudLinux` 8 has 4.18).
-const SHORT_LOOK: Duration = Duration::from_millis(2);
+const POLL_INTERVAL_WITHOUT_PIDFD: Duration = Duration::from_millis(2);
 
 /// The folders where programs are looked for, in order.
 #[derive(Clone, Debug)]
@@ -240,7 +242,7 @@ impl<'a> Run<'a> {
         let (end, took) = self.run(both.try_clone()?, both.try_clone()?, &[&both])?;
         Ok(Ended {
             end,
-            output: tail(&both, TAIL)?,
+            output: tail(&both, MAX_TAIL)?,
             errors: Vec::new(),
             took,
         })
@@ -377,14 +379,14 @@ impl<'a> Run<'a> {
             }
             match &sign {
                 Some(sign) => {
-                    let pause =
-                        Timespec::try_from(left.min(LOOK)).context("cannot wait that long")?;
+                    let pause = Timespec::try_from(left.min(POLL_INTERVAL))
+                        .context("cannot wait that long")?;
                     match poll(&mut [PollFd::new(sign, PollFlags::IN)], Some(&pause)) {
                         Ok(_) | Err(Errno::INTR) => {}
                         Err(error) => return Err(error).context("cannot wait for a command"),
                     }
                 }
-                None => std::thread::sleep(left.min(SHORT_LOOK)),
+                None => std::thread::sleep(left.min(POLL_INTERVAL_WITHOUT_PIDFD)),
             }
         }
     }
@@ -411,8 +413,8 @@ impl Running<'_> {
         let (end, took) = self.run.finish(self.child, self.started, &[&self.errors])?;
         Ok(Ended {
             end,
-            output: tail(&self.output, DATA_LIMIT)?,
-            errors: tail(&self.errors, TAIL)?,
+            output: tail(&self.output, MAX_DATA)?,
+            errors: tail(&self.errors, MAX_TAIL)?,
             took,
         })
     }
@@ -482,7 +484,7 @@ pub(crate) fn terminate(group: Pid, mut reap: impl FnMut() -> std::io::Result<bo
     if gone(rustix::process::kill_process_group(group, Signal::TERM)) {
         return;
     }
-    let end = Instant::now() + GRACE;
+    let end = Instant::now() + TERM_GRACE;
     let mut pause = Duration::from_millis(1);
     while Instant::now() < end {
         // As long as the group has a member, its number is given to nobody else.
@@ -493,10 +495,10 @@ pub(crate) fn terminate(group: Pid, mut reap: impl FnMut() -> std::io::Result<bo
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }
-    // Gone in the meantime, or no longer ours to end: either way there is nothing more to do.
-    match rustix::process::kill_process_group(group, Signal::KILL) {
-        Ok(()) | Err(_) => {}
-    }
+    ignore(
+        rustix::process::kill_process_group(group, Signal::KILL),
+        "it is gone in the meantime, or no longer ours to end",
+    );
 }
 
 /// The process groups in `session` that hold `file` open: what a dead worker started and left. Found in /proc; where
@@ -648,8 +650,8 @@ fn cut_to_tail(mut file: &File) -> Result<()> {
         .metadata()
         .context("cannot look at the output of a command")?
         .len();
-    if size > OUTPUT_LIMIT {
-        let kept = tail(file, TAIL)?;
+    if size > MAX_OUTPUT {
+        let kept = tail(file, MAX_TAIL)?;
         file.set_len(0)
             .and_then(|()| file.write_all(&kept))
             .context("cannot cut the output of a command")?;
@@ -662,7 +664,7 @@ fn show_from(file: &File, from: u64, show: &dyn Fn(&[u8])) -> Result<u64> {
     let what = "cannot read the output of a command";
     let size = file.metadata().context(what)?.len();
     if size > from {
-        let mut new = vec![0; usize::try_from((size - from).min(OUTPUT_LIMIT)).unwrap_or(0)];
+        let mut new = vec![0; usize::try_from((size - from).min(MAX_OUTPUT)).unwrap_or(0)];
         let read = file.read_at(&mut new, from).context(what)?;
         show(&new[..read]);
     }
@@ -760,7 +762,7 @@ mod tests {
             LONG,
         );
         assert!(ended.output.ends_with(b"xend\n"));
-        assert_eq!(ended.output.len() as u64, TAIL);
+        assert_eq!(ended.output.len() as u64, MAX_TAIL);
     }
 
     #[test]

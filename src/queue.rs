@@ -36,7 +36,7 @@ const WAITING: &str = "waiting";
 const TURN: &str = "turn";
 
 /// More tickets than this are not taken: nobody has served them for a long time.
-const MOST_TICKETS: usize = 1000;
+const MAX_TICKETS: usize = 1000;
 
 /// A deploy is owed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,12 +44,12 @@ pub(crate) struct Ticket {
     /// The name of its file. Its own: delivery ids repeat.
     pub(crate) name: String,
     /// What it says, where it could be read.
-    pub(crate) push: Option<Promise>,
+    pub(crate) push: Option<PushRequest>,
 }
 
-/// What was promised to the sender of a push.
+/// What a verified delivery asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Promise {
+pub(crate) struct PushRequest {
     pub(crate) delivery: String,
     #[serde(rename = "ref")]
     pub(crate) git_ref: String,
@@ -65,9 +65,9 @@ pub(crate) struct Promise {
     pub(crate) received: u64,
 }
 
-/// Why a ticket was not left.
+/// Why a push is not in the queue.
 #[derive(Debug)]
-pub(crate) enum NotLeft {
+pub(crate) enum EnqueueError {
     Full,
     Error(anyhow::Error),
 }
@@ -81,17 +81,17 @@ impl<'s> Queue<'s> {
         Self(state)
     }
 
-    /// Leaves a ticket. Once this returns, the work survives our death, and a power failure. Returns its name.
-    pub(crate) fn leave(&self, promise: &Promise) -> Result<String, NotLeft> {
-        self.0.make_folder(QUEUE).map_err(NotLeft::Error)?;
-        if self.names().map_err(NotLeft::Error)?.len() >= MOST_TICKETS {
-            return Err(NotLeft::Full);
+    /// Leaves a ticket for a push. Once this returns, the work survives our death, and a power failure. Returns its name.
+    pub(crate) fn enqueue(&self, push: &PushRequest) -> Result<String, EnqueueError> {
+        self.0.make_folder(QUEUE).map_err(EnqueueError::Error)?;
+        if self.names().map_err(EnqueueError::Error)?.len() >= MAX_TICKETS {
+            return Err(EnqueueError::Full);
         }
-        let name = new_name().map_err(NotLeft::Error)?;
-        let text = serde_json::to_vec(promise).map_err(|error| NotLeft::Error(error.into()))?;
+        let name = new_name().map_err(EnqueueError::Error)?;
+        let text = serde_json::to_vec(push).map_err(|error| EnqueueError::Error(error.into()))?;
         self.0
             .write(&format!("{QUEUE}/{name}"), &text)
-            .map_err(NotLeft::Error)?;
+            .map_err(EnqueueError::Error)?;
         Ok(name)
     }
 

@@ -21,31 +21,28 @@ use crate::signature::{NoSecrets, Secrets};
 use crate::user::User;
 
 /// How long a delivery waits for its result, unless `wait` says otherwise: GitHub hangs up after 10 s.
-const WAIT: Duration = Duration::from_secs(8);
+const DEFAULT_WAIT: Duration = Duration::from_secs(8);
 
 /// The longest `wait`: GitHub Enterprise Server hangs up after 30 s.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// The limit of each step, unless `timeout` says otherwise.
-const TIMEOUT: Duration = Duration::from_mins(10);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The longest `timeout`.
-const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
+const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// GitHub's cap on a payload, in bytes (GitHub's documentation, "Webhook events and payloads").
-pub(crate) const MAX_BODY: u64 = 25 << 20;
+pub(crate) const DEFAULT_MAX_BODY: u64 = 25 << 20;
 
 /// The largest `max_body`: more than this is never taken from standard input, in bytes.
-const LARGEST_BODY: u64 = 64 << 20;
+const MAX_BODY: u64 = 64 << 20;
 
 /// The largest site file and the largest secret file, in bytes.
-const LARGEST_FILE: u64 = 64 << 10;
-
-/// Room for most site files, in bytes.
-const USUAL_FILE: usize = 4 << 10;
+const MAX_FILE: usize = 64 << 10;
 
 /// The umask of a deploy, unless `umask` says otherwise.
-const UMASK: u32 = 0o022;
+const DEFAULT_UMASK: u32 = 0o022;
 
 /// The keys a site file may have, in the order of deploy.cgi.example.
 const KEYS: &[&str] = &[
@@ -147,28 +144,15 @@ impl std::fmt::Display for NoHome {
 
 impl std::error::Error for NoHome {}
 
-/// A site file that was found, and what is in it where that was read on the way: it may hold a password, so this is never
-/// shown.
-pub(crate) struct SiteFile {
-    pub(crate) path: PathBuf,
-    text: Option<Vec<u8>>,
-}
-
-impl From<PathBuf> for SiteFile {
-    fn from(path: PathBuf) -> Self {
-        Self { path, text: None }
-    }
-}
-
 /// The site file this process was started for, if there is one: the file the kernel started, when it begins with `#!`;
 /// else `DEPLOY_CGI_SITE`; else the first argument, but only where the server itself named the same file as the script,
 /// it is not our own executable, and the query cannot have become arguments (RFC 3875 section 4.4).
-pub(crate) fn of_a_request(env: &Environment, first_argument: Option<&OsStr>) -> Option<SiteFile> {
+pub(crate) fn of_a_request(env: &Environment, first_argument: Option<&OsStr>) -> Option<PathBuf> {
     if let Some(script) = started_script() {
         return Some(script);
     }
     match env.variable("DEPLOY_CGI_SITE") {
-        Variable::Once(site) => return Some(PathBuf::from(OsStr::from_bytes(site)).into()),
+        Variable::Once(site) => return Some(PathBuf::from(OsStr::from_bytes(site))),
         Variable::Several => return None,
         Variable::Absent => {}
     }
@@ -184,47 +168,32 @@ pub(crate) fn of_a_request(env: &Environment, first_argument: Option<&OsStr>) ->
     let ourselves = std::env::current_exe()
         .ok()
         .and_then(|path| identity(&path))?;
-    (named == script && named != ourselves).then(|| argument.to_owned().into())
+    (named == script && named != ourselves).then(|| argument.to_owned())
 }
 
 /// The file the kernel started, when it is a script that names us as its interpreter (execve(2), `AT_EXECFN`).
 #[cfg(target_os = "linux")]
-pub(crate) fn started_script() -> Option<SiteFile> {
+pub(crate) fn started_script() -> Option<PathBuf> {
     let path = Path::new(OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()));
-    let mut file = std::fs::File::open(path).ok()?;
     let mut start = [0; 2];
-    file.read_exact(&mut start).ok()?;
-    if start != *b"#!" {
-        return None;
-    }
-    let mut text = Vec::with_capacity(USUAL_FILE);
-    text.extend(start);
-    let rest = file.take(LARGEST_FILE).read_to_end(&mut text);
-    Some(SiteFile {
-        path: path.to_owned(),
-        // Where this failed, it fails again where somebody is told why.
-        text: rest.is_ok_and(|_| is_small(&text)).then_some(text),
-    })
+    std::fs::File::open(path)
+        .ok()?
+        .read_exact(&mut start)
+        .ok()?;
+    (start == *b"#!").then(|| path.to_owned())
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn started_script() -> Option<SiteFile> {
+pub(crate) fn started_script() -> Option<PathBuf> {
     None
 }
 
 impl Site {
     /// Reads a site file. `~/` in it is the home of the user that `env` and the system name.
     pub(crate) fn read(file: &Path, env: &Environment) -> Result<Self> {
-        Self::of(file.to_owned().into(), env)
-    }
-
-    /// The same, where it may have been read.
-    pub(crate) fn of(file: SiteFile, env: &Environment) -> Result<Self> {
-        let SiteFile { path, text } = file;
-        let file = std::path::absolute(&path)
-            .with_context(|| format!("cannot find {}", path.display()))?;
-        let text = text.map_or_else(|| read_small(&file), Ok);
-        let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+        let file =
+            std::path::absolute(file).with_context(|| format!("cannot find {}", file.display()))?;
+        let text = read_small(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let Ok(text) = std::str::from_utf8(&text) else {
             bail!("{}: not UTF-8 text; save the file as UTF-8", file.display());
         };
@@ -252,7 +221,7 @@ impl Site {
             table: &table,
             env,
         };
-        keys.are_all_known()?;
+        keys.ensure_all_known()?;
         let on_update = keys.command("on_update")?;
         let on_failure = keys.command("on_failure")?;
         let path = keys.optional(
@@ -310,27 +279,26 @@ impl Site {
                 .optional(
                     "wait",
                     "a time from \"0s\" to \"30s\", such as \"8s\"",
-                    |text| duration(text).filter(|wait| *wait <= LONGEST_WAIT),
+                    |text| duration(text).filter(|wait| *wait <= MAX_WAIT),
                 )?
-                .unwrap_or(WAIT),
+                .unwrap_or(DEFAULT_WAIT),
             timeout: keys
                 .optional(
                     "timeout",
                     "a time from \"1s\" to \"24h\", such as \"10m\"",
                     |text| {
-                        duration(text).filter(|limit| {
-                            (Duration::from_secs(1)..=LONGEST_TIMEOUT).contains(limit)
-                        })
+                        duration(text)
+                            .filter(|limit| (Duration::from_secs(1)..=MAX_TIMEOUT).contains(limit))
                     },
                 )?
-                .unwrap_or(TIMEOUT),
+                .unwrap_or(DEFAULT_TIMEOUT),
             max_body: keys
                 .optional(
                     "max_body",
                     "a size from \"1KiB\" to \"64MiB\", such as \"25MiB\"",
-                    |text| size(text).filter(|size| (1024..=LARGEST_BODY).contains(size)),
+                    |text| size(text).filter(|size| (1024..=MAX_BODY).contains(size)),
                 )?
-                .unwrap_or(MAX_BODY),
+                .unwrap_or(DEFAULT_MAX_BODY),
             programs: path.map_or_else(|| Programs::in_path(env.first("PATH")), Programs::exactly),
             env: keys.env()?,
             umask: keys
@@ -345,7 +313,7 @@ impl Site {
                             .filter(|umask| octal && umask & !0o077 == 0)
                     },
                 )?
-                .unwrap_or(UMASK),
+                .unwrap_or(DEFAULT_UMASK),
             file,
         })
     }
@@ -392,7 +360,7 @@ struct Keys<'t> {
 }
 
 impl Keys<'_> {
-    fn are_all_known(&self) -> Result<()> {
+    fn ensure_all_known(&self) -> Result<()> {
         for key in self.table.keys() {
             if !KEYS.contains(&&**key.get_ref()) {
                 bail!(
@@ -534,23 +502,18 @@ fn place(file: &Path, text: &str, at: usize) -> String {
 /// Reads a file that nobody makes large, such as a setting, a secret or a key.
 pub(crate) fn read_small(path: &Path) -> Result<Vec<u8>> {
     // Looked at before it is opened: to open a named pipe would take for ever.
-    let found = path.metadata()?;
-    if !found.is_file() {
+    if !path.metadata()?.is_file() {
         bail!("not a file");
     }
-    let file = std::fs::File::open(path)?;
-    // Room for all of it and the end, so that two calls read it.
-    let size = usize::try_from(found.len().min(LARGEST_FILE) + 1)?;
-    let mut text = Vec::with_capacity(size);
-    file.take(LARGEST_FILE + 1).read_to_end(&mut text)?;
-    if !is_small(&text) {
+    // Room for all of it, so that two calls read it: each refusal of a stranger's reads two such files.
+    let mut text = Vec::with_capacity(MAX_FILE + 1);
+    std::fs::File::open(path)?
+        .take(MAX_FILE as u64 + 1)
+        .read_to_end(&mut text)?;
+    if text.len() > MAX_FILE {
         bail!("larger than 64 KiB");
     }
     Ok(text)
-}
-
-fn is_small(text: &[u8]) -> bool {
-    text.len() as u64 <= LARGEST_FILE
 }
 
 /// A duration such as `8s`, `500ms`, `10m` or `1h 30m`. Months and years are refused: `1M` would be a month.

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::files::{make_private_folder, open_private};
 use crate::git::Checkout;
+use crate::ignored::ignore;
 use crate::site::Site;
 
 /// Its name below the git directory.
@@ -38,7 +39,7 @@ impl StateFolder {
     pub(crate) fn open(checkout: &Checkout, site: &Site) -> Result<Self> {
         let folder = Self(checkout.git_dir.join(FOLDER));
         folder.make_folder("")?;
-        folder.belongs_to(site)?;
+        folder.claim_for(site)?;
         Ok(folder)
     }
 
@@ -46,7 +47,7 @@ impl StateFolder {
     pub(crate) fn examine(checkout: &Checkout, site: &Site) -> Result<()> {
         let folder = Self(checkout.git_dir.join(FOLDER));
         match std::fs::metadata(&folder.0) {
-            Ok(found) if found.is_dir() => folder.is_not_anothers(site).map(drop),
+            Ok(found) if found.is_dir() => folder.owner_as_seen_by(site).map(drop),
             Ok(_) => bail!(
                 "{} is in the way: it has to be a folder; remove it",
                 folder.0.display()
@@ -58,8 +59,8 @@ impl StateFolder {
         }
     }
 
-    /// Looks at the folder without making or claiming it; `None` where there has been no deploy yet.
-    pub(crate) fn look(checkout: &Checkout) -> Option<Self> {
+    /// The folder, where it is there, neither made nor claimed; `None` where there has been no deploy yet.
+    pub(crate) fn existing(checkout: &Checkout) -> Option<Self> {
         let folder = checkout.git_dir.join(FOLDER);
         folder.is_dir().then_some(Self(folder))
     }
@@ -165,11 +166,11 @@ impl StateFolder {
             }
         };
         written()
-            .map_err(|error| {
-                // Best effort: a full disk is no place for what is useless.
-                match std::fs::remove_file(&unfinished) {
-                    Ok(()) | Err(_) => error,
-                }
+            .inspect_err(|_| {
+                ignore(
+                    std::fs::remove_file(&unfinished),
+                    "it is useless, and in the way of nothing",
+                );
             })
             .with_context(|| format!("cannot write {}", path.display()))
     }
@@ -211,29 +212,30 @@ impl StateFolder {
         for path in entries.flatten().map(|entry| entry.path()) {
             let name = path.file_name().unwrap_or_default();
             if name.as_bytes().starts_with(UNFINISHED.as_bytes()) && is_old(&path) {
-                match std::fs::remove_file(&path) {
-                    Ok(()) | Err(_) => {}
-                }
+                ignore(std::fs::remove_file(&path), "nothing depends on it");
             } else if path
                 .symlink_metadata()
                 .is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0)
             {
-                drop(open_private(&path, File::options().read(true)));
+                ignore(
+                    open_private(&path, File::options().read(true)),
+                    "the folder is closed to others",
+                );
             }
         }
     }
 
-    fn belongs_to(&self, site: &Site) -> Result<()> {
-        match self.is_not_anothers(site)? {
+    fn claim_for(&self, site: &Site) -> Result<()> {
+        match self.owner_as_seen_by(site)? {
             Owner::Us => Ok(()),
             Owner::Gone(ours) => self.write(OWNER, ours.as_os_str().as_bytes()),
             Owner::Nobody(ours) if self.write_new(OWNER, ours.as_os_str().as_bytes())? => Ok(()),
             // Somebody was quicker: another delivery to us, or to a second site.
-            Owner::Nobody(_) => self.is_not_anothers(site).map(drop),
+            Owner::Nobody(_) => self.owner_as_seen_by(site).map(drop),
         }
     }
 
-    fn is_not_anothers(&self, site: &Site) -> Result<Owner> {
+    fn owner_as_seen_by(&self, site: &Site) -> Result<Owner> {
         let ours = site
             .file
             .canonicalize()

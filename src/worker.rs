@@ -17,6 +17,7 @@ use crate::clone;
 use crate::deploy::{self, Deploy, Listener};
 use crate::git::Checkout;
 use crate::history::Record;
+use crate::ignored::ignore;
 use crate::process::Detached;
 use crate::queue::{InLine, Queue};
 use crate::site::Site;
@@ -25,20 +26,20 @@ use crate::state::StateFolder;
 /// The verb that makes a process of ours a worker. Not for people; not in the help.
 pub(crate) const VERB: &str = "worker";
 
-/// The most that is read of what a worker could not record, in bytes.
-const LAST_WORDS: u64 = 4 << 10;
+/// The most that is read of what a worker prints where it could not record it, in bytes.
+const MAX_OUTPUT: u64 = 4 << 10;
 
 /// A worker that was started.
 #[derive(Debug)]
 pub(crate) struct Worker(PipeReader);
 
-/// What was heard of a worker.
+/// What came of waiting for a worker.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// It has recorded the outcome, or died. Then these may be its last words.
-    TheEnd(String),
-    /// Nothing yet.
-    StillRunning,
+pub(crate) enum Waited {
+    /// It has recorded the outcome, or died. Then this is what it printed.
+    Ended { output: String },
+    /// It is still at work.
+    TimedOut,
 }
 
 impl Worker {
@@ -63,23 +64,23 @@ impl Worker {
     }
 
     /// Waits for its outcome, until `end` at most.
-    pub(crate) fn wait(self, end: Instant) -> Result<Heard> {
+    pub(crate) fn wait(self, end: Instant) -> Result<Waited> {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let pause = Timespec::try_from(left).context("cannot wait that long")?;
             match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&pause)) {
-                Ok(0) => return Ok(Heard::StillRunning),
+                Ok(0) => return Ok(Waited::TimedOut),
                 Ok(_) => break,
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error).context("cannot wait for the worker"),
             }
         }
-        let mut last_words = String::new();
+        let mut output = String::new();
         self.0
-            .take(LAST_WORDS)
-            .read_to_string(&mut last_words)
-            .context("cannot hear the worker")?;
-        Ok(Heard::TheEnd(last_words))
+            .take(MAX_OUTPUT)
+            .read_to_string(&mut output)
+            .context("cannot read from the worker")?;
+        Ok(Waited::Ended { output })
     }
 }
 
@@ -90,10 +91,10 @@ pub(crate) fn work(site: &Site, host: &Environment, ticket: Option<&str>) -> Res
     let checkout = clone::checkout_of(site)?;
     let state = StateFolder::open(&checkout, site)?;
     let queue = Queue::of(&state);
-    let mut ear = Ear { ticket };
+    let mut pipe = ResultPipe { ticket };
     let mut place = InLine::inherited(&queue)?;
     while let Some(in_line) = place {
-        serve(site, host, &checkout, &queue, in_line, &mut ear)?;
+        serve(site, host, &checkout, &queue, in_line, &mut pipe)?;
         // Whoever left a ticket while we were at it found nobody in line and is attended; but one that was left while
         // somebody stood there who then died is not.
         place = if queue.is_empty()? {
@@ -101,8 +102,8 @@ pub(crate) fn work(site: &Site, host: &Environment, ticket: Option<&str>) -> Res
         } else {
             queue.try_line()?
         };
-        // Ours may have to wait for its commit still. Somebody listens for it, so we stay, even behind another.
-        if place.is_none() && ear.ticket.is_some_and(|ticket| queue.has(ticket)) {
+        // Ours may have to wait for its commit still. Somebody waits for it, so we stay, even behind another.
+        if place.is_none() && pipe.ticket.is_some_and(|ticket| queue.has(ticket)) {
             place = Some(queue.wait_in_line()?);
         }
     }
@@ -116,47 +117,48 @@ fn serve(
     checkout: &Checkout,
     queue: &Queue<'_>,
     place: InLine,
-    listener: &mut Ear<'_>,
+    pipe: &mut ResultPipe<'_>,
 ) -> Result<()> {
     let turn = place.take_turn(queue)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(site.umask));
     if turn
         .tickets()?
         .iter()
-        .all(|waits| Some(waits.name.as_str()) != listener.ticket)
+        .all(|waits| Some(waits.name.as_str()) != pipe.ticket)
     {
-        // Served by another worker in the meantime: its outcome can be heard.
-        listener.close();
+        // Served by another worker in the meantime: its outcome is known.
+        pipe.close();
     }
     if !turn.tickets()?.is_empty() {
-        Deploy::new(site, host, checkout, turn.state, listener).serve(&turn)?;
+        Deploy::new(site, host, checkout, turn.state, pipe).serve(&turn)?;
     }
-    // Its outcome is known; how the tidying goes is nobody's concern.
-    match deploy::tidy(site, host, checkout, &turn) {
-        Ok(()) | Err(_) => turn.end(),
-    }
+    ignore(
+        deploy::tidy(site, host, checkout, &turn),
+        "the outcome is known; how the tidying goes is nobody's concern",
+    );
+    turn.end()
 }
 
-/// The front that waits for the outcome of one ticket.
-struct Ear<'t> {
+/// The pipe to the front that waits for the outcome of one ticket: our standard output.
+struct ResultPipe<'t> {
     ticket: Option<&'t str>,
 }
 
-impl Ear<'_> {
+impl ResultPipe<'_> {
     /// Closes the pipe, by putting something else in its place.
     fn close(&mut self) {
         if self.ticket.take().is_some()
             && let Ok(null) = std::fs::File::options().write(true).open("/dev/null")
         {
-            // Should it fail, our end closes the pipe, and the front waits a little longer.
-            match rustix::stdio::dup2_stdout(null) {
-                Ok(()) | Err(_) => {}
-            }
+            ignore(
+                rustix::stdio::dup2_stdout(null),
+                "our end closes the pipe too, and the front waits a little longer",
+            );
         }
     }
 }
 
-impl Listener for Ear<'_> {
+impl Listener for ResultPipe<'_> {
     fn recorded(&mut self, record: &Record) {
         if record
             .tickets

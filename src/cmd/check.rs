@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Done, print, print_json};
+use super::{Done, Format, print, print_json};
 use crate::cgi::Environment;
 use crate::doctor::{self, Finding, Health};
 use crate::site::Site;
@@ -15,13 +15,13 @@ use crate::site::Site;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Examines a site and prints what was found.
-pub(crate) fn check(file: &Path, env: &Environment, json: bool) -> Result<Done> {
+pub(crate) fn check(file: &Path, env: &Environment, format: Format) -> Result<Done> {
     let findings = match Site::read(file, env) {
         Ok(site) => doctor::examine(&site, env, Instant::now() + PATIENCE),
         Err(error) => doctor::unreadable(file, &error, env),
     };
     let healthy = !findings.iter().any(Finding::is_problem);
-    if json {
+    if format == Format::Json {
         print_json(&Examined {
             healthy,
             findings: findings.iter().map(Line::from).collect(),

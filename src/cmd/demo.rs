@@ -27,7 +27,7 @@ use crate::state::{StateFolder, fill_with_random};
 const USUAL_TMP: &str = "/tmp";
 
 /// The longest path behind `#!`, in bytes: Linux before 5.1 reads 127 bytes of that line, `#!` among them.
-const LONGEST_INTERPRETER: usize = 120;
+const MAX_INTERPRETER: usize = 120;
 
 /// The name of our own program in that folder. Its real path may be too long, or hold a blank.
 const PROGRAM: &str = "deploy-cgi";
@@ -48,7 +48,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 const IN_LINE: Duration = Duration::from_secs(10);
 
 /// How often that is looked at.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Configuration for git, in the place of the person's: a user, and leave to clone submodules from this machine.
 const GIT_CONFIG: &str = "[user]\n\tname = Me\n\temail = me@example.org\n\
@@ -105,7 +105,7 @@ impl World {
             let text = interpreter.to_str();
             tmp.is_absolute()
                 && text.is_some_and(|text| {
-                    text.len() <= LONGEST_INTERPRETER && !text.contains(char::is_whitespace)
+                    text.len() <= MAX_INTERPRETER && !text.contains(char::is_whitespace)
                 })
         };
         let folder = env
@@ -330,7 +330,7 @@ impl World {
         }
         let site = Site::read(&self.site_file(), env)?;
         let checkout = Checkout::open(&site.repo)?;
-        let Some(state) = StateFolder::look(&checkout) else {
+        let Some(state) = StateFolder::existing(&checkout) else {
             return Ok(());
         };
         let queue = Queue::of(&state);
@@ -342,7 +342,7 @@ impl World {
             if Instant::now() > end {
                 bail!("the worker of the demo did not take its turn");
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 

@@ -164,7 +164,7 @@ impl Plan {
             );
         }
         if let Some(url) = wishes.url {
-            is_payload_url(url)?;
+            ensure_payload_url(url)?;
         }
         Ok(Self {
             text: site_file(&program()?, &repo, &secret_file)?,
@@ -424,7 +424,7 @@ fn repository_of(repo: &Path) -> Option<RepositoryName> {
         .and_then(|url| url.repository().cloned())
 }
 
-fn is_payload_url(url: &str) -> Result<()> {
+fn ensure_payload_url(url: &str) -> Result<()> {
     if !url.starts_with("https://") && !url.starts_with("http://") {
         bail!("--url has to begin with https:// (or http://)");
     }
@@ -459,7 +459,7 @@ mod tests {
     fn an_address_is_taken_as_github_needs_it() {
         #[track_caller]
         fn check(url: &str, expected: bool) {
-            assert_eq!(is_payload_url(url).is_ok(), expected, "{url}");
+            assert_eq!(ensure_payload_url(url).is_ok(), expected, "{url}");
         }
         check("https://example.org/cgi-bin/deploy.cgi", true);
         check("http://example.org/x", true);

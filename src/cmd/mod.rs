@@ -25,6 +25,7 @@ use crate::site::{self, Site};
 use crate::worker;
 use cli::{Cli, Verb};
 use init::{Mode, Wishes};
+use sign::Headers;
 
 /// Runs the verb that the arguments name.
 pub(crate) fn run(env: &Environment, args: &[OsString]) -> ExitCode {
@@ -55,6 +56,20 @@ pub(crate) enum Done {
     No,
     /// It was called wrongly, and has said how.
     Misused,
+}
+
+/// What a verb prints: text for a person, or one JSON value for a machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+impl From<&bool> for Format {
+    /// As the option `--json` says.
+    fn from(json: &bool) -> Self {
+        if *json { Self::Json } else { Self::Text }
+    }
 }
 
 fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
@@ -95,17 +110,18 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
     };
     let read = || Site::read(site_file, env);
     match &cli.verb {
-        Some(Verb::Sign { sha1 }) => sign::sign(&read()?, *sha1),
+        Some(Verb::Sign { sha1: false }) => sign::sign(&read()?, Headers::Both),
+        Some(Verb::Sign { sha1: true }) => sign::sign(&read()?, Headers::Sha1),
         Some(Verb::Run) => run::run(&read()?, env),
         Some(Verb::Status {
             json,
             last,
             watch: false,
             delivery,
-        }) => status::status(&read()?, *json, *last, delivery.as_deref()),
+        }) => status::status(&read()?, json.into(), *last, delivery.as_deref()),
         Some(Verb::Status { last, .. }) => status::watch(&read()?, *last),
-        Some(Verb::Check { json }) => check::check(site_file, env, *json),
-        None | Some(Verb::Demo | Verb::Init { .. }) => check::check(site_file, env, false),
+        Some(Verb::Check { json }) => check::check(site_file, env, json.into()),
+        None | Some(Verb::Demo | Verb::Init { .. }) => check::check(site_file, env, Format::Text),
     }
 }
 
@@ -114,7 +130,7 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
 fn site_and_rest<'a>(env: &Environment, args: &'a [OsString]) -> (Option<PathBuf>, &'a [OsString]) {
     let rest = |from: usize| args.get(from..).unwrap_or_default();
     if let Some(script) = site::started_script() {
-        return (Some(script.path), rest(2));
+        return (Some(script), rest(2));
     }
     if let Some(first) = args.get(1)
         && (first.as_bytes().contains(&b'/') || first.as_bytes().ends_with(b".cgi"))

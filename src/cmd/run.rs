@@ -13,6 +13,7 @@ use crate::cgi::Environment;
 use crate::clone;
 use crate::deploy::{self, Deploy, Listener};
 use crate::history::Record;
+use crate::ignored::ignore;
 use crate::outcome::Verdict;
 use crate::process::Progress;
 use crate::queue::Queue;
@@ -22,11 +23,14 @@ use crate::site::Site;
 use crate::state::StateFolder;
 use crate::user::{User, name_of};
 
+/// Why an error of printing is ignored.
+const TERMINAL_GONE: &str = "a terminal that is gone does not stop the deploy";
+
 /// Deploys a site and prints the report.
 pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
     // A first checkout is made where it is to be: there, too, nothing of another user's may come.
     let there = site.repo.ancestors().find(|folder| folder.exists());
-    is_the_owner(there.unwrap_or(&site.repo), &site.file, env)?;
+    ensure_owner(there.unwrap_or(&site.repo), &site.file, env)?;
     let checkout = clone::checkout_of(site)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(site.umask));
     let state = StateFolder::open(&checkout, site)?;
@@ -45,15 +49,16 @@ pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
     Deploy::new(site, env, &checkout, &state, &mut printer)
         .watched(progress.map(|show| show as Progress<'_>))
         .serve(&turn)?;
-    // The outcome is known; how the tidying goes is nobody's concern.
-    match deploy::tidy(site, env, &checkout, &turn) {
-        Ok(()) | Err(_) => turn.end()?,
-    }
+    ignore(
+        deploy::tidy(site, env, &checkout, &turn),
+        "the outcome is known; how the tidying goes is nobody's concern",
+    );
+    turn.end()?;
     Ok(if printer.failed { Done::No } else { Done::Yes })
 }
 
 /// Files of another user's would break the next delivery.
-pub(crate) fn is_the_owner(folder: &Path, site: &Path, env: &Environment) -> Result<()> {
+pub(crate) fn ensure_owner(folder: &Path, site: &Path, env: &Environment) -> Result<()> {
     let owner = folder.metadata()?.uid();
     let user = User::running(env);
     if owner == user.uid {
@@ -77,8 +82,7 @@ struct Printer {
 impl Listener for Printer {
     fn recorded(&mut self, record: &Record) {
         self.failed |= record.verdict == Verdict::Failed;
-        // A terminal that is gone does not stop the deploy.
-        drop(print(&record.report));
+        ignore(print(&record.report), TERMINAL_GONE);
     }
 }
 
@@ -107,7 +111,6 @@ impl Terminal {
             shown.push_str(&escape(&line));
             shown.push_str(if end == b"\r" { "\r" } else { "\n" });
         }
-        // A terminal that is gone does not stop the deploy.
-        drop(std::io::stderr().write_all(shown.as_bytes()));
+        ignore(std::io::stderr().write_all(shown.as_bytes()), TERMINAL_GONE);
     }
 }

@@ -7,8 +7,16 @@ use anyhow::{Context, Result};
 use super::{Done, print};
 use crate::site::Site;
 
+/// Which headers are printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Headers {
+    Both,
+    /// The older one alone.
+    Sha1,
+}
+
 /// Signs the body on standard input with the site's first secret.
-pub(crate) fn sign(site: &Site, only_sha1: bool) -> Result<Done> {
+pub(crate) fn sign(site: &Site, headers: Headers) -> Result<Done> {
     let mut body = Vec::new();
     std::io::stdin()
         .lock()
@@ -16,7 +24,7 @@ pub(crate) fn sign(site: &Site, only_sha1: bool) -> Result<Done> {
         .context("cannot read the body from standard input")?;
     for secret in site.secrets()?.iter().take(1) {
         let signed = secret.sign(&body);
-        if !only_sha1 {
+        if headers == Headers::Both {
             print(&format!("X-Hub-Signature-256: {}\n", signed.sha256))?;
         }
         print(&format!("X-Hub-Signature: {}\n", signed.sha1))?;

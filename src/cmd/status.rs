@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Result, bail};
 use serde::{Serialize, Serializer};
 
-use super::{Done, print, print_json};
+use super::{Done, Format, print, print_json};
 use crate::clone;
 use crate::commit_id::CommitId;
 use crate::deploy::MARKER;
 use crate::git::Checkout;
 use crate::history::{History, Record};
-use crate::queue::{Promise, Queue, Ticket};
+use crate::queue::{PushRequest, Queue, Ticket};
 use crate::site::Site;
 use crate::state::StateFolder;
 
@@ -21,23 +21,23 @@ use crate::state::StateFolder;
 const NOTHING_YET: &str = "no delivery has come yet\n";
 
 /// How often `--watch` looks.
-const EVERY: Duration = Duration::from_secs(1);
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Prints how a site stands, with its `last` deploys, or the report of one delivery.
 pub(crate) fn status(
     site: &Site,
-    as_json: bool,
+    format: Format,
     last: usize,
     delivery: Option<&str>,
 ) -> Result<Done> {
-    let state = look(site)?;
+    let state = state_of(site)?;
     if let Some(delivery) = delivery {
         let history = state.as_ref().map(History::of);
         let record = history.map(|history| history.of_delivery(delivery));
         let Some(record) = record.transpose()?.flatten() else {
             bail!("the history knows no delivery {delivery}; it may still wait, or be too old");
         };
-        if as_json {
+        if format == Format::Json {
             print_json(&record)?;
         } else {
             print(&format!("{}\n\n{}", record.time, record.report))?;
@@ -45,7 +45,7 @@ pub(crate) fn status(
         return Ok(Done::Yes);
     }
     let now = state.map(|state| Now::of(&state, last)).transpose()?;
-    if as_json {
+    if format == Format::Json {
         print_json(&now.unwrap_or_default())?;
     } else {
         print(&now.map_or(NOTHING_YET.to_owned(), |now| now.human()))?;
@@ -54,11 +54,11 @@ pub(crate) fn status(
 }
 
 /// The folder with what is known of deploys; none before the first delivery.
-fn look(site: &Site) -> Result<Option<StateFolder>> {
+fn state_of(site: &Site) -> Result<Option<StateFolder>> {
     if clone::is_due(site) {
         return Ok(None);
     }
-    Ok(StateFolder::look(&Checkout::open(&site.repo)?))
+    Ok(StateFolder::existing(&Checkout::open(&site.repo)?))
 }
 
 /// Prints how a site stands, again and again, until it is interrupted.
@@ -66,14 +66,14 @@ fn look(site: &Site) -> Result<Option<StateFolder>> {
 pub(crate) fn watch(site: &Site, last: usize) -> Result<Done> {
     let clears = std::io::stdout().is_terminal();
     loop {
-        let shown = match look(site)? {
+        let shown = match state_of(site)? {
             Some(state) => Now::of(&state, last)?.human(),
             None => NOTHING_YET.to_owned(),
         };
         // To the top left corner, and clear what is below (ECMA-48).
         let start = if clears { "\x1b[H\x1b[J" } else { "" };
         print(&format!("{start}{shown}"))?;
-        std::thread::sleep(EVERY);
+        std::thread::sleep(WATCH_INTERVAL);
     }
 }
 
@@ -91,7 +91,7 @@ struct Now {
 #[derive(Serialize)]
 struct Waiting {
     ticket: String,
-    push: Option<Promise>,
+    push: Option<PushRequest>,
 }
 
 impl From<Ticket> for Waiting {

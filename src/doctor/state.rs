@@ -16,7 +16,7 @@ const WHAT: &str = "state folder";
 
 impl Doctor<'_> {
     pub(super) fn state_folder(&mut self, checkout: &Checkout) {
-        let Some(state) = StateFolder::look(checkout) else {
+        let Some(state) = StateFolder::existing(checkout) else {
             let path = checkout.git_dir.join("deploy-cgi");
             if path.symlink_metadata().is_ok() {
                 let kept = path.with_extension("kept");

@@ -11,6 +11,7 @@ use crate::tree::paths_below;
 const ROOMS: &[&[&str]] = &[
     &[
         "cgi",
+        "ignored",
         "files",
         "signature",
         "process",

@@ -18,8 +18,8 @@ mod cgi;
 mod delivery;
 #[path = "../../../src/git.rs"]
 mod git;
-#[path = "../../../src/home.rs"]
-mod user;
+#[path = "../../../src/ignored.rs"]
+mod ignored;
 #[path = "../../../src/process.rs"]
 mod process;
 #[path = "../../../src/redaction.rs"]
@@ -28,6 +28,8 @@ mod redaction;
 mod signature;
 #[path = "../../../src/site.rs"]
 mod site;
+#[path = "../../../src/user.rs"]
+mod user;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

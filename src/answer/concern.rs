@@ -1,0 +1,175 @@
+//! Which pushes are this site's: those to the branch that it follows, and to those of its submodules.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use crate::cgi::Environment;
+use crate::clone::Stage;
+use crate::delivery::Push;
+use crate::git::{Config, Followed, Git, Source, SourceBranch, Unfollowing};
+use crate::redaction::excerpt;
+use crate::remote_url::RemoteUrl;
+use crate::repository_name::RepositoryName;
+use crate::site::{Site, Submodules};
+
+/// How a push concerns a checkout.
+pub(super) enum Concern {
+    Ours,
+    /// It is one of its submodules', at this path.
+    Submodule(String),
+    /// Not at all, because of this.
+    Not(String),
+}
+
+impl Concern {
+    /// Whether and how a push concerns this site. Told by the ref, the ids and the repository only.
+    pub(super) fn of(site: &Site, env: &Environment, push: &Push, found: &Stage) -> Result<Self> {
+        let branch = match pushed_branch(push) {
+            Ok(branch) => branch,
+            Err(why) => return Ok(Self::Not(why)),
+        };
+        let checkout = match found {
+            Stage::Whole(checkout) => checkout,
+            // Then the site file alone says what is followed.
+            Stage::Nothing | Stage::Begun(_) => {
+                let of_url = site.clone.as_ref().and_then(RemoteUrl::repository);
+                return Ok(match site.repository.as_ref().or(of_url) {
+                    Some(ours) if *ours != *push.repository => {
+                        Self::Not(of_another_repository(push, ours))
+                    }
+                    Some(_) | None => concern_of_branch(push, branch, site.branch.as_deref()),
+                });
+            }
+        };
+        let git = Git::new(site, checkout, env)?;
+        let config = git.config()?;
+        let followed = git.followed(site.branch.as_deref(), &config)?;
+        // Where the checkout follows nothing, the deploy will fail and say why; but its branch may still be known.
+        let (known, named) = match &followed {
+            Ok(followed) => (Some(followed.clone()), None),
+            Err(Unfollowing::OtherBranch { wanted, .. }) => {
+                (git.upstream(wanted, &config)?, Some(wanted.as_str()))
+            }
+            Err(Unfollowing::NoUpstream { branch } | Unfollowing::LocalUpstream { branch }) => {
+                (None, Some(branch.as_str()))
+            }
+            Err(Unfollowing::Detached) => (None, None),
+        };
+        let of_url = known.as_ref().and_then(|known| known.url.repository());
+        let repository = site.repository.as_ref().or(of_url);
+        if repository.is_none_or(|ours| *ours != *push.repository) {
+            let sources = git.submodules_from(&push.repository, &config, known.as_ref())?;
+            if !sources.is_empty() {
+                return Self::of_submodules(site.submodules, push, branch, &sources, &git, &config);
+            }
+            // Where the remote's URL names no repository, the secret alone has to say that the push is for us.
+            if let Some(ours) = repository {
+                return Ok(Self::Not(of_another_repository(push, ours)));
+            }
+        }
+        let ours = known.as_ref().map(Followed::remote_branch).or(named);
+        Ok(concern_of_branch(push, branch, ours))
+    }
+
+    /// A push to the repository of submodules.
+    fn of_submodules(
+        submodules: Submodules,
+        push: &Push,
+        branch: &str,
+        sources: &[Source],
+        git: &Git<'_>,
+        config: &Config,
+    ) -> Result<Self> {
+        let paths: Vec<_> = sources
+            .iter()
+            .map(|source| excerpt(&source.path.to_string_lossy()))
+            .collect();
+        let (are, follow) = match paths.len() {
+            1 => ("submodule", "it follows"),
+            _ => ("submodules", "they follow"),
+        };
+        let named = format!("the {are} {}", paths.join(", "));
+        match submodules {
+            Submodules::Skip => Ok(Self::Not(format!(
+                "the push to {}, {named}: this site leaves submodules alone (submodules = \"skip\")",
+                excerpt(&push.repository)
+            ))),
+            Submodules::Recorded => Ok(Self::Not(format!(
+                "the push to {}, {named}: this site deploys the commit that its own repository records; set \
+                 submodules = \"latest\" to follow the submodule itself",
+                excerpt(&push.repository)
+            ))),
+            Submodules::Latest if push.deletion => {
+                Ok(Self::Not(format!("the deletion of a branch of {named}")))
+            }
+            Submodules::Latest => {
+                let mut followed = BTreeSet::new();
+                for source in sources {
+                    let ours = match &source.branch {
+                        SourceBranch::Default(known) if known.as_deref() != Some(branch) => {
+                            // The default may be another one by now.
+                            git.ask_default_branch(&source.path, config)?
+                        }
+                        SourceBranch::Default(known) => known.clone(),
+                        SourceBranch::Named(name) => Some(name.clone()),
+                    };
+                    match ours {
+                        Some(ours) if ours != branch => {
+                            followed.insert(excerpt(&ours));
+                        }
+                        Some(_) | None => {
+                            return Ok(Self::Submodule(source.path.to_string_lossy().into_owned()));
+                        }
+                    }
+                }
+                Ok(Self::Not(format!(
+                    "the push to {} of {named}: {follow} {}",
+                    excerpt(branch),
+                    followed.into_iter().collect::<Vec<_>>().join(", ")
+                )))
+            }
+        }
+    }
+}
+
+/// The branch that was pushed, or why it is none.
+fn pushed_branch(push: &Push) -> Result<&str, String> {
+    push.git_ref.strip_prefix("refs/heads/").ok_or_else(|| {
+        let what = if push.git_ref.starts_with("refs/tags/") {
+            "a tag"
+        } else {
+            "not a branch"
+        };
+        format!(
+            "the push of {}: that is {what}, and only branches are deployed",
+            excerpt(&push.git_ref)
+        )
+    })
+}
+
+/// Whether a push to our repository is to the branch that is followed, where that is known.
+fn concern_of_branch(push: &Push, branch: &str, ours: Option<&str>) -> Concern {
+    if let Some(ours) = ours.filter(|ours| *ours != branch) {
+        return Concern::Not(format!(
+            "the push to {}: this site follows {}",
+            excerpt(branch),
+            excerpt(ours)
+        ));
+    }
+    if push.deletion {
+        return Concern::Not(format!(
+            "the deletion of {}: there is nothing to deploy",
+            excerpt(branch)
+        ));
+    }
+    Concern::Ours
+}
+
+fn of_another_repository(push: &Push, ours: &RepositoryName) -> String {
+    format!(
+        "the push to the repository {}: this site follows {}",
+        excerpt(&push.repository),
+        excerpt(&ours.to_string())
+    )
+}

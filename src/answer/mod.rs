@@ -1,0 +1,394 @@
+//! One request from beginning to end.
+//!
+//! Before a signature holds, an answer gives away no path, version, configuration or output of git.
+
+mod concern;
+mod response;
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::cgi::{Body, Environment, Request, Response};
+use crate::clone::{self, Stage};
+use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
+use crate::doctor;
+use crate::git::Checkout;
+use crate::history::{History, Record};
+use crate::ignored::ignore;
+use crate::queue::{EnqueueError, PushRequest, Queue, now};
+use crate::redaction::{escape, redact};
+use crate::signature::{Secret, Secrets};
+use crate::site::{self, DEFAULT_MAX_BODY, Site};
+use crate::state::StateFolder;
+use crate::worker::{Waited, Worker};
+use concern::Concern;
+
+pub(crate) use response::LAST_RESORT;
+
+/// An answer, and the line about it for the server's error log, where there is something to say.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) response: Response,
+    pub(crate) log: Option<String>,
+}
+
+/// What is answered before a signature held: nobody has proved anything.
+enum BeforeProof {
+    /// A GET or HEAD: the site can be used, or it cannot.
+    Ready,
+    NotReady,
+    Refused(Refusal),
+    Unusable(Unusable),
+}
+
+/// What keeps a site from being used.
+enum Unusable {
+    NoSite,
+    SiteFile(anyhow::Error),
+    SecretFile(anyhow::Error),
+}
+
+/// What a verified delivery is answered.
+enum Answer {
+    Pong {
+        healthy: bool,
+        report: String,
+    },
+    Ignored(String),
+    Pushed(PushResult),
+    /// Ours or the host's fault.
+    Error(anyhow::Error),
+}
+
+/// What becomes of a push.
+enum PushResult {
+    /// A deploy whose outcome is known, and what became of the same delivery before.
+    Ended {
+        record: Box<Record>,
+        before: Option<Record>,
+    },
+    /// Without an outcome, and with this output.
+    WorkerDied(String),
+    Accepted {
+        delivery: String,
+        waited: Duration,
+    },
+    Queued,
+    NotQueued(String),
+}
+
+/// Answers the request in `env`, which began at `started`.
+pub(crate) fn answer(
+    env: &Environment,
+    first_argument: Option<&OsStr>,
+    started: Instant,
+) -> Answered {
+    let mut answered = decide(env, first_argument, started);
+    answered.response.head_only = env.variable("REQUEST_METHOD").once() == Some(b"HEAD");
+    answered
+}
+
+fn decide(env: &Environment, first_argument: Option<&OsStr>, started: Instant) -> Answered {
+    let site = site_of(site::of_a_request(env, first_argument), env);
+    let body = Body::of(env, started);
+    let max_body = site.as_ref().map_or(DEFAULT_MAX_BODY, |site| site.max_body);
+
+    let request = match Request::read(env) {
+        Ok(request) => request,
+        Err(why) => return refuse(Refusal::Head(why), body, max_body),
+    };
+    if matches!(request.method, b"GET" | b"HEAD") {
+        ignore(
+            body.drain(max_body),
+            "whatever is wrong with its body, it is not looked at",
+        );
+        return match site.and_then(|site| is_usable(&site)) {
+            Ok(()) => BeforeProof::Ready.into(),
+            Err(unusable) => Answered {
+                log: Some(unusable.told_to_the_host()),
+                ..BeforeProof::NotReady.into()
+            },
+        };
+    }
+    if request.method != b"POST" {
+        return refuse(Refusal::Method, body, max_body);
+    }
+    let claims = match Claims::read(&request) {
+        Ok(claims) => claims,
+        Err(refusal) => return refuse(refusal, body, max_body),
+    };
+    let (site, secrets) = match site.and_then(with_secrets) {
+        Ok(usable) => usable,
+        Err(unusable) => {
+            return match body.drain(max_body) {
+                Ok(()) => BeforeProof::Unusable(unusable),
+                Err(bad) => BeforeProof::Refused(Refusal::Body(bad)),
+            }
+            .into();
+        }
+    };
+    match Delivery::verify(claims, &secrets, body, site.max_body) {
+        Ok(delivery) => VerifiedRequest {
+            site: &site,
+            env,
+            delivery: &delivery,
+            started,
+        }
+        .answer()
+        .without(&secrets),
+        Err(refusal) => Answered {
+            log: told_of_blanks(&refusal, &site, &secrets),
+            ..BeforeProof::Refused(refusal).into()
+        },
+    }
+}
+
+fn site_of(file: Option<PathBuf>, env: &Environment) -> Result<Site, Unusable> {
+    Site::read(&file.ok_or(Unusable::NoSite)?, env).map_err(Unusable::SiteFile)
+}
+
+fn with_secrets(site: Site) -> Result<(Site, Secrets), Unusable> {
+    let secrets = site.secrets().map_err(Unusable::SecretFile)?;
+    Ok((site, secrets))
+}
+
+/// Refuses a request whose body nobody wants. A body that is wrong in itself may be the first thing to say.
+fn refuse(refusal: Refusal, body: Body, max_body: u64) -> Answered {
+    let refusal = match body.drain(max_body) {
+        Err(bad) if !refusal.comes_before_the_body() => Refusal::Body(bad),
+        Ok(()) | Err(_) => refusal,
+    };
+    BeforeProof::Refused(refusal).into()
+}
+
+/// Whether a site could take a delivery, as far as a stranger may make us look: git is not started.
+fn is_usable(site: &Site) -> Result<(), Unusable> {
+    site.secrets().map_err(Unusable::SecretFile)?;
+    if !clone::is_due(site) {
+        Checkout::open(&site.repo).map_err(Unusable::SiteFile)?;
+    }
+    Ok(())
+}
+
+/// The usual cause of a wrong signature, for the server's error log.
+fn told_of_blanks(refusal: &Refusal, site: &Site, secrets: &Secrets) -> Option<String> {
+    let has_blanks = secrets.iter().any(Secret::has_blanks_around);
+    (*refusal == Refusal::SignatureWrong && has_blanks).then(|| {
+        format!(
+            "error: a signature does not match, and in {} a secret begins or ends with a blank, which counts: remove it, \
+             unless the webhook's secret has it too",
+            site.secret_file.display()
+        )
+    })
+}
+
+impl From<BeforeProof> for Answered {
+    fn from(answer: BeforeProof) -> Self {
+        let log = match &answer {
+            BeforeProof::Unusable(unusable) => Some(unusable.told_to_the_host()),
+            BeforeProof::Ready | BeforeProof::NotReady | BeforeProof::Refused(_) => None,
+        };
+        Self {
+            response: answer.into_response(),
+            log,
+        }
+    }
+}
+
+impl Unusable {
+    /// For the server's error log, which the host's people read.
+    fn told_to_the_host(&self) -> String {
+        match self {
+            Self::NoSite => {
+                "error: no site file: begin it with #! and the path of deploy-cgi, or set DEPLOY_CGI_SITE".to_owned()
+            }
+            Self::SiteFile(error) | Self::SecretFile(error) => format!("error: {error:#}"),
+        }
+    }
+}
+
+impl Answer {
+    /// What may be said after the signature held: all but secrets and credentials, and no control characters.
+    fn without(self, secrets: &Secrets) -> Answered {
+        let log = match &self {
+            Self::Error(error) => Some(format!("error: {error:#}")),
+            Self::Pushed(PushResult::NotQueued(why) | PushResult::WorkerDied(why)) => {
+                Some(format!("error: {why}"))
+            }
+            Self::Pong { .. }
+            | Self::Ignored(_)
+            | Self::Pushed(
+                PushResult::Ended { .. } | PushResult::Accepted { .. } | PushResult::Queued,
+            ) => None,
+        };
+        let secrets: Vec<_> = secrets
+            .iter()
+            .map(|secret| String::from_utf8_lossy(secret.reveal()))
+            .collect();
+        let hide = |text: &str| escape(&redact(text, secrets.iter().map(AsRef::as_ref)));
+        let mut response = self.into_response();
+        response.body = hide(&response.body);
+        Answered {
+            response,
+            log: log.map(|log| hide(&log)),
+        }
+    }
+}
+
+/// A delivery that GitHub sent, and the site it is for.
+struct VerifiedRequest<'a> {
+    site: &'a Site,
+    env: &'a Environment,
+    delivery: &'a Delivery,
+    started: Instant,
+}
+
+impl VerifiedRequest<'_> {
+    fn answer(&self) -> Answer {
+        let answer = match &self.delivery.event {
+            Event::Ping(ping) => self.ping(ping),
+            Event::Push(push) => self.push(push),
+            Event::Other(name) => self.ignore(format!("the event {name}: only a push is deployed")),
+        };
+        answer.unwrap_or_else(Answer::Error)
+    }
+
+    /// A ping is the doctor for a person with only a browser.
+    fn ping(&self, ping: &Ping) -> Result<Answer> {
+        // It makes the first checkout, too; how that went is in the report.
+        if clone::is_due(self.site) {
+            let (_, state) = self.open()?;
+            match self.deploy(&state, self.push_request(&Push::default(), None))? {
+                failed @ (PushResult::NotQueued(_) | PushResult::WorkerDied(_)) => {
+                    return Ok(Answer::Pushed(failed));
+                }
+                PushResult::Ended { .. } | PushResult::Accepted { .. } | PushResult::Queued => {}
+            }
+        }
+        let findings = doctor::examine(self.site, self.env, self.started + self.site.wait);
+        let of_ping = doctor::of_ping(ping, self.delivery, &findings);
+        let mut report = doctor::report(findings.iter().chain(&of_ping));
+        if let Ok((_, state)) = self.open() {
+            if let Some(last) = History::of(&state).last()? {
+                let _ = write!(
+                    report,
+                    "\nThe last deploy, {}:\n\n{}",
+                    last.time, last.report
+                );
+            }
+            self.serve_what_waits(&state)?;
+        }
+        let healthy = !findings
+            .iter()
+            .chain(&of_ping)
+            .any(doctor::Finding::is_problem);
+        Ok(Answer::Pong { healthy, report })
+    }
+
+    fn push(&self, push: &Push) -> Result<Answer> {
+        let found = clone::look(self.site)?;
+        if let Stage::Begun(checkout) | Stage::Whole(checkout) = &found {
+            StateFolder::examine(checkout, self.site)?;
+        }
+        let submodule = match Concern::of(self.site, self.env, push, &found)? {
+            Concern::Ours => None,
+            Concern::Submodule(path) => Some(path),
+            Concern::Not(why) => return self.ignore(why),
+        };
+        // Only for what concerns us is anything made.
+        let checkout = clone::checkout_of(self.site)?;
+        let state = match StateFolder::open(&checkout, self.site) {
+            Ok(state) => state,
+            Err(error) => {
+                return Ok(Answer::Pushed(PushResult::NotQueued(format!("{error:#}"))));
+            }
+        };
+        self.deploy(&state, self.push_request(push, submodule))
+            .map(Answer::Pushed)
+    }
+
+    fn push_request(&self, push: &Push, submodule: Option<String>) -> PushRequest {
+        PushRequest {
+            delivery: self.delivery.id.clone(),
+            git_ref: push.git_ref.clone(),
+            before: push.before.clone(),
+            after: push.after.clone(),
+            submodule,
+            received: now(),
+        }
+    }
+
+    /// Leaves a ticket, and sees to it that somebody serves it.
+    fn deploy(&self, state: &StateFolder, push: PushRequest) -> Result<PushResult> {
+        let history = History::of(state);
+        let before = history.of_delivery(&self.delivery.id)?;
+        let queue = Queue::of(state);
+        // From here the work survives our death.
+        let ticket = match queue.enqueue(&push) {
+            Ok(ticket) => ticket,
+            Err(EnqueueError::Full) => {
+                self.serve_what_waits(state)?;
+                return Ok(PushResult::NotQueued(
+                    "1000 deploys wait already and none was served: run ./deploy.cgi check on the server".into(),
+                ));
+            }
+            Err(EnqueueError::Error(error)) => {
+                return Ok(PushResult::NotQueued(format!("{error:#}")));
+            }
+        };
+        let Some(place) = queue.try_line()? else {
+            return Ok(PushResult::Queued);
+        };
+        let end = self.started + self.site.wait;
+        let worker = match Worker::start(self.site, self.env, place, Some(&ticket)) {
+            Ok(worker) => worker,
+            Err(error) => return Ok(PushResult::WorkerDied(format!("{error:#}"))),
+        };
+        Ok(match worker.wait(end)? {
+            Waited::TimedOut => PushResult::Accepted {
+                delivery: push.delivery,
+                waited: self.site.wait,
+            },
+            Waited::Ended { output } => match history.of_ticket(&ticket)? {
+                Some(record) => PushResult::Ended {
+                    record: Box::new(record),
+                    before,
+                },
+                None => PushResult::WorkerDied(output.trim().to_owned()),
+            },
+        })
+    }
+
+    /// Ignores the delivery itself; but any verified one that finds an unattended ticket starts a worker for it.
+    fn ignore(&self, what: String) -> Result<Answer> {
+        if let Ok(found) = clone::look(self.site)
+            && let Some(checkout) = found.checkout()
+            && StateFolder::examine(&checkout, self.site).is_ok()
+            && let Some(state) = StateFolder::existing(&checkout)
+        {
+            self.serve_what_waits(&state)?;
+        }
+        Ok(Answer::Ignored(what))
+    }
+
+    /// Starts a worker for tickets that nobody attends.
+    fn serve_what_waits(&self, state: &StateFolder) -> Result<()> {
+        let queue = Queue::of(state);
+        if !queue.is_empty()?
+            && let Some(place) = queue.try_line()?
+        {
+            Worker::start(self.site, self.env, place, None).map(drop)?;
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<(Checkout, StateFolder)> {
+        let checkout = clone::checkout_of(self.site)?;
+        let state = StateFolder::open(&checkout, self.site)?;
+        Ok((checkout, state))
+    }
+}

@@ -1,0 +1,235 @@
+//! The table of responses: what is answered, as a status and words. The only place with HTTP status numbers.
+
+use std::fmt::Write;
+
+use super::{Answer, BeforeProof, PushResult, Unusable};
+use crate::cgi::{BadBody, BadHead, Response, Status};
+use crate::delivery::Refusal;
+use crate::outcome::Verdict;
+use crate::redaction::excerpt;
+use crate::site::NoHome;
+
+const OK: Status = Status(200, "OK");
+const ACCEPTED: Status = Status(202, "Accepted");
+const BAD_REQUEST: Status = Status(400, "Bad Request");
+const FORBIDDEN: Status = Status(403, "Forbidden");
+const METHOD_NOT_ALLOWED: Status = Status(405, "Method Not Allowed");
+const CONTENT_TOO_LARGE: Status = Status(413, "Content Too Large");
+const UNSUPPORTED_MEDIA_TYPE: Status = Status(415, "Unsupported Media Type");
+const INTERNAL_SERVER_ERROR: Status = Status(500, "Internal Server Error");
+const SERVICE_UNAVAILABLE: Status = Status(503, "Service Unavailable");
+
+/// The methods a 405 names.
+const METHODS: &str = "GET, HEAD, POST";
+
+impl BeforeProof {
+    /// What a stranger may know.
+    pub(super) fn into_response(self) -> Response {
+        let mut allow = None;
+        let (status, body) = match self {
+            Self::Ready => (OK, "ready for deliveries. Enter this address as the Payload URL of a GitHub webhook (deploy-cgi).".to_owned()),
+            Self::NotReady => (
+                INTERNAL_SERVER_ERROR,
+                "ready: no. This site cannot deploy yet; run ./deploy.cgi check on the server, or read the server's error \
+                 log (deploy-cgi)."
+                    .to_owned(),
+            ),
+            Self::Refused(refusal) => {
+                let (status, why) = refusal_in_words(&refusal);
+                allow = (refusal == Refusal::Method).then_some(METHODS);
+                (status, format!("refused by deploy-cgi: {why}"))
+            }
+            Self::Unusable(unusable) => (
+                INTERNAL_SERVER_ERROR,
+                format!("error in deploy-cgi: {}", unusable.told_to_the_world()),
+            ),
+        };
+        Response {
+            allow,
+            ..response(status, body)
+        }
+    }
+}
+
+impl Answer {
+    /// What the sender of a verified delivery may know.
+    pub(super) fn into_response(self) -> Response {
+        let (status, body) = match self {
+            Self::Pong { healthy, report } => {
+                let (status, word) = if healthy {
+                    (OK, "a deploy would work")
+                } else {
+                    (INTERNAL_SERVER_ERROR, "a deploy would fail")
+                };
+                (status, format!("pong from deploy-cgi: {word}\n\n{report}"))
+            }
+            Self::Ignored(what) => (OK, format!("ignored {what}.")),
+            Self::Pushed(result) => return result.into_response(),
+            Self::Error(error) => (
+                INTERNAL_SERVER_ERROR,
+                format!("error in deploy-cgi: {error:#}"),
+            ),
+        };
+        response(status, body)
+    }
+}
+
+impl PushResult {
+    fn into_response(self) -> Response {
+        let (status, body) = match self {
+            Self::Ended { record, before } => {
+                let status = match record.verdict {
+                    Verdict::Deployed | Verdict::Unchanged => OK,
+                    Verdict::Failed => INTERNAL_SERVER_ERROR,
+                };
+                let mut body = record.report;
+                if let Some(before) = before {
+                    let _ = write!(body, "\nThis delivery came before. What became of it, {}:\n\n{}", before.time, before.report);
+                }
+                (status, body)
+            }
+            Self::WorkerDied(output) => {
+                let reason = if output.is_empty() { "no reason was reported".to_owned() } else { output };
+                (
+                    INTERNAL_SERVER_ERROR,
+                    format!(
+                        "failed at start: the deploy ended without an outcome: {reason}\n\nWhat to do: press Redeliver. The \
+                         deploy is still owed, and the next delivery does it."
+                    ),
+                )
+            }
+            Self::Accepted { delivery, waited } => {
+                let state = if waited.is_zero() {
+                    "the deploy has begun; this site does not wait for it".to_owned()
+                } else {
+                    let waited = humantime::format_duration(waited);
+                    format!("the deploy is still running after {waited}, and goes on")
+                };
+                (
+                    ACCEPTED,
+                    format!(
+                        "accepted by deploy-cgi: {state}.\n\nTo see how it ended: press Redeliver on this delivery, or \
+                         on the ping; on the server: ./deploy.cgi status {delivery}"
+                    ),
+                )
+            }
+            Self::Queued => (
+                ACCEPTED,
+                "queued by deploy-cgi: another deploy is running, and the next one, already in line, includes this \
+                 push.\n\nTo see how it ended: press Redeliver on this delivery, or on the ping."
+                    .to_owned(),
+            ),
+            Self::NotQueued(why) => (
+                SERVICE_UNAVAILABLE,
+                format!(
+                    "error in deploy-cgi: the deploy could not be queued, and was not begun: {why}\n\nWhat to do: mend \
+                     that, then press Redeliver."
+                ),
+            ),
+        };
+        response(status, body)
+    }
+}
+
+fn response(status: Status, body: String) -> Response {
+    Response {
+        status,
+        allow: None,
+        body,
+        head_only: false,
+    }
+}
+
+impl Unusable {
+    /// For a stranger.
+    fn told_to_the_world(&self) -> &'static str {
+        match self {
+            Self::NoSite => {
+                "no site file was found. Begin deploy.cgi with a line of #! and the path of deploy-cgi; where the program \
+                 itself lies in cgi-bin, set DEPLOY_CGI_SITE to the path of the site file."
+            }
+            Self::SiteFile(error) if error.is::<NoHome>() => {
+                "a path in the site file begins with ~/, and the user that the web server runs it as has no home that is \
+                 known here: write the path out, from the first /."
+            }
+            Self::SiteFile(_) => {
+                "the site file cannot be used. Run ./deploy.cgi check on the server to see why; the server's error log \
+                 says it too."
+            }
+            Self::SecretFile(_) => {
+                "the secret file is missing, empty or unreadable, so no delivery can be checked. Put the webhook's secret \
+                 into it; run ./deploy.cgi check on the server, or read its error log, to see which file is meant."
+            }
+        }
+    }
+}
+
+fn refusal_in_words(refusal: &Refusal) -> (Status, String) {
+    let text = |status: Status, why: &str| (status, why.to_owned());
+    match refusal {
+        Refusal::Head(BadHead::QueryWords) => text(
+            BAD_REQUEST,
+            "the address has a query without `=`; enter the Payload URL without one.",
+        ),
+        Refusal::Head(BadHead::Incomplete) => text(
+            BAD_REQUEST,
+            "the web server did not say what was requested (REQUEST_METHOD, QUERY_STRING).",
+        ),
+        Refusal::Method => text(METHOD_NOT_ALLOWED, "a delivery is a POST."),
+        Refusal::Body(BadBody::TooLarge) => text(
+            CONTENT_TOO_LARGE,
+            "the body is larger than this site takes; the key `max_body` sets how much.",
+        ),
+        Refusal::Body(BadBody::UnknownLength) => {
+            text(BAD_REQUEST, "Content-Length is not a number.")
+        }
+        Refusal::Body(BadBody::Short) => text(
+            BAD_REQUEST,
+            "the body ended, or time was up, before all of it had come.",
+        ),
+        Refusal::Body(BadBody::NoRoom) => text(
+            SERVICE_UNAVAILABLE,
+            "there is no memory for the body; the host's limit may be too low.",
+        ),
+        Refusal::ContentEncoding => text(
+            UNSUPPORTED_MEDIA_TYPE,
+            "the body is compressed; GitHub sends it as it is.",
+        ),
+        Refusal::Event => text(
+            BAD_REQUEST,
+            "the header X-GitHub-Event is missing or malformed.",
+        ),
+        Refusal::Id => text(
+            BAD_REQUEST,
+            "the header X-GitHub-Delivery is missing or malformed.",
+        ),
+        Refusal::SignatureAbsent => text(
+            FORBIDDEN,
+            "the delivery is not signed: X-Hub-Signature-256 is missing. Enter the secret in the webhook's settings.",
+        ),
+        Refusal::SignatureMalformed => text(
+            FORBIDDEN,
+            "the signature is malformed: it has to be sha256= and 64 lower-case hex digits.",
+        ),
+        Refusal::SignatureWrong => text(
+            FORBIDDEN,
+            "the signature does not match. The secret in the webhook's settings and the one in this site's secret file \
+             have to be the same; a blank or a line end that was pasted with one of them is the usual cause.",
+        ),
+        Refusal::ContentType => text(
+            UNSUPPORTED_MEDIA_TYPE,
+            "the content type has to be application/json, or a form with one payload field.",
+        ),
+        Refusal::Payload(event, why) => (
+            BAD_REQUEST,
+            format!(
+                "the body is not the JSON of the event {}: {}.",
+                event.name(),
+                excerpt(why)
+            ),
+        ),
+    }
+}
+
+/// For the case that we die of a fault of our own: an answer that needs nothing.
+pub(crate) const LAST_RESORT: &str = "Status: 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n\r\nerror in deploy-cgi: it broke down; the server's error log says more.\n";
