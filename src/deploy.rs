@@ -1148,11 +1148,9 @@ impl<'d> Deploy<'d> {
                 redaction::list(&failed.behind)
             );
         }
-        let explained = explained.shown(&self.hidden);
         Failure {
             step: failed.step,
-            cause: explained.cause,
-            advice: explained.advice.map(|advice| advice.to_string()),
+            diagnosis: explained.shown(&self.hidden),
             said: self.shown(&tail_of(&failed.output)),
         }
     }

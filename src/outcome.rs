@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
+use crate::diagnosis::Diagnosis;
 
 /// How a deploy ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,12 +110,32 @@ pub(crate) struct StepTime {
 pub(crate) struct Failure {
     /// The step it failed at.
     pub(crate) step: Step,
-    /// What is wrong, in a sentence.
-    pub(crate) cause: String,
-    /// What to do about it.
-    pub(crate) advice: Option<String>,
+    /// What is wrong, and what to do about it.
+    pub(crate) diagnosis: Diagnosis,
     /// The tail of what the command printed, without credentials and control characters.
     pub(crate) said: String,
+}
+
+impl Failure {
+    /// What to do, and what was printed.
+    fn write(&self, report: &mut String) {
+        if let Some(advice) = &self.diagnosis.advice {
+            let _ = write!(report, "\n\nWhat to do: {advice}");
+        }
+        let said = self.said.trim();
+        if said.is_empty() {
+            return;
+        }
+        let who = if self.step == Step::OnUpdate {
+            "it"
+        } else {
+            "git"
+        };
+        let _ = write!(report, "\n\n{who} said:");
+        for line in said.lines() {
+            let _ = write!(report, "\n  {line}");
+        }
+    }
 }
 
 impl Outcome {
@@ -130,25 +151,7 @@ impl Outcome {
     pub(crate) fn report(&self) -> String {
         let mut report = self.headline();
         if let Some(failure) = &self.failure {
-            if let Some(advice) = &failure.advice {
-                report.push_str("\n\nWhat to do: ");
-                report.push_str(advice);
-            }
-            let said = failure.said.trim();
-            if !said.is_empty() {
-                let _ = write!(
-                    report,
-                    "\n\n{} said:",
-                    if failure.step == Step::OnUpdate {
-                        "it"
-                    } else {
-                        "git"
-                    }
-                );
-                for line in said.lines() {
-                    let _ = write!(report, "\n  {line}");
-                }
-            }
+            failure.write(&mut report);
         }
         report.push('\n');
         if !self.commits.is_empty() {
@@ -172,23 +175,15 @@ impl Outcome {
         }
         if !self.steps.is_empty() {
             report.push('\n');
-            let width = self
-                .steps
-                .iter()
-                .map(|took| took.step.name().len())
-                .max()
-                .unwrap_or(0);
+            let widths = self.steps.iter().map(|took| took.step.name().len());
+            let width = widths.max().unwrap_or(0);
             for step in &self.steps {
-                let remark = step
-                    .remark
-                    .as_ref()
-                    .map_or_else(String::new, |remark| format!("  {remark}"));
-                let _ = writeln!(
-                    report,
-                    "{:width$}  {:.2} s{remark}",
-                    step.step.name(),
-                    step.took.as_secs_f64()
-                );
+                let (name, seconds) = (step.step.name(), step.took.as_secs_f64());
+                let _ = write!(report, "{name:width$}  {seconds:.2} s");
+                if let Some(remark) = &step.remark {
+                    let _ = write!(report, "  {remark}");
+                }
+                report.push('\n');
             }
         }
         report
@@ -198,7 +193,11 @@ impl Outcome {
         let branch = self.branch.as_deref().unwrap_or("the checkout");
         match (&self.failure, self.news) {
             (Some(failure), News::Some | News::None) => {
-                format!("failed at {}: {}", failure.step.name(), failure.cause)
+                format!(
+                    "failed at {}: {}",
+                    failure.step.name(),
+                    failure.diagnosis.cause
+                )
             }
             (None, News::None) => {
                 format!(
@@ -239,6 +238,7 @@ fn moved(old: Option<&CommitId>, new: Option<&CommitId>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Advice;
 
     fn id(digit: &str) -> Option<CommitId> {
         CommitId::parse(&digit.repeat(40))
@@ -287,8 +287,10 @@ mod tests {
     fn a_failure_says_what_is_wrong_and_what_to_do() {
         let failure = Failure {
             step: Step::Pull,
-            cause: "the branch was rewritten".into(),
-            advice: Some("git reset".into()),
+            diagnosis: Diagnosis {
+                cause: "the branch was rewritten".into(),
+                advice: Some(Advice::run("do this", ["git reset"])),
+            },
             said: "fatal: no\nhint: x\n".into(),
         };
         let failed = Outcome {
@@ -301,7 +303,7 @@ mod tests {
         assert_eq!(failed.verdict(), Verdict::Failed);
         assert_eq!(
             failed.report(),
-            "failed at pull: the branch was rewritten\n\nWhat to do: git reset\n\ngit said:\n  fatal: no\n  hint: x\n\n\
+            "failed at pull: the branch was rewritten\n\nWhat to do: do this:\n    git reset\n\ngit said:\n  fatal: no\n  hint: x\n\n\
              pull       0.31 s\non_update  0.05 s\n"
         );
     }

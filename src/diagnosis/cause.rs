@@ -59,11 +59,7 @@ pub(crate) enum Cause {
     PushedCommitMissing(CommitId),
     // ---- the work tree
     WorkTreeElsewhere(PathBuf),
-    FilesInTheWay {
-        edited: bool,
-        untracked: bool,
-        paths: Vec<String>,
-    },
+    FilesInTheWay(InTheWay, Vec<String>),
     /// Edits that git was told not to look at, in a work tree that is to be reset.
     HiddenEdits {
         folder: PathBuf,
@@ -106,11 +102,20 @@ pub(crate) enum Cause {
     GitTooOld,
     IndexDamaged,
     RepositoryDamaged,
-    NoRepository,
+    /// Git finds none, where the message names it at this path.
+    NoRepository(Option<PathBuf>),
     // ---- what nobody can explain further
     Ended(End),
     CommandFailed(End),
     Error(String),
+}
+
+/// What git would have to write over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InTheWay {
+    Edits,
+    Untracked,
+    Both,
 }
 
 /// An error whose cause is known where it comes up.
@@ -314,7 +319,8 @@ const TABLE: &[Row] = table! { field, output:
     "packfile * cannot be accessed",
     "your current branch appears to be broken" => Cause::RepositoryDamaged;
     // setup.c, `setup_git_directory_gently`.
-    "not a git repository*" => Cause::NoRepository;
+    "not a git repository: *" => Cause::NoRepository(Some(field[0].into()));
+    "not a git repository (or any *" => Cause::NoRepository(None);
 
     // ---- whatever else breaks off, or may not be written
     // pkt-line.c, with a large letter before 2.22; index-pack.c; remote-curl.c; sideband.c, from 2.28.
@@ -352,11 +358,12 @@ fn files_in_the_way(output: &str) -> Cause {
         .map(|path| path.trim_end_matches('/').to_owned())
         .collect();
     paths.dedup();
-    Cause::FilesInTheWay {
-        edited: has(&CHANGES_OVERWRITTEN),
-        untracked: of_untracked.iter().any(has),
-        paths,
-    }
+    let what = match (has(&CHANGES_OVERWRITTEN), of_untracked.iter().any(has)) {
+        (true, true) => InTheWay::Both,
+        (false, true) => InTheWay::Untracked,
+        (_, false) => InTheWay::Edits,
+    };
+    Cause::FilesInTheWay(what, paths)
 }
 
 impl Cause {
@@ -399,356 +406,197 @@ impl Cause {
 mod tests {
     use super::*;
 
+    macro_rules! printed {
+        ($($cause:expr => $($output:literal),+;)+) => {
+            vec![$(($cause, &[$($output),+][..])),+]
+        };
+    }
+
     /// The causes, and what git, ssh and others print where they hold.
     #[expect(clippy::too_many_lines, reason = "it is a flat table")]
     fn printed() -> Vec<(Cause, &'static [&'static str])> {
-        vec![
-            (
-                Cause::DiskFull,
-                &[
-                    "error: unable to write file index.html: No space left on device",
-                    "fatal: write error: No space left on device. Out of diskspace",
-                    "fatal: sha1 file '.git/index.lock' write error. Out of diskspace",
-                ],
-            ),
-            (
-                Cause::QuotaExceeded,
-                &["error: unable to write file index.html: Disk quota exceeded"],
-            ),
-            (
-                Cause::TooManyOpenFiles,
-                &["fatal: unable to open object pack directory: Too many open files"],
-            ),
-            (
-                Cause::TooManyProcesses,
-                &[
-                    "error: cannot fork() for git-remote-https: Resource temporarily unavailable",
-                    "error: cannot create async thread: Resource temporarily unavailable",
-                    "fatal: unable to create thread: Resource temporarily unavailable",
-                    "sh: 1: Cannot fork",
-                ],
-            ),
-            (
-                Cause::OutOfMemory,
-                &[
-                    "fatal: mmap failed: Cannot allocate memory",
-                    "fatal: Out of memory, malloc failed (tried to allocate 1024 bytes)",
-                    "fatal: inflate: out of memory",
-                    "error: git-remote-https died of signal 9",
-                ],
-            ),
-            (
-                Cause::ReadOnlyFileSystem,
-                &["error: unable to create file index.html: Read-only file system"],
-            ),
-            (
-                Cause::HostKeyChanged(Some("/home/me/.ssh/known_hosts".into())),
-                &[
-                    "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\nOffending ED25519 key in /home/me/.ssh/known_hosts:3\r\nHost key verification failed.\r",
-                ],
-            ),
-            (
-                Cause::HostKeyUnknown,
-                &[
-                    "No ED25519 host key is known for h and you have requested strict checking.\r\nHost key verification failed.\r\nfatal: Could not read from remote repository.",
-                ],
-            ),
-            (
-                Cause::KeyTooOpen("/home/me/.ssh/id".into()),
-                &[
-                    "Permissions 0644 for '/home/me/.ssh/id' are too open.\r\ngit@h: Permission denied (publickey).\r",
-                ],
-            ),
-            (
-                Cause::KeyUnreadable("/home/me/.ssh/id".into()),
-                &[
-                    "Load key \"/home/me/.ssh/id\": Permission denied\r\ngit@h: Permission denied (publickey).\r",
-                ],
-            ),
-            (
-                Cause::KeyRefused,
-                &[
-                    "git@github.com: Permission denied (publickey).\r\nfatal: Could not read from remote repository.",
-                    "Permission denied (publickey).",
-                    "Received disconnect from 1.2.3.4 port 22:2: Too many authentication failures\r",
-                ],
-            ),
-            (
-                Cause::NamelessUser("12345".into()),
-                &["No user exists for uid 12345"],
-            ),
-            (
-                Cause::NoSsh,
-                &[
-                    "error: cannot run ssh: No such file or directory",
-                    "ssh -oBatchMode=yes: 1: ssh: not found",
-                    "ssh -oBatchMode=yes: line 1: ssh: command not found",
-                    "sh: 1: ssh: not found",
-                    "sh: line 1: ssh: command not found",
-                ],
-            ),
-            (
-                Cause::KeyOfAnother("o/n.git".into()),
-                &["ERROR: Permission to o/n.git denied to deploy key"],
-            ),
-            (
-                Cause::LoginMissing,
-                &[
-                    "fatal: could not read Username for 'https://h': terminal prompts disabled",
-                    "fatal: could not read Password for 'https://me@h': terminal prompts disabled",
-                ],
-            ),
-            (
-                Cause::LoginRefused,
-                &[
-                    "fatal: Authentication failed for 'https://h/o/n.git/'",
-                    "fatal: unable to access 'https://h/o/n.git/': The requested URL returned error: 403",
-                ],
-            ),
-            (
-                Cause::RemoteNotFound,
-                &[
-                    "fatal: repository 'https://h/o/n.git/' not found",
-                    "fatal: unable to access 'https://h/o/n.git/': The requested URL returned error: 404",
-                    "ERROR: Repository not found.\nfatal: Could not read from remote repository.",
-                    "fatal: '/srv/n.git' does not appear to be a git repository",
-                    "fatal: remote error: no such repository: /o/n",
-                    "fatal: remote error: access denied or repository not exported: /o/n",
-                ],
-            ),
-            (
-                Cause::HostNotResolved,
-                &[
-                    "fatal: unable to access 'https://h/n/': Could not resolve host: h",
-                    "fatal: unable to access 'https://h/n/': Could not resolve proxy: p",
-                    "ssh: Could not resolve hostname h: Name or service not known\r",
-                    "fatal: unable to look up h (port 9418) (Name or service not known)",
-                    "fatal: Unable to look up h (port 9418) (Name or service not known)",
-                ],
-            ),
-            (
-                Cause::CertificateUntrusted("certificate has expired".into()),
-                &[
-                    "fatal: unable to access 'https://h/n/': SSL certificate problem: certificate has expired",
-                ],
-            ),
-            (
-                Cause::CertificateUntrusted("CAfile: none".into()),
-                &[
-                    "fatal: unable to access 'https://h/n/': server certificate verification failed. CAfile: none",
-                ],
-            ),
-            (
-                Cause::CertificateUntrusted("target host name 'h'".into()),
-                &[
-                    "fatal: unable to access 'https://h/n/': SSL: no alternative certificate subject name matches target host name 'h'",
-                ],
-            ),
-            (
-                Cause::Unreachable,
-                &[
-                    "fatal: unable to access 'https://h/n/': Failed to connect to h port 443 after 0 ms: Connection refused",
-                    "fatal: unable to access 'https://h/n/': Could not connect to server",
-                    "fatal: unable to access 'https://h/n/': Couldn't connect to server",
-                    "fatal: unable to access 'https://h/n/': Connection timed out after 300 ms",
-                    "fatal: unable to access 'https://h/n/': Operation timed out after 300 ms",
-                    "fatal: unable to access 'https://h/n/': Operation too slow. Less than 1000 bytes/sec",
-                    "fatal: unable to access 'https://h/n/': Recv failure: Connection reset by peer",
-                    "fatal: unable to access 'https://h/n/': Send failure: Broken pipe",
-                    "fatal: unable to connect to h:\nh[0: 127.0.0.1]: errno=Connection refused",
-                    "ssh: connect to host h port 22: Connection refused\r",
-                    "kex_exchange_identification: Connection closed by remote host\r",
-                    "ssh_exchange_identification: Connection closed by remote host\r",
-                    "Connection timed out during banner exchange\r",
-                    "Connection closed by 1.2.3.4 port 22\r",
-                    "Connection reset by 1.2.3.4 port 22\r",
-                ],
-            ),
-            (
-                Cause::ServerTrouble,
-                &[
-                    "fatal: unable to access 'https://h/n/': The requested URL returned error: 429",
-                    "fatal: unable to access 'https://h/n/': The requested URL returned error: 502",
-                ],
-            ),
-            (
-                Cause::DubiousOwnership("/w/site".into()),
-                &[
-                    "fatal: detected dubious ownership in repository at '/w/site'",
-                    "fatal: unsafe repository ('/w/site' is owned by someone else)",
-                ],
-            ),
-            (
-                Cause::Diverged,
-                &[
-                    "fatal: Not possible to fast-forward, aborting.",
-                    "fatal: Need to specify how to reconcile divergent branches.",
-                    "fatal: refusing to merge unrelated histories",
-                ],
-            ),
-            (
-                Cause::UpstreamGone,
-                &[
-                    "Your configuration specifies to merge with the ref 'refs/heads/main'\nfrom the remote, but no such ref was fetched.",
-                    "fatal: couldn't find remote ref refs/heads/main",
-                    "fatal: Couldn't find remote ref main",
-                ],
-            ),
-            (
-                Cause::Unmerged,
-                &[
-                    "error: Pulling is not possible because you have unmerged files.",
-                    "error: You have not concluded your merge (MERGE_HEAD exists).",
-                    "fatal: You have not concluded your cherry-pick (CHERRY_PICK_HEAD exists).",
-                ],
-            ),
-            (
-                Cause::Locked("/w/.git/a.lock".into()),
-                &[
-                    "fatal: Unable to create '/w/.git/a.lock': File exists.",
-                    "error: cannot lock ref 'refs/heads/main': Unable to create '/w/.git/a.lock': File exists.",
-                    "error: could not lock config file /w/.git/a: File exists",
-                ],
-            ),
-            (
-                Cause::Concurrent,
-                &[
-                    "error: cannot lock ref 'refs/remotes/origin/main': is at 1a2b but expected 3c4d",
-                    "fatal: Cannot fast-forward to multiple branches.",
-                    "fatal: shallow file has changed since we read it",
-                ],
-            ),
-            (
-                Cause::SubmoduleBranchUnknown {
-                    branch: "drafts".into(),
-                    path: "posts".into(),
-                },
-                &[
-                    "fatal: Unable to find refs/remotes/origin/drafts revision in submodule path 'posts'",
-                ],
-            ),
-            (
-                Cause::LinkInTheWay("lib".into()),
-                &[
-                    "error: expected 'lib' in submodule path 'lib/a' not to be a symbolic link",
-                    "fatal: expected submodule path 'lib' not to be a symbolic link",
-                ],
-            ),
-            (
-                Cause::SubmoduleCommitMissing(Some("1a2b".into())),
-                &[
-                    "fatal: remote error: upload-pack: not our ref 1a2b",
-                    "error: Server does not allow request for unadvertised object 1a2b",
-                    "fatal: Fetched in submodule path 'posts', but it did not contain 1a2b. Direct fetching of that commit failed.",
-                ],
-            ),
-            (
-                Cause::SubmoduleCommitMissing(None),
-                &["fatal: Unable to find current revision in submodule path 'lib/a'"],
-            ),
-            (
-                Cause::FolderInTheWay("/w/posts".into()),
-                &[
-                    "fatal: destination path '/w/posts' already exists and is not an empty directory.",
-                ],
-            ),
-            (
-                Cause::NotASubmodule("inner".into()),
-                &["fatal: No url found for submodule path 'inner' in .gitmodules"],
-            ),
-            (
-                Cause::SubmoduleRepositoryLost("posts".into()),
-                &["fatal: could not get a repository handle for submodule 'posts'"],
-            ),
-            (
-                Cause::SubmoduleFromPath,
-                &["fatal: transport 'file' not allowed"],
-            ),
-            (
-                Cause::LfsMissing,
-                &[
-                    "error: external filter 'git-lfs filter-process' failed",
-                    "error: external filter 'git-lfs smudge -- a.png' failed 127",
-                    "git-lfs smudge -- 'a.png': 1: git-lfs: not found",
-                    "git-lfs filter-process: line 1: git-lfs: command not found",
-                    "git: 'lfs' is not a git command. See 'git --help'.",
-                ],
-            ),
-            (
-                Cause::LfsFailed,
-                &[
-                    "fatal: a.png: smudge filter lfs failed",
-                    "Error downloading object: a.png (1234): Smudge error",
-                ],
-            ),
-            (
-                Cause::GitTooOld,
-                &[
-                    "error: unknown option `no-recurse-submodules'",
-                    "error: unknown switch `z'",
-                    "git: 'switch' is not a git command. See 'git --help'.",
-                ],
-            ),
-            (
-                Cause::IndexDamaged,
-                &[
-                    "fatal: index file corrupt",
-                    "fatal: .git/index: index file smaller than expected",
-                    "error: bad index file sha1 signature",
-                    "error: bad signature 0x00000000",
-                    "fatal: unknown index entry format 0x40000000",
-                    "error: index uses abcd extension, which we do not understand",
-                ],
-            ),
-            (
-                Cause::RepositoryDamaged,
-                &[
-                    "error: object file .git/objects/1a/2b is empty",
-                    "fatal: loose object 1a2b (stored in .git/objects/1a/2b) is corrupt",
-                    "fatal: packed object 1a2b (stored in .git/objects/pack/p.pack) is corrupt",
-                    "fatal: bad object HEAD",
-                    "fatal: unable to read tree (1a2b)",
-                    "error: unable to read sha1 file of index.html (1a2b)",
-                    "error: http://h/n.git did not send all necessary objects",
-                    "error: inflate: data stream error (incorrect header check)",
-                    "error: HEAD: invalid sha1 pointer 1a2b",
-                    "fatal: packfile .git/objects/pack/p.pack cannot be accessed",
-                    "fatal: your current branch appears to be broken",
-                ],
-            ),
-            (
-                Cause::NoRepository,
-                &["fatal: not a git repository (or any of the parent directories): .git"],
-            ),
-            (
-                Cause::Disconnected,
-                &[
-                    "fatal: the remote end hung up unexpectedly",
-                    "fatal: The remote end hung up unexpectedly",
-                    "fatal: early EOF",
-                    "error: RPC failed; curl 56 Recv failure",
-                    "fetch-pack: unexpected disconnect while reading sideband packet",
-                ],
-            ),
-            (
-                Cause::NotWritable(Some("posts".into())),
-                &[
-                    "error: insufficient permission for adding an object to repository database posts",
-                    "error: unable to unlink old 'posts': Permission denied",
-                    "error: unable to create file posts: Permission denied",
-                    "fatal: Unable to create 'posts': Permission denied",
-                    "error: unable to create 'posts': Permission denied",
-                    "error: cannot open 'posts': Permission denied",
-                ],
-            ),
-            (
-                Cause::NotWritable(None),
-                &[
-                    "error: could not write to .git/FETCH_HEAD: Permission denied",
-                    "fatal: chmod on .git/config.lock failed: Operation not permitted",
-                ],
-            ),
-        ]
+        printed! {
+            Cause::DiskFull =>
+                "error: unable to write file index.html: No space left on device",
+                "fatal: write error: No space left on device. Out of diskspace",
+                "fatal: sha1 file '.git/index.lock' write error. Out of diskspace";
+            Cause::QuotaExceeded =>
+                "error: unable to write file index.html: Disk quota exceeded";
+            Cause::TooManyOpenFiles =>
+                "fatal: unable to open object pack directory: Too many open files";
+            Cause::TooManyProcesses =>
+                "error: cannot fork() for git-remote-https: Resource temporarily unavailable",
+                "error: cannot create async thread: Resource temporarily unavailable",
+                "fatal: unable to create thread: Resource temporarily unavailable",
+                "sh: 1: Cannot fork";
+            Cause::OutOfMemory =>
+                "fatal: mmap failed: Cannot allocate memory",
+                "fatal: Out of memory, malloc failed (tried to allocate 1024 bytes)",
+                "fatal: inflate: out of memory",
+                "error: git-remote-https died of signal 9";
+            Cause::ReadOnlyFileSystem =>
+                "error: unable to create file index.html: Read-only file system";
+            Cause::HostKeyChanged(Some("/home/me/.ssh/known_hosts".into())) =>
+                "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\nOffending ED25519 key in /home/me/.ssh/known_hosts:3\r\nHost key verification failed.\r";
+            Cause::HostKeyUnknown =>
+                "No ED25519 host key is known for h and you have requested strict checking.\r\nHost key verification failed.\r\nfatal: Could not read from remote repository.";
+            Cause::KeyTooOpen("/home/me/.ssh/id".into()) =>
+                "Permissions 0644 for '/home/me/.ssh/id' are too open.\r\ngit@h: Permission denied (publickey).\r";
+            Cause::KeyUnreadable("/home/me/.ssh/id".into()) =>
+                "Load key \"/home/me/.ssh/id\": Permission denied\r\ngit@h: Permission denied (publickey).\r";
+            Cause::KeyRefused =>
+                "git@github.com: Permission denied (publickey).\r\nfatal: Could not read from remote repository.",
+                "Permission denied (publickey).",
+                "Received disconnect from 1.2.3.4 port 22:2: Too many authentication failures\r";
+            Cause::NamelessUser("12345".into()) =>
+                "No user exists for uid 12345";
+            Cause::NoSsh =>
+                "error: cannot run ssh: No such file or directory",
+                "ssh -oBatchMode=yes: 1: ssh: not found",
+                "ssh -oBatchMode=yes: line 1: ssh: command not found",
+                "sh: 1: ssh: not found",
+                "sh: line 1: ssh: command not found";
+            Cause::KeyOfAnother("o/n.git".into()) =>
+                "ERROR: Permission to o/n.git denied to deploy key";
+            Cause::LoginMissing =>
+                "fatal: could not read Username for 'https://h': terminal prompts disabled",
+                "fatal: could not read Password for 'https://me@h': terminal prompts disabled";
+            Cause::LoginRefused =>
+                "fatal: Authentication failed for 'https://h/o/n.git/'",
+                "fatal: unable to access 'https://h/o/n.git/': The requested URL returned error: 403";
+            Cause::RemoteNotFound =>
+                "fatal: repository 'https://h/o/n.git/' not found",
+                "fatal: unable to access 'https://h/o/n.git/': The requested URL returned error: 404",
+                "ERROR: Repository not found.\nfatal: Could not read from remote repository.",
+                "fatal: '/srv/n.git' does not appear to be a git repository",
+                "fatal: remote error: no such repository: /o/n",
+                "fatal: remote error: access denied or repository not exported: /o/n";
+            Cause::HostNotResolved =>
+                "fatal: unable to access 'https://h/n/': Could not resolve host: h",
+                "fatal: unable to access 'https://h/n/': Could not resolve proxy: p",
+                "ssh: Could not resolve hostname h: Name or service not known\r",
+                "fatal: unable to look up h (port 9418) (Name or service not known)",
+                "fatal: Unable to look up h (port 9418) (Name or service not known)";
+            Cause::CertificateUntrusted("certificate has expired".into()) =>
+                "fatal: unable to access 'https://h/n/': SSL certificate problem: certificate has expired";
+            Cause::CertificateUntrusted("CAfile: none".into()) =>
+                "fatal: unable to access 'https://h/n/': server certificate verification failed. CAfile: none";
+            Cause::CertificateUntrusted("target host name 'h'".into()) =>
+                "fatal: unable to access 'https://h/n/': SSL: no alternative certificate subject name matches target host name 'h'";
+            Cause::Unreachable =>
+                "fatal: unable to access 'https://h/n/': Failed to connect to h port 443 after 0 ms: Connection refused",
+                "fatal: unable to access 'https://h/n/': Could not connect to server",
+                "fatal: unable to access 'https://h/n/': Couldn't connect to server",
+                "fatal: unable to access 'https://h/n/': Connection timed out after 300 ms",
+                "fatal: unable to access 'https://h/n/': Operation timed out after 300 ms",
+                "fatal: unable to access 'https://h/n/': Operation too slow. Less than 1000 bytes/sec",
+                "fatal: unable to access 'https://h/n/': Recv failure: Connection reset by peer",
+                "fatal: unable to access 'https://h/n/': Send failure: Broken pipe",
+                "fatal: unable to connect to h:\nh[0: 127.0.0.1]: errno=Connection refused",
+                "ssh: connect to host h port 22: Connection refused\r",
+                "kex_exchange_identification: Connection closed by remote host\r",
+                "ssh_exchange_identification: Connection closed by remote host\r",
+                "Connection timed out during banner exchange\r",
+                "Connection closed by 1.2.3.4 port 22\r",
+                "Connection reset by 1.2.3.4 port 22\r";
+            Cause::ServerTrouble =>
+                "fatal: unable to access 'https://h/n/': The requested URL returned error: 429",
+                "fatal: unable to access 'https://h/n/': The requested URL returned error: 502";
+            Cause::DubiousOwnership("/w/site".into()) =>
+                "fatal: detected dubious ownership in repository at '/w/site'",
+                "fatal: unsafe repository ('/w/site' is owned by someone else)";
+            Cause::Diverged =>
+                "fatal: Not possible to fast-forward, aborting.",
+                "fatal: Need to specify how to reconcile divergent branches.",
+                "fatal: refusing to merge unrelated histories";
+            Cause::UpstreamGone =>
+                "Your configuration specifies to merge with the ref 'refs/heads/main'\nfrom the remote, but no such ref was fetched.",
+                "fatal: couldn't find remote ref refs/heads/main",
+                "fatal: Couldn't find remote ref main";
+            Cause::Unmerged =>
+                "error: Pulling is not possible because you have unmerged files.",
+                "error: You have not concluded your merge (MERGE_HEAD exists).",
+                "fatal: You have not concluded your cherry-pick (CHERRY_PICK_HEAD exists).";
+            Cause::Locked("/w/.git/a.lock".into()) =>
+                "fatal: Unable to create '/w/.git/a.lock': File exists.",
+                "error: cannot lock ref 'refs/heads/main': Unable to create '/w/.git/a.lock': File exists.",
+                "error: could not lock config file /w/.git/a: File exists";
+            Cause::Concurrent =>
+                "error: cannot lock ref 'refs/remotes/origin/main': is at 1a2b but expected 3c4d",
+                "fatal: Cannot fast-forward to multiple branches.",
+                "fatal: shallow file has changed since we read it";
+            Cause::SubmoduleBranchUnknown { branch: "drafts".into(), path: "posts".into() } =>
+                "fatal: Unable to find refs/remotes/origin/drafts revision in submodule path 'posts'";
+            Cause::LinkInTheWay("lib".into()) =>
+                "error: expected 'lib' in submodule path 'lib/a' not to be a symbolic link",
+                "fatal: expected submodule path 'lib' not to be a symbolic link";
+            Cause::SubmoduleCommitMissing(Some("1a2b".into())) =>
+                "fatal: remote error: upload-pack: not our ref 1a2b",
+                "error: Server does not allow request for unadvertised object 1a2b",
+                "fatal: Fetched in submodule path 'posts', but it did not contain 1a2b. Direct fetching of that commit failed.";
+            Cause::SubmoduleCommitMissing(None) =>
+                "fatal: Unable to find current revision in submodule path 'lib/a'";
+            Cause::FolderInTheWay("/w/posts".into()) =>
+                "fatal: destination path '/w/posts' already exists and is not an empty directory.";
+            Cause::NotASubmodule("inner".into()) =>
+                "fatal: No url found for submodule path 'inner' in .gitmodules";
+            Cause::SubmoduleRepositoryLost("posts".into()) =>
+                "fatal: could not get a repository handle for submodule 'posts'";
+            Cause::SubmoduleFromPath =>
+                "fatal: transport 'file' not allowed";
+            Cause::LfsMissing =>
+                "error: external filter 'git-lfs filter-process' failed",
+                "error: external filter 'git-lfs smudge -- a.png' failed 127",
+                "git-lfs smudge -- 'a.png': 1: git-lfs: not found",
+                "git-lfs filter-process: line 1: git-lfs: command not found",
+                "git: 'lfs' is not a git command. See 'git --help'.";
+            Cause::LfsFailed =>
+                "fatal: a.png: smudge filter lfs failed",
+                "Error downloading object: a.png (1234): Smudge error";
+            Cause::GitTooOld =>
+                "error: unknown option `no-recurse-submodules'",
+                "error: unknown switch `z'",
+                "git: 'switch' is not a git command. See 'git --help'.";
+            Cause::IndexDamaged =>
+                "fatal: index file corrupt",
+                "fatal: .git/index: index file smaller than expected",
+                "error: bad index file sha1 signature",
+                "error: bad signature 0x00000000",
+                "fatal: unknown index entry format 0x40000000",
+                "error: index uses abcd extension, which we do not understand";
+            Cause::RepositoryDamaged =>
+                "error: object file .git/objects/1a/2b is empty",
+                "fatal: loose object 1a2b (stored in .git/objects/1a/2b) is corrupt",
+                "fatal: packed object 1a2b (stored in .git/objects/pack/p.pack) is corrupt",
+                "fatal: bad object HEAD",
+                "fatal: unable to read tree (1a2b)",
+                "error: unable to read sha1 file of index.html (1a2b)",
+                "error: http://h/n.git did not send all necessary objects",
+                "error: inflate: data stream error (incorrect header check)",
+                "error: HEAD: invalid sha1 pointer 1a2b",
+                "fatal: packfile .git/objects/pack/p.pack cannot be accessed",
+                "fatal: your current branch appears to be broken";
+            Cause::NoRepository(Some("/w/posts/../.git/modules/posts".into())) =>
+                "fatal: not a git repository: /w/posts/../.git/modules/posts";
+            Cause::NoRepository(None) =>
+                "fatal: not a git repository (or any of the parent directories): .git";
+            Cause::Disconnected =>
+                "fatal: the remote end hung up unexpectedly",
+                "fatal: The remote end hung up unexpectedly",
+                "fatal: early EOF",
+                "error: RPC failed; curl 56 Recv failure",
+                "fetch-pack: unexpected disconnect while reading sideband packet";
+            Cause::NotWritable(Some("posts".into())) =>
+                "error: insufficient permission for adding an object to repository database posts",
+                "error: unable to unlink old 'posts': Permission denied",
+                "error: unable to create file posts: Permission denied",
+                "fatal: Unable to create 'posts': Permission denied",
+                "error: unable to create 'posts': Permission denied",
+                "error: cannot open 'posts': Permission denied";
+            Cause::NotWritable(None) =>
+                "error: could not write to .git/FETCH_HEAD: Permission denied",
+                "fatal: chmod on .git/config.lock failed: Operation not permitted";
+        }
     }
 
     #[test]
@@ -774,38 +622,30 @@ mod tests {
     #[test]
     fn files_in_the_way_are_those_that_git_lists() {
         #[track_caller]
-        fn check(output: &str, edited: bool, untracked: bool, paths: &[&str]) {
+        fn check(output: &str, what: InTheWay, paths: &[&str]) {
             let paths = paths.iter().map(|path| (*path).to_owned()).collect();
-            let cause = Cause::FilesInTheWay {
-                edited,
-                untracked,
-                paths,
-            };
+            let cause = Cause::FilesInTheWay(what, paths);
             assert_eq!(Cause::of_output(output), Some(cause));
         }
         check(
             "error: Your local changes to the following files would be overwritten by merge:\n\ta b.html\n\tc\nPlease",
-            true,
-            false,
+            InTheWay::Edits,
             &["a b.html", "c"],
         );
         check(
             "error: The following untracked working tree files would be overwritten by checkout:\n\tx\nPlease",
-            false,
-            true,
+            InTheWay::Untracked,
             &["x"],
         );
         check(
             "error: The following untracked working tree files would be removed by merge:\n\tx\nPlease",
-            false,
-            true,
+            InTheWay::Untracked,
             &["x"],
         );
         check(
             "error: Your local changes to the following files would be overwritten by merge:\n\tc\n\
              error: Updating the following directories would lose untracked files in them:\n\tdir/\n",
-            true,
-            true,
+            InTheWay::Both,
             &["c", "dir"],
         );
     }

@@ -317,11 +317,7 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         Cause::PushedCommitMissing(id) => branch::pushed_commit_missing(id),
 
         Cause::WorkTreeElsewhere(there) => work_tree::elsewhere(there, at),
-        Cause::FilesInTheWay {
-            edited,
-            untracked,
-            paths,
-        } => work_tree::files_in_the_way(*edited, *untracked, paths, at),
+        Cause::FilesInTheWay(what, paths) => work_tree::files_in_the_way(*what, paths, at),
         Cause::HiddenEdits { folder, paths } => work_tree::hidden_edits(folder, paths, at),
         Cause::Unmerged => work_tree::unmerged(at),
         Cause::Locked(lock) => work_tree::locked(lock, at),
@@ -351,6 +347,6 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         Cause::GitTooOld => repository::git_too_old(at),
         Cause::IndexDamaged => repository::index_damaged(at),
         Cause::RepositoryDamaged => repository::damaged(at),
-        Cause::NoRepository => repository::none(at),
+        Cause::NoRepository(path) => repository::none(path.as_deref(), at),
     }
 }

@@ -1,6 +1,6 @@
 //! The repository, git itself, and git-lfs.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{Advice, Diagnosis, Situation, found};
 use crate::redaction::line_of;
@@ -123,7 +123,19 @@ pub(super) fn damaged(at: &Situation<'_>) -> Diagnosis {
     )
 }
 
-pub(super) fn none(at: &Situation<'_>) -> Diagnosis {
+/// No repository, at a path that git makes of a work tree's folder and of what the `.git` file there says.
+pub(super) fn none(path: Option<&Path>, at: &Situation<'_>) -> Diagnosis {
+    let above = |part: &Component<'_>| *part == Component::ParentDir;
+    let work_tree = path.map(|path| {
+        let parts = path.components();
+        parts.take_while(|part| !above(part)).collect::<PathBuf>()
+    });
+    let below = work_tree
+        .as_ref()
+        .and_then(|tree| tree.strip_prefix(at.folder()).ok());
+    if let Some(submodule) = below.filter(|below| *below != Path::new("")) {
+        return super::submodule::repository_lost(submodule, at);
+    }
     found(
         format!("git finds no repository in {}", line_of(at.folder())),
         Advice::run(

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::cause::InTheWay;
 use super::{Advice, Diagnosis, Situation, found};
 use crate::process;
 use crate::redaction::{line_of, list};
@@ -27,43 +28,21 @@ const UNFINISHED: [(&str, &str, &str); 7] = [
 ];
 
 /// Files of a person's that git would not overwrite.
-pub(super) fn files_in_the_way(
-    edited: bool,
-    untracked: bool,
-    paths: &[String],
-    at: &Situation<'_>,
-) -> Diagnosis {
+pub(super) fn files_in_the_way(what: InTheWay, paths: &[String], at: &Situation<'_>) -> Diagnosis {
     let below = at.submodule();
     let folder = below
         .as_ref()
         .map_or_else(|| at.folder().to_owned(), |path| at.folder().join(path));
     // Those whose changes git was told not to see.
-    let unseen = if edited {
+    let unseen = if what == InTheWay::Untracked {
+        Vec::new()
+    } else {
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         at.git.unseen(&folder, &paths).unwrap_or_default()
-    } else {
-        Vec::new()
     };
-    let what = match (edited, untracked) {
-        (false, true) => "untracked files",
-        (true, true) => "uncommitted changes and untracked files",
-        (_, false) => "uncommitted changes",
-    };
-    let below = below.map_or_else(String::new, |path| {
-        format!(" in the submodule {}", line_of(path))
-    });
-    let mut cause = format!("{what} are in the way{below}: {}", list(paths));
-    if !unseen.is_empty() {
-        let _ = write!(
-            cause,
-            "; git was told not to see changes of {}",
-            list(&unseen)
-        );
-    }
-    let all = if untracked {
-        " --include-untracked"
-    } else {
-        ""
+    let all = match what {
+        InTheWay::Edits => "",
+        InTheWay::Untracked | InTheWay::Both => " --include-untracked",
     };
     // What git prints in quotes is not the name itself.
     let odd = |path: &String| path.starts_with('"') || path.contains(char::is_control);
@@ -81,7 +60,7 @@ pub(super) fn files_in_the_way(
     }
     commands.push(at.git_in(&folder, format_args!("stash push{all}{which}")));
     found(
-        cause,
+        in_the_way(what, paths, &unseen, below.as_deref()),
         Advice::run(
             format!(
                 "{first}put them into a stash (git stash list shows it, git stash pop brings them back), then press Redeliver"
@@ -89,6 +68,26 @@ pub(super) fn files_in_the_way(
             commands,
         ),
     )
+}
+
+fn in_the_way(what: InTheWay, paths: &[String], unseen: &[String], below: Option<&Path>) -> String {
+    let what = match what {
+        InTheWay::Edits => "uncommitted changes",
+        InTheWay::Untracked => "untracked files",
+        InTheWay::Both => "uncommitted changes and untracked files",
+    };
+    let below = below.map_or_else(String::new, |path| {
+        format!(" in the submodule {}", line_of(path))
+    });
+    let mut cause = format!("{what} are in the way{below}: {}", list(paths));
+    if !unseen.is_empty() {
+        let _ = write!(
+            cause,
+            "; git was told not to see changes of {}",
+            list(unseen)
+        );
+    }
+    cause
 }
 
 /// A reset would write over them, or leave them as they are, without a word.

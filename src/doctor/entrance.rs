@@ -13,6 +13,7 @@ use rustix::fs::Access;
 use super::Finding;
 use crate::cgi::Environment;
 use crate::diagnosis::Advice;
+use crate::redaction::line_of;
 use crate::shell::{as_root, as_user, quoted};
 use crate::site::read_small;
 use crate::user::{User, name_of};
@@ -61,7 +62,7 @@ pub(super) fn examine(file: &Path, user: &User, env: &Environment) -> Vec<Findin
     findings.extend(suexec(file, &found, user));
     findings.extend(copies(file, user));
     if findings.is_empty() {
-        findings.push(Finding::ok(WHAT, file.display().to_string()));
+        findings.push(Finding::ok(WHAT, line_of(file)));
     }
     findings
 }
@@ -85,7 +86,7 @@ fn first_line(file: &Path, line: &[u8], user: &User, env: &Environment) -> Optio
         return env.first("DEPLOY_CGI_SITE").is_none().then(|| {
             Finding::problem(
                 WHAT,
-                format!("{} does not begin with one, so the server says \"Exec format error\"", file.display()),
+                format!("{} does not begin with one, so the server says \"Exec format error\"", line_of(file)),
                 Advice::run(
                     "begin the file with #! and the path of deploy-cgi (where the server names the program instead, as \
                      lighttpd's cgi.assign can, it needs none)",
@@ -115,7 +116,38 @@ fn program_of(
 ) -> Option<Finding> {
     const WHAT: &str = "#! line";
     let interpreter = Path::new(text.split_whitespace().next().unwrap_or_default());
-    let shown = interpreter.display();
+    if let Some(problem) = unusable_program(line, interpreter, user, edit) {
+        return Some(problem);
+    }
+    if text.split_whitespace().nth(1).is_some() {
+        return Some(Finding::warning(
+            WHAT,
+            "something stands behind the program",
+            Advice::words(
+                "leave nothing but #! and the path of deploy-cgi: the rest arrives as one argument",
+            ),
+        ));
+    }
+    (line.len() > LONGEST_LINE_OF_OLD_KERNELS).then(|| {
+        Finding::warning(
+            WHAT,
+            format!(
+                "it has {} bytes; before Linux 5.1 kernels take {LONGEST_LINE_OF_OLD_KERNELS}",
+                line.len()
+            ),
+            Advice::words("if the server says \"No such file or directory\", put deploy-cgi into a folder with a shorter path"),
+        )
+    })
+}
+
+fn unusable_program(
+    line: &[u8],
+    interpreter: &Path,
+    user: &User,
+    edit: &dyn Fn(&str) -> String,
+) -> Option<Finding> {
+    const WHAT: &str = "#! line";
+    let shown = line_of(interpreter);
     if line.len() > LONGEST_LINE {
         return Some(Finding::problem(
             WHAT,
@@ -150,33 +182,16 @@ fn program_of(
             ),
         ));
     };
-    if rustix::fs::access(interpreter, Access::EXEC_OK).is_err() || program.mode() & 0o111 == 0 {
-        return Some(Finding::problem(
+    let is_closed =
+        rustix::fs::access(interpreter, Access::EXEC_OK).is_err() || program.mode() & 0o111 == 0;
+    is_closed.then(|| {
+        Finding::problem(
             WHAT,
             format!("{} may not run {shown}", user.shown()),
             Advice::run(
                 "make it executable",
                 [as_user(user, &format!("chmod 755 {}", quoted(interpreter)))],
             ),
-        ));
-    }
-    if text.split_whitespace().nth(1).is_some() {
-        return Some(Finding::warning(
-            WHAT,
-            "something stands behind the program",
-            Advice::words(
-                "leave nothing but #! and the path of deploy-cgi: the rest arrives as one argument",
-            ),
-        ));
-    }
-    (line.len() > LONGEST_LINE_OF_OLD_KERNELS).then(|| {
-        Finding::warning(
-            WHAT,
-            format!(
-                "it has {} bytes; before Linux 5.1 kernels take {LONGEST_LINE_OF_OLD_KERNELS}",
-                line.len()
-            ),
-            Advice::words("if the server says \"No such file or directory\", put deploy-cgi into a folder with a shorter path"),
         )
     })
 }
@@ -186,7 +201,7 @@ fn can_be_run(file: &Path, user: &User) -> Option<Finding> {
     (mode & 0o111 == 0 || rustix::fs::access(file, Access::EXEC_OK).is_err()).then(|| {
         Finding::problem(
             "site file",
-            format!("{} may not run {}", user.shown(), file.display()),
+            format!("{} may not run {}", user.shown(), line_of(file)),
             Advice::run(
                 "make it executable",
                 [as_user(user, &format!("chmod 755 {}", quoted(file)))],
@@ -197,31 +212,20 @@ fn can_be_run(file: &Path, user: &User) -> Option<Finding> {
 
 /// What suexec refuses, which starts scripts as their owner on shared hosts.
 fn suexec(file: &Path, found: &Metadata, user: &User) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut warn = |found: String, words: &str, command: String| {
-        findings.push(Finding::warning(
-            "suexec",
-            found,
-            Advice::run(words, [command]),
-        ));
+    let shown = line_of(file);
+    let warning = |found: String, words: &str, command: String| {
+        Finding::warning("suexec", found, Advice::run(words, [command]))
     };
     if found.is_symlink() {
-        warn(
-            format!(
-                "{} is a symbolic link, which suexec does not start",
-                file.display()
-            ),
+        let path = quoted(file);
+        let copy = format!("cp --remove-destination \"$(readlink -f {path})\" {path}");
+        return vec![warning(
+            format!("{shown} is a symbolic link, which suexec does not start"),
             "put the file itself there",
-            as_user(
-                user,
-                &format!(
-                    "cp --remove-destination \"$(readlink -f {0})\" {0}",
-                    quoted(file)
-                ),
-            ),
-        );
-        return findings;
+            as_user(user, &copy),
+        )];
     }
+    let mut findings = Vec::new();
     let folder = file.parent().unwrap_or(file);
     let around = folder.metadata().ok();
     for (path, mode) in [
@@ -230,23 +234,22 @@ fn suexec(file: &Path, found: &Metadata, user: &User) -> Vec<Finding> {
     ] {
         // A folder with the sticky bit, as /tmp, is no place for scripts, but not writable by others in this sense.
         if mode.is_some_and(|mode| mode & 0o022 != 0 && mode & 0o1000 == 0) {
-            warn(
+            findings.push(warning(
                 format!(
                     "others may write {}, so suexec does not start it",
-                    path.display()
+                    line_of(path)
                 ),
                 "let only the owner write",
                 as_user(user, &format!("chmod go-w {}", quoted(path))),
-            );
+            ));
         }
     }
     if let Some(around) = around.filter(|around| around.uid() != 0)
         && (around.uid(), around.gid()) != (found.uid(), found.gid())
     {
-        warn(
+        findings.push(warning(
             format!(
-                "{} belongs to {}, and its folder to {}: suexec wants one owner and one group",
-                file.display(),
+                "{shown} belongs to {}, and its folder to {}: suexec wants one owner and one group",
                 name_of(found.uid()),
                 name_of(around.uid())
             ),
@@ -255,7 +258,7 @@ fn suexec(file: &Path, found: &Metadata, user: &User) -> Vec<Finding> {
                 user,
                 &format!("chown --reference={} {}", quoted(folder), quoted(file)),
             ),
-        );
+        ));
     }
     findings
 }
@@ -281,7 +284,7 @@ fn copies(file: &Path, user: &User) -> Option<Finding> {
         "copies",
         format!(
             "{} lies beside the site file, where anybody can read or run it",
-            first.display()
+            line_of(first)
         ),
         Advice::run(
             "move it out of the web's reach",

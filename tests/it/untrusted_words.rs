@@ -100,6 +100,31 @@ fn a_path_with_line_breaks_is_one_line_of_a_report() {
 }
 
 #[test]
+fn a_submodule_of_a_submodule_has_its_whole_path_and_no_command_moves_it() {
+    let world = World::new();
+    let nest = |content: &str| {
+        let post = world.push_to("posts", "second.md", content, "Nest a submodule");
+        world.point_submodule_at(&post);
+        world.push(content)
+    };
+    let url = world.origin.url("me/site.git");
+    let seed = world.path("seed/posts");
+    world.git(&seed, &["submodule", "--quiet", "add", &url, "in"]);
+    let commit = nest("two");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    fs::remove_dir_all(world.path("checkout/.git/modules/posts/modules/in")).unwrap();
+    let inner = world.git(&world.path("seed/site"), &["rev-parse", "HEAD~1"]);
+    world.git(&seed, &["-C", "in", "fetch", "-q"]);
+    world.git(&seed, &["-C", "in", "checkout", "-q", &inner]);
+    world.git(&seed, &["add", "in"]);
+    let reply = world.push_delivery(&nest("three")).send();
+    reply.expect(500, "failed");
+    let place = text(&world.path("checkout/posts/in"));
+    reply.says(&format!(": the submodule {place} has lost its repository\n"));
+    assert!(!reply.body.contains("mv "), "{reply:#?}");
+}
+
+#[test]
 fn what_a_server_says_is_no_message() {
     let world = World::new();
     let hook = world.path("hook");
