@@ -226,7 +226,7 @@ fn a_first_checkout_that_was_killed_while_files_were_written_is_gone_on_with() {
         "[filter \"slow\"]\n\tsmudge = \"'{}'\"\n",
         text(&brake.filter())
     );
-    fs::write(world.path("home/site.gitconfig"), filter).unwrap();
+    fs::write(world.path("home/.gitconfig"), filter).unwrap();
     newest(&world).send().expect(202, "accepted");
     brake.crash();
     assert!(world.exists("checkout/a"), "it was in the middle");
@@ -617,7 +617,7 @@ fn an_edit_in_a_first_checkout_that_failed_at_its_end_is_kept() {
         "[core]\n\thooksPath = \"{}\"\n",
         text(hook.parent().unwrap())
     );
-    fs::write(world.path("home/site.gitconfig"), hooks).unwrap();
+    fs::write(world.path("home/.gitconfig"), hooks).unwrap();
     newest(&world).send().expect(500, "failed");
     world.settle();
     fs::write(world.checkout().join("index.html"), "mine").unwrap();

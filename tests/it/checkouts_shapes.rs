@@ -671,7 +671,7 @@ fn without_git_lfs(config: &str, attributes: &str) -> Vec<String> {
     for update in ["fast-forward", "reset"] {
         let mut world = World::new();
         world.key("update", &quoted(update));
-        fs::write(world.path("home/site.gitconfig"), config).unwrap();
+        fs::write(world.path("home/.gitconfig"), config).unwrap();
         let (seed, attributes) = match attributes.strip_prefix("posts/") {
             Some(attributes) => ("posts", attributes),
             None => ("site", attributes),
@@ -709,7 +709,7 @@ fn without_git_lfs(config: &str, attributes: &str) -> Vec<String> {
         write_executable(&program, "#!/bin/sh\ncat >/dev/null\necho large\n");
         let smudge = format!("smudge = \"'{}'\"", text(&program));
         let filter = format!("[filter \"lfs\"]\n\t{smudge}\n\tclean = cat\n\trequired = true\n");
-        fs::write(world.path("home/site.gitconfig"), filter).unwrap();
+        fs::write(world.path("home/.gitconfig"), filter).unwrap();
         if place.exists() {
             let reply = world.push_delivery(&commit).send();
             world.settle();
@@ -719,7 +719,7 @@ fn without_git_lfs(config: &str, attributes: &str) -> Vec<String> {
             // What `git lfs pull` does.
             fs::remove_file(&place).unwrap();
             let name = text(Path::new(place.file_name().unwrap()));
-            let config = text(&world.path("home/site.gitconfig"));
+            let config = text(&world.path("home/.gitconfig"));
             let config = format!("include.path={config}");
             let words = ["-c", &config, "checkout", "--", &name];
             world.git(place.parent().unwrap(), &words);

@@ -330,7 +330,7 @@ fn a_local_edit_elsewhere_is_kept() {
     fs::write(world.path("checkout/posts/untracked"), "mine").unwrap();
     // The person's configuration asks for a stash, which would not be kept apart.
     fs::write(
-        world.path("home/site.gitconfig"),
+        world.path("home/.gitconfig"),
         "[merge]\n\tautoStash = true\n",
     )
     .unwrap();

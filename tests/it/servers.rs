@@ -327,7 +327,7 @@ fn a_script_of_its_users_has_that_users_home(kind: Kind) {
         "on_update",
         "\"(id -un; echo $HOME; echo $USER; pwd) > ../outside/seen\"",
     );
-    let global = text(&world.path("home/site.gitconfig"));
+    let global = text(&world.path("home/.gitconfig"));
     let env = format!("{{ GIT_CONFIG_NOSYSTEM = \"1\", GIT_CONFIG_GLOBAL = \"{global}\" }}");
     world.key("env", &env);
     let handed = hand_over_for(kind, &mut world);

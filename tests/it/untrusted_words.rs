@@ -120,7 +120,9 @@ fn a_submodule_of_a_submodule_has_its_whole_path_and_no_command_moves_it() {
     let reply = world.push_delivery(&nest("three")).send();
     reply.expect(500, "failed");
     let place = text(&world.path("checkout/posts/in"));
-    reply.says(&format!(": the submodule {place} has lost its repository\n"));
+    reply.says(&format!(
+        ": the submodule {place} has lost its repository\n"
+    ));
     assert!(!reply.body.contains("mv "), "{reply:#?}");
 }
 
@@ -137,7 +139,7 @@ fn what_a_server_says_is_no_message() {
     ];
     let says = says.map(|line| format!("cat >&2 <<'END'\n{line}\nEND\n"));
     write_executable(&hook, &format!("#!/bin/sh\n{}exit 1\n", says.concat()));
-    let mine = world.path("home/gitconfig");
+    let mine = world.path("me/.gitconfig");
     let config = fs::read_to_string(&mine).unwrap();
     let hook = quoted(&quoted_path(&hook));
     fs::write(

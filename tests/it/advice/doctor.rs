@@ -47,8 +47,7 @@ fn is_cured(world: &World, expected: &str) {
     for finding in all["findings"].as_array().unwrap() {
         for command in finding["commands"].as_array().unwrap() {
             let command = command.as_str().unwrap();
-            let mut shell = world.clean("/bin/sh");
-            shell.env("GIT_CONFIG_GLOBAL", world.path("home/site.gitconfig"));
+            let mut shell = world.shell_of_site();
             let output = shell.args(["-c", command]).output().unwrap();
             assert!(output.status.success(), "{command}: {output:?}");
         }

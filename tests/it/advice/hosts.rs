@@ -19,7 +19,7 @@ fn files_of_git_lfs_without_git_lfs() {
     }
     world.key("path", &quoted(bin.to_str().unwrap()));
     fs::write(
-        world.path("home/site.gitconfig"),
+        world.path("home/.gitconfig"),
         "[filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\tsmudge = git-lfs smudge -- %f\n\
          \tprocess = git-lfs filter-process\n\trequired = true\n",
     )

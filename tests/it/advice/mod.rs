@@ -65,8 +65,7 @@ impl Told {
     #[track_caller]
     fn obey(&self, world: &World) {
         for command in &self.commands {
-            let mut shell = world.clean("/bin/sh");
-            shell.env("GIT_CONFIG_GLOBAL", world.path("home/site.gitconfig"));
+            let mut shell = world.shell_of_site();
             let output = shell.args(["-c", command]).output().unwrap();
             assert!(output.status.success(), "{command}: {output:?}");
         }

@@ -76,10 +76,9 @@ impl Person {
         let copy = self.folder.path().join("deploy-cgi");
         let program = fs::canonicalize(&world.program).unwrap();
         root_does("install", &["-m", "755", &text(&program), &text(&copy)]);
-        world.program = copy;
+        world.set_program(copy);
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(world.path(""), open).unwrap();
-        // Rewrites the site file too.
         for part in ["checkout", "home", "secret.txt", "cgi-bin", "upstream"] {
             self.owns(&world.path(part));
         }

@@ -121,12 +121,11 @@ pub(crate) fn hand_over_for(kind: Kind, world: &mut World) -> Handed {
     open(&world.path(""));
     let copy = folder.path().join("deploy-cgi");
     copy_program(&world.program, &copy);
-    world.program = copy;
     let account = kind.is_suexec().then(Account::make);
     if let Some(account) = &account {
         account.take_in(&world.path("cgi-bin"));
     }
-    world.write_site_file();
+    world.set_program(copy);
     fs::create_dir(world.path("outside")).unwrap();
     if is_root() {
         let owner = account.as_ref().map_or(SERVER_USER, |user| &user.name);

@@ -172,10 +172,10 @@ impl World {
         let root = folder.path();
         let environment = vec![
             ("PATH".to_owned(), search_path()),
-            ("HOME".to_owned(), text(&root.join("home"))),
+            ("HOME".to_owned(), text(&root.join("me"))),
             (
                 "GIT_CONFIG_GLOBAL".to_owned(),
-                text(&root.join("home/gitconfig")),
+                text(&root.join("me/.gitconfig")),
             ),
             ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
             ("LC_ALL".to_owned(), "C".to_owned()),
@@ -212,13 +212,13 @@ impl World {
     }
 
     fn plant(&self) {
-        for name in ["upstream/me", "seed", "home", "cgi-bin", "fake"] {
+        for name in ["upstream/me", "seed", "me", "home", "cgi-bin", "fake"] {
             fs::create_dir_all(self.path(name)).unwrap();
         }
         let mine = "[user]\n\tname = Me\n\temail = me@example.org\n[init]\n\tdefaultBranch = main\n\
                     \ttemplateDir =\n[safe]\n\tdirectory = *\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n";
-        fs::write(self.path("home/gitconfig"), mine).unwrap();
-        fs::write(self.path("home/site.gitconfig"), "").unwrap();
+        fs::write(self.path("me/.gitconfig"), mine).unwrap();
+        fs::write(self.path("home/.gitconfig"), "").unwrap();
         let secret = self.path("secret.txt");
         fs::write(&secret, format!("{SECRET}\n")).unwrap();
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
@@ -264,6 +264,12 @@ impl World {
         self.path("cgi-bin/deploy.cgi")
     }
 
+    /// Names another program in the `#!` line.
+    pub(crate) fn set_program(&mut self, program: PathBuf) {
+        self.program = program;
+        self.write_site_file();
+    }
+
     /// Sets a key of the site file to a TOML value.
     pub(crate) fn key(&mut self, name: &str, value: &str) {
         self.keys.retain(|(known, _)| known != name);
@@ -293,14 +299,13 @@ impl World {
     /// the tests. `more` begins with a comma.
     pub(crate) fn shield(&self, more: &str) -> String {
         let home = quoted(&text(&self.path("home")));
-        let global = quoted(&text(&self.path("home/site.gitconfig")));
+        let global = quoted(&text(&self.path("home/.gitconfig")));
         format!(
             "{{ HOME = {home}, GIT_CONFIG_NOSYSTEM = \"1\", GIT_CONFIG_GLOBAL = {global}{more} }}"
         )
     }
 
-    /// Where it is, and with the program that there is now.
-    pub(crate) fn write_site_file(&self) {
+    fn write_site_file(&self) {
         self.write_site(&self.site_file(), &self.settings());
     }
 
@@ -315,6 +320,15 @@ impl World {
         command.env_clear().envs(self.environment.iter().cloned());
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command
+    }
+
+    /// The shell of the user whom the site belongs to.
+    pub(crate) fn shell_of_site(&self) -> Command {
+        let mut shell = self.clean("/bin/sh");
+        let home = self.path("home");
+        shell.env("GIT_CONFIG_GLOBAL", home.join(".gitconfig"));
+        shell.env("HOME", home);
+        shell
     }
 
     pub(crate) fn git(&self, folder: &Path, words: &[&str]) -> String {
