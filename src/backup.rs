@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::commit_id::CommitId;
 use crate::diagnosis::{Cause, Stated};
-use crate::git::{self, Config, Containment, Edits, Git, Lacking};
+use crate::git::{self, Ancestry, Edits, MissingFrom, WorkTree};
 use crate::redaction;
 use crate::shell::quoted;
 
@@ -45,37 +45,35 @@ impl Backup {
     /// if there was anything.
     pub(crate) fn before_reset(
         &self,
-        git: &Git<'_>,
-        config: &Config,
-        folder: &Path,
+        tree: &WorkTree<'_>,
         edits: &Edits,
         target: &CommitId,
         known: Option<&CommitId>,
     ) -> Result<Option<String>> {
-        ensure_none_hidden(folder, &edits.hidden)?;
+        ensure_none_hidden(&tree.folder, &edits.hidden)?;
         // Without edits every tracked file is where the index has it.
-        let lacking = if edits.seen.is_empty() {
-            Lacking::Index
+        let missing_from = if edits.seen.is_empty() {
+            MissingFrom::Index
         } else {
-            Lacking::WorkTree
+            MissingFrom::WorkTree
         };
-        let Some(untracked) = where_missing(git, folder, target, lacking)? else {
-            bail!("there is no commit {target} in {}", folder.display())
+        let Some(untracked) = where_missing(tree, target, missing_from)? else {
+            bail!("there is no commit {target} in {}", tree.folder.display())
         };
-        ensure_no_repository(folder, &edits.seen, &untracked)?;
-        let head = git.head_of(folder)?;
-        let has_commits = head.is_some() && git.has_commits_of_its_own(folder, target, known)?;
-        let at = quoted(folder);
+        ensure_no_repository(&tree.folder, &edits.seen, &untracked)?;
+        let head = tree.head()?;
+        let has_commits = head.is_some() && tree.has_commits_of_its_own(target, known)?;
+        let at = quoted(&tree.folder);
         let mut sentence = String::new();
         if has_commits || !edits.seen.is_empty() {
             // Edits are made on top of a commit; before the first one, of an empty one.
-            let head = head.map_or_else(|| git.empty_commit(folder, config), Ok)?;
+            let head = head.map_or_else(|| tree.empty_commit(), Ok)?;
             let commit = if edits.seen.is_empty() {
                 head
             } else {
-                git.stash(folder, config, &head)?
+                tree.stash(&head)?
             };
-            let name = name(git, config, folder, &commit)?;
+            let name = name(tree, &commit)?;
             // In the order in which they can be brought back: edits were made on top of the commits.
             if has_commits {
                 let last = if edits.seen.is_empty() {
@@ -86,7 +84,7 @@ impl Backup {
                 let _ = write!(
                     sentence,
                     " Commits that are not in the branch: `{}` brings them back.",
-                    pick(git, folder, &last, target, known)?
+                    pick(tree, &last, target, known)?
                 );
             }
             if !edits.seen.is_empty() {
@@ -98,7 +96,7 @@ impl Backup {
             }
         }
         if !untracked.is_empty() {
-            let to = self.move_away(git, folder, &untracked)?;
+            let to = self.move_away(tree, &untracked)?;
             let _ = write!(
                 sentence,
                 " Untracked files, {}: they are in {}.",
@@ -110,23 +108,18 @@ impl Backup {
     }
 
     /// Moves untracked files out of a work tree. Returns the folder that they are in now.
-    fn move_away(
-        &self,
-        git: &Git<'_>,
-        folder: &Path,
-        files: &BTreeSet<PathBuf>,
-    ) -> Result<PathBuf> {
+    fn move_away(&self, tree: &WorkTree<'_>, files: &BTreeSet<PathBuf>) -> Result<PathBuf> {
         let kept = if let Some(kept) = self.kept.get() {
             kept
         } else {
-            let new = new_folder(&git.checkout.git_dir)?;
+            let new = new_folder(&tree.git.checkout.git_dir)?;
             self.kept.get_or_init(|| new)
         };
-        let below = folder.strip_prefix(&git.checkout.folder);
+        let below = tree.folder.strip_prefix(&tree.git.checkout.folder);
         let to = kept.join(below.unwrap_or(Path::new("")));
         for file in files {
-            move_file(&folder.join(file), &to.join(file))?;
-            git::remove_empty_parents(folder, &folder.join(file));
+            move_file(&tree.folder.join(file), &to.join(file))?;
+            git::remove_empty_parents(&tree.folder, &tree.folder.join(file));
         }
         Ok(to)
     }
@@ -134,37 +127,35 @@ impl Backup {
 
 /// Keeps HEAD of a submodule that is about to be moved, where no branch has it. Returns a sentence about it.
 pub(crate) fn keep_head(
-    git: &Git<'_>,
-    config: &Config,
-    folder: &Path,
+    tree: &WorkTree<'_>,
     target: &CommitId,
     known: Option<&CommitId>,
 ) -> Result<Option<String>> {
-    if !git.has_commits_of_its_own(folder, target, known)? || git.a_branch_has_head(folder)? {
+    if !tree.has_commits_of_its_own(target, known)? || tree.a_branch_has_head()? {
         return Ok(None);
     }
-    let Some(head) = git.head_of(folder)? else {
+    let Some(head) = tree.head()? else {
         return Ok(None);
     };
-    let name = name(git, config, folder, &head)?;
+    let name = name(tree, &head)?;
     Ok(Some(format!(
         "a commit that no branch has was given a name. `{}` brings it back.",
-        pick(git, folder, &name, target, known)?
+        pick(tree, &name, target, known)?
     )))
 }
 
 /// Names a commit by the time, and drops all but the newest of such refs. Returns the ref.
-fn name(git: &Git<'_>, config: &Config, folder: &Path, commit: &CommitId) -> Result<String> {
-    let taken = git.refs_below(folder, SAVED)?;
+fn name(tree: &WorkTree<'_>, commit: &CommitId) -> Result<String> {
+    let taken = tree.refs_below(SAVED)?;
     let mut names = names_of_now().map(|name| format!("{SAVED}{name}"));
     let name = names
         .find(|name| !taken.contains(name))
         .context("no name is free")?;
-    if !git.name(folder, config, &name, commit)? {
-        bail!("cannot make the ref {name} in {}", folder.display());
+    if !tree.name(&name, commit)? {
+        bail!("cannot make the ref {name} in {}", tree.folder.display());
     }
     for old in taken.iter().rev().skip(MAX_KEPT - 1) {
-        git.forget(folder, config, old)?;
+        tree.forget(old)?;
     }
     Ok(name)
 }
@@ -264,23 +255,20 @@ fn ensure_no_repository(
 /// The command that brings commits back on top of `target`. Picked one by one, a merge stops it; merged, commits that the
 /// remote has withdrawn come along.
 fn pick(
-    git: &Git<'_>,
-    folder: &Path,
+    tree: &WorkTree<'_>,
     last: &str,
     target: &CommitId,
     known: Option<&CommitId>,
 ) -> Result<String> {
-    let at = quoted(folder);
+    let at = quoted(&tree.folder);
     let withdrawn = match known {
-        Some(known)
-            if git.containment_in(folder, known, target.as_str())? == Containment::Outside =>
-        {
+        Some(known) if tree.ancestry_in(known, target.as_str())? == Ancestry::Outside => {
             format!(" ^{}", known.short())
         }
         Some(_) | None => String::new(),
     };
     let target_and = format!("{}..{last}{withdrawn}", target.short());
-    Ok(match git.has_merges_of_its_own(folder, target, known)? {
+    Ok(match tree.has_merges_of_its_own(target, known)? {
         true if withdrawn.is_empty() => format!("git -C {at} merge --no-edit {last}"),
         true => {
             format!("git -C {at} cherry-pick --keep-redundant-commits --no-merges {target_and}")
@@ -311,20 +299,18 @@ fn list<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> String {
 /// Untracked files, ignored ones too, where a commit has a file, a folder, a file in a folder of that name, or a submodule.
 /// `None` where there is no such commit.
 pub(crate) fn untracked_in_the_way(
-    git: &Git<'_>,
-    folder: &Path,
+    tree: &WorkTree<'_>,
     target: &CommitId,
 ) -> Result<Option<BTreeSet<PathBuf>>> {
-    where_missing(git, folder, target, Lacking::Index)
+    where_missing(tree, target, MissingFrom::Index)
 }
 
 fn where_missing(
-    git: &Git<'_>,
-    folder: &Path,
+    tree: &WorkTree<'_>,
     target: &CommitId,
-    lacking: Lacking,
+    from: MissingFrom,
 ) -> Result<Option<BTreeSet<PathBuf>>> {
-    let Some(missing) = git.missing(folder, target, lacking)? else {
+    let Some(missing) = tree.missing(target, from)? else {
         return Ok(None);
     };
     let mut found = BTreeSet::new();
@@ -332,18 +318,18 @@ fn where_missing(
         let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
         above.retain(|above| !above.as_os_str().is_empty());
         let is_no_folder = |above: &&&Path| {
-            folder
+            tree.folder
                 .join(above)
                 .symlink_metadata()
                 .is_ok_and(|there| !there.is_dir())
         };
         if let Some(blocking) = above.iter().rev().find(is_no_folder) {
             // A link or a file where a folder has to be, if it is untracked.
-            found.extend(git.unknown_below(folder, blocking)?);
+            found.extend(tree.untracked_below(blocking)?);
             continue;
         }
-        match folder.join(&path).symlink_metadata() {
-            Ok(there) if there.is_dir() => found.extend(git.unknown_below(folder, &path)?),
+        match tree.folder.join(&path).symlink_metadata() {
+            Ok(there) if there.is_dir() => found.extend(tree.untracked_below(&path)?),
             Ok(_) => drop(found.insert(path)),
             Err(_) => {}
         }

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::Mode;
 
 use crate::backup::Backup;
-use crate::git::{Checkout, Config, Format, Git};
+use crate::git::{Checkout, Git, ObjectFormat, RemoteHead};
 use crate::heal::Healer;
 use crate::process::Ended;
 use crate::redaction;
@@ -227,14 +227,14 @@ pub(crate) fn finish(
 ) -> Result<Cloned> {
     discard_left_overs(&git.checkout.folder)?;
     // Before anything that may meet one.
-    Healer::new(git, &Config::default(), SystemTime::UNIX_EPOCH).remove_locks()?;
-    if let Some(ended) = make_repository(git, url, Format::Sha1)? {
+    Healer::new(git, SystemTime::UNIX_EPOCH).remove_locks()?;
+    if let Some(ended) = make_repository(git, url, ObjectFormat::Sha1)? {
         return Ok(Cloned::Not(ended));
     }
-    let mut config = git.config()?;
-    let (head, format) = match git.remote_head(&config)? {
-        Ok(found) => found,
-        Err(ended) => return Ok(Cloned::Not(ended)),
+    let config = git.read_config()?;
+    let (head, format) = match git.remote_head()? {
+        RemoteHead::Found { branch, format } => (branch, format),
+        RemoteHead::Failed(ended) => return Ok(Cloned::Not(ended)),
     };
     if format != config.format() {
         // Nothing is in it yet: the two formats do not mix.
@@ -242,12 +242,12 @@ pub(crate) fn finish(
         if let Some(ended) = make_repository(git, url, format)? {
             return Ok(Cloned::Not(ended));
         }
-        config = git.config()?;
+        git.read_config()?;
     }
     let Some(branch) = site.branch.clone().or(head) else {
         bail!("the remote has no default branch; name one with the key `branch`")
     };
-    let fetched = git.fetch_origin(&config, &branch)?;
+    let fetched = git.fetch_origin(&branch)?;
     if !fetched.end.is_good() {
         return Ok(Cloned::Not(fetched));
     }
@@ -257,14 +257,14 @@ pub(crate) fn finish(
     }
     // One that came as far as a commit may have been taken for whole, and worked in.
     let mut kept = None;
-    let folder = &git.checkout.folder;
-    if git.head_of(folder)?.is_some()
-        && let Some(target) = git.remote_tip(folder, &branch)?
+    let top = git.top();
+    if top.head()?.is_some()
+        && let Some(target) = top.remote_tip(&branch)?
     {
-        let edits = git.edits(folder)?;
-        kept = Backup::default().before_reset(git, &config, folder, &edits, &target, None)?;
+        let edits = top.edits()?;
+        kept = Backup::default().before_reset(&top, &edits, &target, None)?;
     }
-    let checked_out = git.check_out(&config, &branch)?;
+    let checked_out = git.check_out(&branch)?;
     if !checked_out.end.is_good() {
         return Ok(Cloned::Not(checked_out));
     }
@@ -296,7 +296,7 @@ fn has_no_files(folder: &Path) -> Result<()> {
 
 /// `git init`, and the remote. Its URL is written and not given to `git config`: it may hold a token, and what stands
 /// on a command line every user of the host can read. Returns the command that failed, if one did.
-fn make_repository(git: &Git<'_>, url: &RemoteUrl, format: Format) -> Result<Option<Ended>> {
+fn make_repository(git: &Git<'_>, url: &RemoteUrl, format: ObjectFormat) -> Result<Option<Ended>> {
     let made = git.init(format)?;
     if !made.end.is_good() {
         return Ok(Some(made));

@@ -20,8 +20,8 @@ use crate::commit_id::CommitId;
 use crate::diagnosis::{Cause, Diagnosis, Situation, explain};
 use crate::files::{lock_within, open_private};
 use crate::git::{
-    self, Checkout, Commit, Commits, Config, Containment, Followed, Found, Git, Gitlinks, Indexed,
-    Submodule,
+    self, Ancestry, Checkout, Commit, Commits, Found, Git, Gitlinks, Heads, Indexed, Submodule,
+    Tracking, Upstream,
 };
 use crate::heal::Healer;
 use crate::history::{History, Record, Served};
@@ -120,7 +120,7 @@ pub(crate) struct Deploy<'d> {
     progress: Option<Progress<'d>>,
     started: Instant,
     last_good: LastGood,
-    followed: Option<Followed>,
+    followed: Option<Upstream>,
     now: Option<LastGood>,
     /// The same, once the deploy has ended well and until that is on disk.
     reached: Option<LastGood>,
@@ -154,8 +154,7 @@ impl Sorted {
     fn by_commit(
         tickets: &[Ticket],
         git: &Git<'_>,
-        config: &Config,
-        followed: &Followed,
+        followed: &Upstream,
         now_there: &LastGood,
         seen: &mut BTreeSet<CommitId>,
     ) -> Result<Self> {
@@ -184,14 +183,14 @@ impl Sorted {
             let tip = now_there.commit_of(below);
             let is_the_old_tip = tip.is_some() && tip == promise.before.as_ref();
             let containment = if tip == Some(&commit) {
-                Containment::Contained
+                Ancestry::Contained
             } else {
-                git.containment(&folder, &commit)?
+                git.work_tree(&folder).ancestry(&commit)?
             };
             match containment {
-                Containment::Contained => sorted.confirmed.push(ticket),
+                Ancestry::Contained => sorted.confirmed.push(ticket),
                 // It was asked for by its id since: from then on it is here, and its history is not.
-                Containment::Outside | Containment::Absent if seen.contains(&commit) => {
+                Ancestry::Outside | Ancestry::Absent if seen.contains(&commit) => {
                     let commit = commit.short();
                     sorted.remarks.push(format!(
                         "the pushed commit {commit} is older than this shallow clone reaches back, or a later push withdrew \
@@ -200,10 +199,10 @@ impl Sorted {
                     sorted.confirmed.push(ticket);
                 }
                 // Another branch brought it here before this one showed it.
-                Containment::Outside if is_the_old_tip && is_younger(PATIENCE_WITH_AN_OLD_TIP) => {
+                Ancestry::Outside if is_the_old_tip && is_younger(PATIENCE_WITH_AN_OLD_TIP) => {
                     sorted.lagging.push(ticket);
                 }
-                Containment::Outside => {
+                Ancestry::Outside => {
                     let why = "a later push withdrew it";
                     let commit = commit.short();
                     sorted.remarks.push(format!(
@@ -211,16 +210,18 @@ impl Sorted {
                     ));
                     sorted.confirmed.push(ticket);
                 }
-                Containment::Absent if is_younger(PATIENCE) => {
+                Ancestry::Absent if is_younger(PATIENCE) => {
                     // Should the remote of a shallow clone have it, it is in the next pull, or older than the clone.
                     let is_there = git::is_shallow(&folder)?
-                        && git.remote_has(&folder, config, &followed.remote, &commit)?;
+                        && git
+                            .work_tree(&folder)
+                            .remote_has(&followed.remote, &commit)?;
                     if is_there {
                         seen.insert(commit);
                     }
                     sorted.lagging.push(ticket);
                 }
-                Containment::Absent => sorted.overdue.push((ticket, commit)),
+                Ancestry::Absent => sorted.overdue.push((ticket, commit)),
             }
         }
         Ok(sorted)
@@ -426,24 +427,24 @@ impl<'d> Deploy<'d> {
             // What an earlier attempt left has been used or written over.
             marked = None;
         }
-        let config = git.config()?;
+        let config = git.read_config()?;
         self.hidden.extend(config.credentials());
-        if let Some(there) = git.writes_elsewhere(&config)? {
+        if let Some(there) = git.writes_elsewhere()? {
             return Err(StepFailed::stated(
                 Step::Start,
                 Cause::WorkTreeElsewhere(there),
             ));
         }
         if let Some(marked) = marked {
-            let put_back = self.heal(&git, &config, &marked)?;
+            let put_back = self.heal(&git, &marked)?;
             self.remarks
                 .extend(put_back.map(|what| format!("an earlier deploy was cut short; {what}")));
         }
         self.whole = true;
         self.last_good = self.last_good_of(&git)?;
-        let followed = match git.followed(self.site.branch.as_deref(), &config)? {
-            Ok(followed) => followed,
-            Err(unfollowing) => {
+        let followed = match git.tracking(self.site.branch.as_deref())? {
+            Tracking::Upstream(followed) => followed,
+            Tracking::None(unfollowing) => {
                 return Err(StepFailed::stated(
                     Step::Start,
                     Cause::NotFollowing(unfollowing),
@@ -451,19 +452,19 @@ impl<'d> Deploy<'d> {
             }
         };
         self.followed = Some(followed.clone());
-        if !git.keeps_upstream(&followed, &config)? {
+        if !git.keeps_upstream(&followed)? {
             return Err(StepFailed::stated(Step::Start, Cause::UpstreamNotKept));
         }
         let began = self.mark()?;
         self.whole = false;
-        let result = self.bring_until_confirmed(turn, tickets, &git, &config, &followed);
+        let result = self.bring_until_confirmed(turn, tickets, &git, &followed);
         let marked = Marked {
             began,
             is_healing: false,
         };
         let put_back = match &result {
             Ok((now, _)) => {
-                let healer = Healer::new(&git, &config, began);
+                let healer = Healer::new(&git, began);
                 let submodules = now.submodules.keys().map(Path::new);
                 if git.has_failed() {
                     healer.remove_locks()
@@ -473,7 +474,7 @@ impl<'d> Deploy<'d> {
                 .map(|()| None)
             }
             // Now: later, debris could not be told from what a person did in the meantime.
-            Err(_) => self.heal(&git, &config, &marked),
+            Err(_) => self.heal(&git, &marked),
         };
         match put_back {
             Ok(put_back) => {
@@ -522,13 +523,13 @@ impl<'d> Deploy<'d> {
     }
 
     /// Puts right what a run left. The marker says that this has begun, and by whom, should it be cut short itself.
-    fn heal(&self, git: &Git<'_>, config: &Config, marked: &Marked) -> Result<Option<String>> {
+    fn heal(&self, git: &Git<'_>, marked: &Marked) -> Result<Option<String>> {
         let since = marked
             .began
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         self.write_marker(Some((since.as_secs(), since.subsec_nanos())))?;
-        Healer::new(git, config, marked.began)
+        Healer::new(git, marked.began)
             .after_another(marked.is_healing)
             .heal()
     }
@@ -586,7 +587,7 @@ impl<'d> Deploy<'d> {
             git,
             submodules.iter().map(|submodule| submodule.path.as_path()),
         )?;
-        let head = git.head_of(&self.checkout.folder)?;
+        let head = git.top().head()?;
         let found = LastGood::of(self.checkout, head, &submodules);
         found.write(self.state)?;
         Ok(found.left_by_a_person())
@@ -598,8 +599,7 @@ impl<'d> Deploy<'d> {
         turn: &Turn<'_>,
         tickets: &mut Vec<Ticket>,
         git: &Git<'_>,
-        config: &Config,
-        followed: &Followed,
+        followed: &Upstream,
     ) -> Result<(LastGood, Sorted), StepFailed> {
         let mut pauses = PAUSES
             .iter()
@@ -612,8 +612,8 @@ impl<'d> Deploy<'d> {
             self.is_none_replaced(git, submodules)?;
             let before = self.checkout.loose_ref(&followed.branch);
             // They need not wait for each other, and the network is what takes time.
-            let beside = git.begin_fetches(std::mem::take(&mut likely), config);
-            let pulled = self.pull(git, config, followed);
+            let beside = git.begin_fetches(std::mem::take(&mut likely));
+            let pulled = self.pull(git, followed);
             let fetched = beside.end();
             pulled?;
             let moved = self.checkout.loose_ref(&followed.branch) != before;
@@ -625,7 +625,7 @@ impl<'d> Deploy<'d> {
             // Where it shows that there are any, they are looked for while HEAD is.
             let early = old.as_ref().filter(|_| moved);
             let mut commits = early.map(|old| git.commits(old)).transpose()?;
-            let (head, upstream) = git.heads(&followed.branch)?;
+            let Heads { head, upstream } = git.heads(&followed.branch)?;
             // "Already up to date" is also said to a HEAD that is ahead.
             if head.is_none() || head != upstream {
                 return Err(StepFailed::stated(Step::Pull, Cause::HeadIsNotUpstream));
@@ -633,12 +633,12 @@ impl<'d> Deploy<'d> {
             if let (None, Some(old)) = (&commits, old.filter(|old| head.as_ref() != Some(old))) {
                 commits = Some(git.commits(&old)?);
             }
-            let submodules = self.bring_submodules(git, config, listing, &fetched)?;
-            self.ensure_large_files(git, config, &submodules)?;
+            let submodules = self.bring_submodules(git, listing, &fetched, before.as_deref())?;
+            self.ensure_large_files(git, &submodules)?;
             // Subject lines are an ornament: without them the report is still right.
             self.commits = commits.map_or(Ok(None), Commits::end)?.unwrap_or_default();
             let now = LastGood::of(self.checkout, head, &submodules).after(&self.last_good);
-            let sorted = Sorted::by_commit(tickets, git, config, followed, &now, &mut seen)?;
+            let sorted = Sorted::by_commit(tickets, git, followed, &now, &mut seen)?;
             if sorted.lagging.is_empty() || !sorted.confirmed.is_empty() {
                 self.remarks.extend(sorted.remarks.iter().cloned());
                 return Ok((now, sorted));
@@ -681,7 +681,7 @@ impl<'d> Deploy<'d> {
         for path in submodules {
             let there = folder.join(path).symlink_metadata();
             if there.is_ok_and(|there| !there.is_dir())
-                && matches!(git.indexed_at(folder, path)?, Indexed::Submodule)
+                && matches!(git.work_tree(folder).indexed_at(path)?, Indexed::Submodule)
             {
                 let cause = Cause::FileInPlaceOfSubmodule(path.to_owned());
                 return Err(StepFailed::stated(Step::Start, cause));
@@ -694,21 +694,20 @@ impl<'d> Deploy<'d> {
     fn ensure_large_files(
         &self,
         git: &Git<'_>,
-        config: &Config,
         submodules: &[Submodule],
     ) -> Result<(), StepFailed> {
         let top = &self.checkout.folder;
         let below = submodules.iter().map(|submodule| &submodule.path);
         for folder in std::iter::once(top.clone()).chain(below.map(|path| top.join(path))) {
-            let files = git.large_files(&folder)?;
+            let files = git.work_tree(&folder).large_files()?;
             let is_pointer = |path: &PathBuf| git::is_pointer(&folder, path) == Some(true);
             if !files.iter().any(is_pointer) {
                 continue;
             }
             let is_set_up = if folder == *top {
-                config.has_lfs()
+                git.config()?.has_lfs()
             } else {
-                git.config_in(&folder)?.has_lfs()
+                git.work_tree(&folder).read_config()?.has_lfs()
             };
             let cause = if is_set_up {
                 Cause::LfsPointers(folder)
@@ -721,39 +720,29 @@ impl<'d> Deploy<'d> {
     }
 
     /// Brings the branch to what the remote has.
-    fn pull(
-        &mut self,
-        git: &Git<'_>,
-        config: &Config,
-        followed: &Followed,
-    ) -> Result<(), StepFailed> {
+    fn pull(&mut self, git: &Git<'_>, followed: &Upstream) -> Result<(), StepFailed> {
         match self.site.update {
-            Update::FastForward => self.fast_forward(git, config, followed),
-            Update::Reset => self.reset(git, config, followed),
+            Update::FastForward => self.fast_forward(git, followed),
+            Update::Reset => self.reset(git, followed),
         }
     }
 
-    fn fast_forward(
-        &mut self,
-        git: &Git<'_>,
-        config: &Config,
-        followed: &Followed,
-    ) -> Result<(), StepFailed> {
+    fn fast_forward(&mut self, git: &Git<'_>, followed: &Upstream) -> Result<(), StepFailed> {
         let _alone = self.lock_out_work_trees()?;
         let started = Instant::now();
-        let mut ended = self.with_a_retry(git, config, followed, || git.pull(config, followed))?;
+        let mut ended = self.with_a_retry(git, followed, || git.pull(followed))?;
         if ended.is_a_failure()
-            && let (_, Some(upstream)) = git.heads(&followed.branch)?
+            && let Some(upstream) = git.heads(&followed.branch)?.upstream
         {
             let known = self.last_good.submodules.keys().map(Path::new);
-            let cleared = self.clear_replaced(git, config, &upstream, known)?;
+            let cleared = self.clear_replaced(git, &upstream, known)?;
             if !cleared.is_empty() {
-                ended = git.pull(config, followed)?;
+                ended = git.pull(followed)?;
             }
             if ended.is_a_failure() {
                 // Something else was in the way, too: nothing was deployed, and so nothing may be gone.
                 for path in &cleared {
-                    git.submodule_update(config, Submodules::Recorded, Some(path))?;
+                    git.submodule_update(Submodules::Recorded, Some(path))?;
                 }
             }
         }
@@ -761,38 +750,33 @@ impl<'d> Deploy<'d> {
     }
 
     /// Makes the tracked files those of the remote branch. What that removes is kept first.
-    fn reset(
-        &mut self,
-        git: &Git<'_>,
-        config: &Config,
-        followed: &Followed,
-    ) -> Result<(), StepFailed> {
+    fn reset(&mut self, git: &Git<'_>, followed: &Upstream) -> Result<(), StepFailed> {
         let _alone = self.lock_out_work_trees()?;
         let started = Instant::now();
-        let (_, before) = git.heads(&followed.branch)?;
-        let fetched = self.with_a_retry(git, config, followed, || git.fetch(config, followed))?;
+        let before = git.heads(&followed.branch)?.upstream;
+        let fetched = self.with_a_retry(git, followed, || git.fetch(followed))?;
         self.step_ended(Step::Fetch, started, &fetched)?;
-        let (head, Some(target)) = git.heads(&followed.branch)? else {
+        let Heads {
+            head,
+            upstream: Some(target),
+        } = git.heads(&followed.branch)?
+        else {
             return Err(StepFailed::stated(Step::Fetch, Cause::HeadIsNotUpstream));
         };
-        let folder = &self.checkout.folder;
-        let edits = git.edits(folder)?;
+        let top = git.top();
+        let edits = top.edits()?;
         if head.as_ref() == Some(&target) && edits.is_empty() {
             return Ok(());
         }
         let started = Instant::now();
         let submodules = git.submodules()?;
         let paths = submodules.iter().map(|submodule| submodule.path.as_path());
-        self.clear_replaced(git, config, &target, paths)?;
-        self.remarks.extend(self.backup.before_reset(
-            git,
-            config,
-            folder,
-            &edits,
-            &target,
-            before.as_ref(),
-        )?);
-        let ended = git.reset(folder, config, &target)?;
+        self.clear_replaced(git, &target, paths)?;
+        self.remarks.extend(
+            self.backup
+                .before_reset(&top, &edits, &target, before.as_ref())?,
+        );
+        let ended = top.reset(&target)?;
         self.step_ended(Step::Reset, started, &ended)
     }
 
@@ -823,15 +807,14 @@ impl<'d> Deploy<'d> {
     fn clear_replaced<'p>(
         &self,
         git: &Git<'_>,
-        config: &Config,
         target: &CommitId,
         submodules: impl Iterator<Item = &'p Path>,
     ) -> Result<Vec<PathBuf>, StepFailed> {
-        let bringer = self.bringer(git, config);
+        let bringer = self.bringer(git);
         let mut replaced = Vec::new();
         for path in submodules {
             let folder = self.checkout.folder.join(path);
-            if folder.join(".git").exists() && git.has_files_at(target, path)? {
+            if folder.join(".git").exists() && git.top().has_files_at(target, path)? {
                 if !bringer.can_be_cleared(path)? {
                     let cause = Cause::SubmoduleToBeReplaced(path.to_owned());
                     return Err(StepFailed::stated(Step::Pull, cause));
@@ -847,12 +830,11 @@ impl<'d> Deploy<'d> {
     fn with_a_retry(
         &self,
         git: &Git<'_>,
-        config: &Config,
-        followed: &Followed,
+        followed: &Upstream,
         fetch: impl Fn() -> Result<Ended>,
     ) -> Result<Ended> {
         let mut ended = fetch()?;
-        if ended.is_a_failure() && git.forget_in_the_way(config, followed)? {
+        if ended.is_a_failure() && git.forget_in_the_way(followed)? {
             ended = fetch()?;
         }
         if !ended.is_a_failure() || !git.fetched_nothing() {
@@ -876,14 +858,14 @@ impl<'d> Deploy<'d> {
         }
     }
 
-    fn bringer<'b>(&'b self, git: &'b Git<'b>, config: &'b Config) -> Bringer<'b> {
+    fn bringer<'b>(&'b self, git: &'b Git<'b>) -> Bringer<'b> {
         Bringer {
             git,
-            config,
             backup: &self.backup,
             mode: self.site.submodules,
             update: self.site.update,
             before: &self.last_good,
+            began_at_last_good: false,
             retry_pause: self.retry_pause(),
         }
     }
@@ -896,12 +878,18 @@ impl<'d> Deploy<'d> {
     fn bring_submodules(
         &mut self,
         git: &Git<'_>,
-        config: &Config,
         listing: Option<Gitlinks<'_>>,
         fetched: &[PathBuf],
+        branch_before: Option<&[u8]>,
     ) -> Result<Vec<Submodule>, StepFailed> {
         let started = Instant::now();
-        let bringer = self.bringer(git, config);
+        let good = self.last_good.head.as_ref().map(CommitId::as_str);
+        let began_at_last_good = branch_before
+            .is_some_and(|branch| Some(branch.trim_ascii_end()) == good.map(str::as_bytes));
+        let bringer = Bringer {
+            began_at_last_good,
+            ..self.bringer(git)
+        };
         let brought = bringer.bring(listing, fetched)?;
         let missing = brought.missing;
         self.remarks.extend(brought.remarks);
@@ -1172,11 +1160,11 @@ impl<'d> Deploy<'d> {
             })
     }
 
-    fn followed_now(&self, git: &Git<'_>) -> Option<Followed> {
-        let config = git.config().ok()?;
-        git.followed(self.site.branch.as_deref(), &config)
-            .ok()?
-            .ok()
+    fn followed_now(&self, git: &Git<'_>) -> Option<Upstream> {
+        match git.tracking(self.site.branch.as_deref()).ok()? {
+            Tracking::Upstream(followed) => Some(followed),
+            Tracking::None(_) => None,
+        }
     }
 
     fn submodules_failed(&self, ended: &Ended, missing: Vec<PathBuf>) -> StepFailed {
@@ -1194,7 +1182,7 @@ impl<'d> Deploy<'d> {
     /// Whether .gitmodules does not know a path that the index has as a submodule.
     fn is_no_submodule(&self, path: &Path) -> bool {
         Git::new(self.site, self.checkout, self.host)
-            .and_then(|git| git.gitmodules(&self.checkout.folder, None))
+            .and_then(|git| git.top().gitmodules(None))
             .is_ok_and(|modules| {
                 !modules
                     .values()
@@ -1245,7 +1233,7 @@ pub(crate) fn tidy(
     let folders = std::iter::once(checkout.folder.clone())
         .chain(populated.map(|submodule| checkout.folder.join(&submodule.path)));
     for folder in folders {
-        if git.tidy(&folder, &unwanted)?.end == End::Stopped {
+        if git.work_tree(&folder).gc(&unwanted)?.end == End::Stopped {
             break;
         }
     }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::commit_id::CommitId;
 use crate::files;
-use crate::git::{self, Blob, Change, Config, Found, Git, Kind, git_dir_of};
+use crate::git::{self, Blob, Change, Found, Git, Heads, Kind, ModuleState, Tracking, git_dir_of};
 use crate::process;
 
 /// The folder of our own files below a git directory, which is left alone here.
@@ -33,7 +33,6 @@ const UNFINISHED: &[&[u8]] = &[
 /// Puts a checkout back to what it was before a run that was cut short.
 pub(crate) struct Healer<'h> {
     git: &'h Git<'h>,
-    config: &'h Config,
     /// When the run began.
     began: SystemTime,
     /// Whether a healing has begun before: then files may be cut short that were being put back.
@@ -49,10 +48,9 @@ struct PutBack {
 }
 
 impl<'h> Healer<'h> {
-    pub(crate) fn new(git: &'h Git<'h>, config: &'h Config, began: SystemTime) -> Self {
+    pub(crate) fn new(git: &'h Git<'h>, began: SystemTime) -> Self {
         Self {
             git,
-            config,
             began,
             again: false,
         }
@@ -70,8 +68,11 @@ impl<'h> Healer<'h> {
         let checkout = self.git.checkout;
         self.remove_locks_into(&mut done)?;
         self.heal_modules(&checkout.folder, &checkout.git_dir, &mut done)?;
-        if let Ok(followed) = self.git.followed(None, self.config)?
-            && let (Some(head), Some(target)) = self.git.heads(&followed.branch)?
+        if let Tracking::Upstream(upstream) = self.git.tracking(None)?
+            && let Heads {
+                head: Some(head),
+                upstream: Some(target),
+            } = self.git.heads(&upstream.branch)?
         {
             self.put_back(&checkout.folder, &head, &target, &mut done)?;
         }
@@ -80,7 +81,7 @@ impl<'h> Healer<'h> {
                 // It may have been on its way to what is recorded, or to the tip of its own branch.
                 let folder = checkout.folder.join(&submodule.path);
                 for target in std::iter::once(submodule.recorded.clone())
-                    .chain(self.git.remote_tips(&folder)?)
+                    .chain(self.git.submodule(&submodule.path).remote_tips()?)
                 {
                     self.put_back(&folder, head, &target, &mut done)?;
                 }
@@ -202,12 +203,12 @@ impl<'h> Healer<'h> {
         if !folder.join(".gitmodules").exists() {
             return Ok(());
         }
-        let recorded = self.git.gitlinks(folder)?;
-        for (name, git::Module { path, .. }) in self.git.gitmodules(folder, None)? {
+        let recorded = self.git.work_tree(folder).gitlinks()?;
+        for (name, git::Module { path, .. }) in self.git.work_tree(folder).gitmodules(None)? {
             let (module, place) = (git_dir.join("modules").join(&name), folder.join(&path));
             if module.exists() {
-                let recorded = recorded.iter().find(|(recorded, _)| *recorded == path);
-                self.heal_module(&module, &place, recorded.map(|(_, commit)| commit), done)?;
+                let recorded = recorded.iter().find(|gitlink| gitlink.path == path);
+                self.heal_module(&module, &place, recorded.map(|it| &it.commit), done)?;
             } else if dangling(&place) {
                 // The other half of a removal that was cut short.
                 git::remove_if_there(&place.join(".git"))?;
@@ -226,12 +227,15 @@ impl<'h> Healer<'h> {
         recorded: Option<&CommitId>,
         done: &mut PutBack,
     ) -> Result<()> {
-        let (has_commit, has_branches) = self.git.look_into(module)?;
-        if !has_commit && !has_branches {
+        let ModuleState {
+            has_commit,
+            has_refs,
+        } = self.git.module_state(module)?;
+        if !has_commit && !has_refs {
             match recorded {
                 // All of it was fetched, and perhaps its files written: only what says so is missing.
                 Some(recorded) if self.git.module_has_all_of(module, recorded)? => {
-                    self.git.set_head(module, self.config, recorded)?;
+                    self.git.set_head(module, recorded)?;
                 }
                 Some(_) | None => {
                     self.remove_half_cloned(module, place)?;
@@ -248,7 +252,7 @@ impl<'h> Healer<'h> {
             .metadata()
             .is_ok_and(|head| self.is_of_the_run(&head));
         if by_the_run || is_empty_but_git(place)? {
-            let filled = self.git.fill(module, place, self.config)?;
+            let filled = self.git.fill_module(module, place)?;
             done.submodules += usize::from(filled.end.is_good());
         }
         Ok(())
@@ -301,13 +305,13 @@ impl<'h> Healer<'h> {
         done: &mut PutBack,
     ) -> Result<()> {
         if old == target
-            || !self.git.has_commit(folder, target)?
-            || self.git.index_is(folder, target)?
+            || !self.git.work_tree(folder).has_commit(target)?
+            || self.git.work_tree(folder).index_is(target)?
         {
             // Where the index has arrived, the files have too: only HEAD is missing, which the next pull moves.
             return Ok(());
         }
-        let changes = self.git.changes(folder, old, target)?;
+        let changes = self.git.work_tree(folder).changes(old, target)?;
         let (mut lost, mut halves) = (Vec::new(), Vec::new());
         for change in &changes {
             let path = folder.join(&change.path);
@@ -331,7 +335,7 @@ impl<'h> Healer<'h> {
         let ids = if paths.is_empty() {
             Vec::new()
         } else {
-            self.git.ids_of(folder, &paths)?
+            self.git.work_tree(folder).ids_of(&paths)?
         };
         for ((change, file), id) in files.iter().zip(&ids) {
             let is = |side: &Option<Blob>| {
@@ -373,7 +377,7 @@ impl<'h> Healer<'h> {
             }
         }
         if !back.is_empty() {
-            self.git.write_out(folder, self.config, &back)?;
+            self.git.work_tree(folder).write_out(&back)?;
             done.files += back.len();
         }
         Ok(())
@@ -395,7 +399,10 @@ impl<'h> Healer<'h> {
         {
             let what = || format!("cannot read {}", folder.join(&change.path).display());
             let there = files::open_below(folder, &change.path).with_context(what)?;
-            let whole = self.git.written_form(folder, &blob.id, &change.path)?;
+            let whole = self
+                .git
+                .work_tree(folder)
+                .written_form(&blob.id, &change.path)?;
             if git::begins_with(whole, there).with_context(what)? {
                 return Ok(true);
             }
@@ -412,7 +419,8 @@ impl<'h> Healer<'h> {
             std::fs::read_link(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut wanted = Vec::new();
         self.git
-            .written_form(folder, &blob.id, &change.path)?
+            .work_tree(folder)
+            .written_form(&blob.id, &change.path)?
             .read_to_end(&mut wanted)?;
         Ok(target.as_os_str().as_bytes() == wanted)
     }

@@ -7,7 +7,6 @@
 //! | [`cgi`] | the request's environment, head and body; the response; RFC 3875 |
 //! | [`signature`] | secrets and the signatures made with them |
 //! | [`ignored`] | errors that are meant to be ignored |
-//! | [`files`] | files that only we may open, and their locks |
 //! | [`process`] | the only place that starts a process |
 //! | [`user`] | who we run as, and the environment of what we start |
 //! | [`redaction`] | what text from outside looks like when it is shown |
@@ -17,7 +16,7 @@
 //! | [`outcome`] | how a deploy can end, and its report |
 //! | [`site`] | the deploy.cgi file |
 //! | [`delivery`] | a webhook delivery, and the proof that GitHub sent it |
-//! | [`git`] | the git commands we use, and what git is told |
+//! | [`git`] | the git commands we use, a method each, and what git is told |
 //! | [`diagnosis`] | what git and ssh said, and what it means |
 //! | [`state`] | the folder `<git dir>/deploy-cgi` |
 //! | [`queue`] | tickets, and whose turn it is |

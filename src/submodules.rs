@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crate::backup::{Backup, in_the_submodule, keep_head, untracked_in_the_way};
 use crate::commit_id::CommitId;
 use crate::files::{make_private_folder, open_private};
-use crate::git::{self, Config, Entry, Found, Git, Gitlink, Gitlinks, Indexed, Submodule};
+use crate::git::{self, Entry, Found, Git, Gitlink, Gitlinks, Indexed, Submodule};
 use crate::last_good::LastGood;
 use crate::process::Ended;
 use crate::redaction;
@@ -23,12 +23,13 @@ use crate::site::{Submodules, Update};
 /// Brings the submodules of one checkout.
 pub(crate) struct Bringer<'b> {
     pub(crate) git: &'b Git<'b>,
-    pub(crate) config: &'b Config,
     pub(crate) backup: &'b Backup,
     pub(crate) mode: Submodules,
     pub(crate) update: Update,
     /// What the last good deploy left.
     pub(crate) before: &'b LastGood,
+    /// Whether the checkout was still there when this deploy began: no other deploy has failed since.
+    pub(crate) began_at_last_good: bool,
     /// How long to wait before what failed is tried once more.
     pub(crate) retry_pause: Duration,
 }
@@ -139,7 +140,7 @@ impl Bringer<'_> {
             let Found::At(commit) = &submodule.found else {
                 continue;
             };
-            let folder = self.git.checkout.folder.join(&submodule.path);
+            let tree = self.git.submodule(&submodule.path);
             let in_it = |kept: String| in_the_submodule(&submodule.path, &kept);
             let (elsewhere, otherwise) = match self.mode {
                 Submodules::Recorded => (
@@ -152,43 +153,32 @@ impl Bringer<'_> {
             let target = elsewhere.as_ref().unwrap_or(otherwise);
             if commit != target {
                 // The tip of a branch is here; what will be recorded may not have been fetched.
-                if elsewhere.is_some() && !self.git.has_commit(&folder, target)? {
-                    self.git
-                        .fetch_all(std::slice::from_ref(&folder), self.config)?;
+                if elsewhere.is_some() && !tree.has_commit(target)? {
+                    self.git.fetch_all(std::slice::from_ref(&tree.folder))?;
                 }
                 moves.push((&submodule.path, target.clone()));
             }
             let known = self.before.commit_left(&submodule.path);
             if self.update == Update::Reset {
-                let edits = self.git.edits(&folder)?;
-                if (commit == target && edits.is_empty())
-                    || !self.git.has_commit(&folder, target)?
-                {
+                let edits = tree.edits()?;
+                if (commit == target && edits.is_empty()) || !tree.has_commit(target)? {
                     continue;
                 }
-                let kept = self.backup.before_reset(
-                    self.git,
-                    self.config,
-                    &folder,
-                    &edits,
-                    target,
-                    known,
-                )?;
+                let kept = self.backup.before_reset(&tree, &edits, target, known)?;
                 remarks.extend(kept.map(in_it));
-                self.git.reset(&folder, self.config, target)?;
+                tree.reset(target)?;
                 continue;
             }
             // Where the last deploy left it, there is nothing of a person's.
             // And what cannot be fetched is not moved to.
-            if !self.before.left(&submodule.path, commit) && self.git.has_commit(&folder, target)? {
-                remarks
-                    .extend(keep_head(self.git, self.config, &folder, target, known)?.map(in_it));
+            if !self.before.left(&submodule.path, commit) && tree.has_commit(target)? {
+                remarks.extend(keep_head(&tree, target, known)?.map(in_it));
             }
             if commit == target {
                 continue;
             }
             // Where it could not be fetched, git says so when it is to be moved.
-            let files = untracked_in_the_way(self.git, &folder, target)?.unwrap_or_default();
+            let files = untracked_in_the_way(&tree, target)?.unwrap_or_default();
             if !files.is_empty() {
                 return Ok(Some((submodule.path.clone(), files.into_iter().collect())));
             }
@@ -208,36 +198,35 @@ impl Bringer<'_> {
         let Some((_, commit)) = moves.iter().find(|(path, _)| *path == above) else {
             return Ok(None);
         };
-        let above = self.git.checkout.folder.join(above);
-        if !self.git.has_commit(&above, commit)? {
+        let above = self.git.submodule(above);
+        if !above.has_commit(commit)? {
             return Ok(None);
         }
-        self.git.gitlink_at(&above, commit.as_str(), path)
+        above.gitlink_at(commit.as_str(), path)
     }
 
     /// The tip of the branch that a submodule follows, as it was fetched; `None` where that is not known.
     fn tip_of(&self, submodule: &Submodule, there: &[Submodule]) -> Result<Option<CommitId>> {
         let (above, path) = superproject_of(submodule, there)?;
-        let superproject = self.git.checkout.folder.join(above);
-        let modules = self.git.gitmodules(&superproject, None)?;
+        let superproject = self.git.submodule(above);
+        let modules = superproject.gitmodules(None)?;
         let Some((name, module)) = modules.iter().find(|(_, module)| module.path == path) else {
             return Ok(None);
         };
-        let in_use = self.git.config_in(&superproject)?;
+        let in_use = superproject.read_config()?;
         let branch = in_use
             .last(&format!("submodule.{name}.branch"))
             .or(module.branch.as_deref());
         let branch = match branch {
             // The same as the superproject's.
-            Some(".") => match self.git.branch_of(&superproject)? {
+            Some(".") => match superproject.branch()? {
                 Some(branch) => branch,
                 None => return Ok(None),
             },
             Some(branch) => branch.to_owned(),
             None => "HEAD".to_owned(),
         };
-        let folder = self.git.checkout.folder.join(&submodule.path);
-        self.git.remote_tip(&folder, &branch)
+        self.git.submodule(&submodule.path).remote_tip(&branch)
     }
 
     fn is_there(&self, submodule: &Submodule) -> bool {
@@ -269,8 +258,7 @@ impl Bringer<'_> {
             }
             // One that came back has its old repository, which only now is where git looks for its URL.
             if !synced.is_empty() {
-                self.git
-                    .submodule_sync(&self.git.checkout.folder, self.config, synced)?;
+                self.git.top().submodule_sync(synced)?;
             }
             ended = self.update(None)?;
             there = self.git.submodules()?;
@@ -287,7 +275,7 @@ impl Bringer<'_> {
     }
 
     fn update(&self, only: Option<&Path>) -> Result<Ended> {
-        self.git.submodule_update(self.config, self.mode, only)
+        self.git.submodule_update(self.mode, only)
     }
 
     /// Fetches what submodules lack that are to be moved, all at the same time: git itself does it one after the other,
@@ -301,7 +289,11 @@ impl Bringer<'_> {
                 (Found::At(_), Submodules::Latest) => !just_now,
                 (Found::At(commit), Submodules::Recorded | Submodules::Skip) => {
                     *commit != submodule.recorded
-                        && !(just_now && self.git.has_commit(&folder, &submodule.recorded)?)
+                        && !(just_now
+                            && self
+                                .git
+                                .work_tree(&folder)
+                                .has_commit(&submodule.recorded)?)
                 }
                 (Found::WithoutIndex(_) | Found::Nothing, _) => false,
             };
@@ -309,7 +301,7 @@ impl Bringer<'_> {
                 behind.push(folder);
             }
         }
-        self.git.fetch_all(&behind, self.config)
+        self.git.fetch_all(&behind)
     }
 
     /// Git stops at the first submodule that fails; the rest is brought one by one. Returns those that failed.
@@ -342,7 +334,7 @@ impl Bringer<'_> {
         {
             let folder = self.git.checkout.folder.join(&submodule.path);
             if let Some(git_dir) = git::git_dir_of(&folder)? {
-                filled |= self.git.fill(&git_dir, &folder, self.config)?.end.is_good();
+                filled |= self.git.fill_module(&git_dir, &folder)?.end.is_good();
             }
         }
         Ok(filled)
@@ -352,21 +344,23 @@ impl Bringer<'_> {
     /// could not be used. A URL that a person changed here (a token, an ssh alias) is none of those that were pushed, and
     /// stays. Returns what was changed.
     fn follow_changed_url(&self, below: &Path) -> Result<Vec<PathBuf>> {
-        let folder = self.git.checkout.folder.join(below);
         let Some(before) = self.before.commit_of(below) else {
             return Ok(Vec::new());
         };
-        let between = self.git.changes_of_gitmodules(&folder, before)?;
+        let tree = self.git.submodule(below);
+        let between = if self.began_at_last_good {
+            Vec::new()
+        } else {
+            tree.changes_of_gitmodules(before)?
+        };
         if between.is_empty() && !self.before.had_other_gitmodules(self.git.checkout, below) {
             return Ok(Vec::new());
         }
-        let old = self.git.gitmodules(&folder, Some(before))?;
-        let new = self.git.gitmodules(&folder, None)?;
-        let between = between
-            .iter()
-            .map(|commit| self.git.gitmodules(&folder, Some(commit)));
+        let old = tree.gitmodules(Some(before))?;
+        let new = tree.gitmodules(None)?;
+        let between = between.iter().map(|commit| tree.gitmodules(Some(commit)));
         let between: Vec<_> = between.collect::<Result<_>>()?;
-        let in_use = self.git.config_in(&folder)?;
+        let in_use = tree.read_config()?;
         let superproject = in_use.a_remote_url();
         let mut changed = Vec::new();
         for (name, module) in &new {
@@ -386,16 +380,17 @@ impl Bringer<'_> {
                 None => !is(&module.url),
             };
             // Or it was changed in the submodule itself.
-            let place = folder.join(&module.path);
+            let place = tree.folder.join(&module.path);
             let is_theirs = is_other
                 && git::git_dir_of(&place)?.is_some()
-                && self.git.config_in(&place)?.a_remote_url() != Some(RemoteUrl::parse(used));
+                && self.git.work_tree(&place).read_config()?.a_remote_url()
+                    != Some(RemoteUrl::parse(used));
             if is_other && !is_theirs {
                 changed.push(module.path.clone());
             }
         }
         if !changed.is_empty() {
-            self.git.submodule_sync(&folder, self.config, &changed)?;
+            tree.submodule_sync(&changed)?;
         }
         Ok(changed)
     }
@@ -454,10 +449,14 @@ impl Bringer<'_> {
         let inside = folder
             .strip_prefix(superproject)
             .context("a folder is not where it is")?;
-        let indexed = self.git.indexed_at(superproject, inside)?;
+        let indexed = self.git.work_tree(superproject).indexed_at(inside)?;
         // One that a person has taken out of the index is in the commit still.
         if matches!(indexed, Indexed::Nothing)
-            && self.git.gitlink_at(superproject, "HEAD", inside)?.is_some()
+            && self
+                .git
+                .work_tree(superproject)
+                .gitlink_at("HEAD", inside)?
+                .is_some()
         {
             return Ok(none);
         }
@@ -471,7 +470,7 @@ impl Bringer<'_> {
         if !self.is_as_left(path, &folder)? {
             return Ok(false);
         }
-        let Some(index) = self.git.index_if_untouched(&folder, new)? else {
+        let Some(index) = self.git.work_tree(&folder).index_if_untouched(new)? else {
             return Ok(false);
         };
         if index.iter().any(Entry::is_submodule) {
@@ -501,7 +500,7 @@ impl Bringer<'_> {
     pub(crate) fn can_be_cleared(&self, path: &Path) -> Result<bool> {
         let folder = self.git.checkout.folder.join(path);
         Ok(git::git_dir_of(&folder)?.is_none()
-            || self.is_as_left(path, &folder)? && self.git.is_untouched(&folder)?)
+            || self.is_as_left(path, &folder)? && self.git.work_tree(&folder).is_untouched()?)
     }
 
     /// Removes the folder of a submodule that can be cleared.
@@ -520,7 +519,7 @@ impl Bringer<'_> {
     fn is_as_left(&self, path: &Path, folder: &Path) -> Result<bool> {
         Ok(
             git::git_dir_of(folder)?.is_some_and(|git_dir| self.git.checkout.keeps(&git_dir))
-                && self.git.head_of(folder)?.as_ref() == self.before.commit_of(path),
+                && self.git.work_tree(folder).head()?.as_ref() == self.before.commit_of(path),
         )
     }
 }

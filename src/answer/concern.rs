@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::cgi::Environment;
 use crate::clone::Stage;
 use crate::delivery::Push;
-use crate::git::{Config, Followed, Git, Source, SourceBranch, Unfollowing};
+use crate::git::{Git, NoUpstream, Source, SourceBranch, Tracking, Upstream};
 use crate::redaction::excerpt;
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
@@ -43,32 +43,31 @@ impl Concern {
             }
         };
         let git = Git::new(site, checkout, env)?;
-        let config = git.config()?;
-        let followed = git.followed(site.branch.as_deref(), &config)?;
+        let followed = git.tracking(site.branch.as_deref())?;
         // Where the checkout follows nothing, the deploy will fail and say why; but its branch may still be known.
         let (known, named) = match &followed {
-            Ok(followed) => (Some(followed.clone()), None),
-            Err(Unfollowing::OtherBranch { wanted, .. }) => {
-                (git.upstream(wanted, &config)?, Some(wanted.as_str()))
+            Tracking::Upstream(followed) => (Some(followed.clone()), None),
+            Tracking::None(NoUpstream::OtherBranch { wanted, .. }) => {
+                (git.upstream(wanted)?, Some(wanted.as_str()))
             }
-            Err(Unfollowing::NoUpstream { branch } | Unfollowing::LocalUpstream { branch }) => {
-                (None, Some(branch.as_str()))
-            }
-            Err(Unfollowing::Detached) => (None, None),
+            Tracking::None(
+                NoUpstream::NotSet { branch } | NoUpstream::LocalUpstream { branch },
+            ) => (None, Some(branch.as_str())),
+            Tracking::None(NoUpstream::Detached) => (None, None),
         };
         let of_url = known.as_ref().and_then(|known| known.url.repository());
         let repository = site.repository.as_ref().or(of_url);
         if repository.is_none_or(|ours| *ours != *push.repository) {
-            let sources = git.submodules_from(&push.repository, &config, known.as_ref())?;
+            let sources = git.submodules_from(&push.repository, known.as_ref())?;
             if !sources.is_empty() {
-                return Self::of_submodules(site.submodules, push, branch, &sources, &git, &config);
+                return Self::of_submodules(site.submodules, push, branch, &sources, &git);
             }
             // Where the remote's URL names no repository, the secret alone has to say that the push is for us.
             if let Some(ours) = repository {
                 return Ok(Self::Not(of_another_repository(push, ours)));
             }
         }
-        let ours = known.as_ref().map(Followed::remote_branch).or(named);
+        let ours = known.as_ref().map(Upstream::remote_branch).or(named);
         Ok(concern_of_branch(push, branch, ours))
     }
 
@@ -79,7 +78,6 @@ impl Concern {
         branch: &str,
         sources: &[Source],
         git: &Git<'_>,
-        config: &Config,
     ) -> Result<Self> {
         let paths: Vec<_> = sources
             .iter()
@@ -109,7 +107,7 @@ impl Concern {
                     let ours = match &source.branch {
                         SourceBranch::Default(known) if known.as_deref() != Some(branch) => {
                             // The default may be another one by now.
-                            git.ask_default_branch(&source.path, config)?
+                            git.ask_default_branch(&source.path)?
                         }
                         SourceBranch::Default(known) => known.clone(),
                         SourceBranch::Named(name) => Some(name.clone()),

@@ -3,23 +3,23 @@
 use super::work_tree::unfinished;
 use super::{Advice, Diagnosis, Situation, found};
 use crate::commit_id::CommitId;
-use crate::git::Unfollowing;
+use crate::git::NoUpstream;
 use crate::redaction::line_of;
 use crate::shell::{quoted, word};
 
 /// A checkout that follows nothing.
-pub(super) fn not_following(unfollowing: &Unfollowing, at: &Situation<'_>) -> Diagnosis {
+pub(super) fn not_following(unfollowing: &NoUpstream, at: &Situation<'_>) -> Diagnosis {
     // Git switches to no branch before that has ended, and most of it ends at the branch where it began.
     if matches!(
         unfollowing,
-        Unfollowing::Detached | Unfollowing::OtherBranch { .. }
+        NoUpstream::Detached | NoUpstream::OtherBranch { .. }
     ) && let Some(unfinished) = unfinished(at)
     {
         return unfinished;
     }
     let switch_to = |branch: &str| at.git(format_args!("switch {}", word(branch)));
     match unfollowing {
-        Unfollowing::Detached => {
+        NoUpstream::Detached => {
             let config = at.config();
             found(
                 "no branch is checked out (HEAD is detached)",
@@ -35,7 +35,7 @@ pub(super) fn not_following(unfollowing: &Unfollowing, at: &Situation<'_>) -> Di
                 },
             )
         }
-        Unfollowing::OtherBranch {
+        NoUpstream::OtherBranch {
             wanted,
             found: here,
         } => {
@@ -48,12 +48,12 @@ pub(super) fn not_following(unfollowing: &Unfollowing, at: &Situation<'_>) -> Di
                 Advice::run("check it out, then press Redeliver", [switch_to(wanted)]),
             )
         }
-        Unfollowing::NoUpstream { branch } => no_upstream(
+        NoUpstream::NotSet { branch } => no_upstream(
             branch,
             &format!("{} has no upstream to pull from", line_of(branch)),
             at,
         ),
-        Unfollowing::LocalUpstream { branch } => no_upstream(
+        NoUpstream::LocalUpstream { branch } => no_upstream(
             branch,
             &format!(
                 "the upstream of {} is another branch of this checkout, where nothing comes from GitHub",

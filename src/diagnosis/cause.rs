@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use super::message::{find, lines};
 use crate::commit_id::CommitId;
-use crate::git::{GitFailed, Unfollowing};
+use crate::git::{GitFailed, NoUpstream};
 use crate::process::End;
 
 /// Why a step failed: found in what a command printed, or stated by whoever found it out otherwise.
@@ -48,7 +48,7 @@ pub(crate) enum Cause {
     Disconnected,
     DubiousOwnership(PathBuf),
     // ---- the branch
-    NotFollowing(Unfollowing),
+    NotFollowing(NoUpstream),
     /// Git keeps nothing of the upstream to compare a pull with.
     UpstreamNotKept,
     UpstreamGone,

@@ -17,9 +17,10 @@ mod work_tree;
 
 use std::fmt::{Display, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::cgi::Environment;
-use crate::git::{Config, Followed, Git};
+use crate::git::{Config, Git, Upstream};
 use crate::redaction::{escape_line, line_of, redact};
 use crate::remote_url::RemoteUrl;
 use crate::shell::{as_user, give_to, quoted};
@@ -104,7 +105,7 @@ pub(crate) struct Situation<'s> {
     site: &'s Site,
     git: &'s Git<'s>,
     user: User,
-    followed: Followed,
+    followed: Upstream,
     /// What the failed command printed.
     said: &'s str,
 }
@@ -115,7 +116,7 @@ impl<'s> Situation<'s> {
         site: &'s Site,
         git: &'s Git<'s>,
         host: &Environment,
-        followed: Option<&Followed>,
+        followed: Option<&Upstream>,
     ) -> Self {
         Self {
             site,
@@ -124,7 +125,7 @@ impl<'s> Situation<'s> {
             followed: followed.cloned().unwrap_or_else(|| {
                 let nowhere = RemoteUrl::parse("");
                 let url = site.clone.as_ref().unwrap_or(&nowhere);
-                Followed::to_be_cloned(url, site.branch.as_deref())
+                Upstream::to_be_cloned(url, site.branch.as_deref())
             }),
             said: "",
         }
@@ -155,7 +156,7 @@ impl<'s> Situation<'s> {
         line_of(&self.site.file)
     }
 
-    fn config(&self) -> Config {
+    fn config(&self) -> Rc<Config> {
         self.git.config().unwrap_or_default()
     }
 
@@ -195,7 +196,7 @@ impl<'s> Situation<'s> {
         if let Some(named) = named {
             return Some(RemoteUrl::parse(named.trim_end_matches('/')));
         }
-        let config = self.git.config_in(&self.folder().join(self.submodule()?));
+        let config = self.git.submodule(self.submodule()?.as_ref()).read_config();
         Some(RemoteUrl::parse(config.ok()?.last("remote.origin.url")?))
     }
 

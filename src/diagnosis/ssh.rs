@@ -136,7 +136,7 @@ fn accept_host_key(url: &RemoteUrl, at: &Situation<'_>) -> Vec<String> {
 impl Situation<'_> {
     /// The keys that ssh has to offer for a URL and that are there.
     fn keys(&self, url: &RemoteUrl) -> Vec<PathBuf> {
-        let mut keys = self.git.keys_offered(url, &self.config());
+        let mut keys = self.git.keys_offered(url);
         keys.retain(|key| key.exists());
         keys
     }

@@ -200,8 +200,8 @@ pub(super) fn missing(at: &Situation<'_>) -> Diagnosis {
 
 /// Moves a submodule of the checkout away, or a folder that it is in.
 fn move_away(path: &Path, at: &Situation<'_>) -> Option<String> {
-    let own = at.git.gitlinks(at.folder()).ok()?;
-    let is_own = own.iter().any(|(own, _)| own.starts_with(path));
+    let own = at.git.top().gitlinks().ok()?;
+    let is_own = own.iter().any(|own| own.path.starts_with(path));
     is_own.then(|| moving(path, at))
 }
 

@@ -38,7 +38,8 @@ pub(super) fn files_in_the_way(what: InTheWay, paths: &[String], at: &Situation<
         Vec::new()
     } else {
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        at.git.unseen(&folder, &paths).unwrap_or_default()
+        let tree = at.git.work_tree(&folder);
+        tree.hidden_from_git(&paths).unwrap_or_default()
     };
     let all = match what {
         InTheWay::Edits => "",

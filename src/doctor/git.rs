@@ -2,7 +2,7 @@
 
 use super::{Doctor, Finding, Health};
 use crate::diagnosis::{Advice, Cause, Situation};
-use crate::git::{Config, Followed, Git, Unfollowing};
+use crate::git::{Config, Git, NoUpstream, Tracking, Upstream};
 use crate::redaction::{line_of, list};
 use crate::shell::{as_user, quoted};
 use crate::site::Update;
@@ -24,7 +24,7 @@ impl Doctor<'_> {
         };
         self.hidden.extend(config.credentials());
         let nowhere = Situation::new(self.site, git, self.env, None);
-        match git.writes_elsewhere(&config) {
+        match git.writes_elsewhere() {
             Ok(Some(there)) => {
                 self.cause(
                     "work tree",
@@ -36,18 +36,16 @@ impl Doctor<'_> {
             Ok(None) => {}
             Err(error) => self.findings.push(Finding::error("work tree", &error)),
         }
-        let followed = git.followed(self.site.branch.as_deref(), &config);
+        let followed = git.tracking(self.site.branch.as_deref());
         match &followed {
-            Ok(Ok(followed)) => {
+            Ok(Tracking::Upstream(followed)) => {
                 let at = Situation::new(self.site, git, self.env, Some(followed));
                 self.followed(git, &config, followed, &at);
             }
-            Ok(Err(unfollowing)) => {
+            Ok(Tracking::None(unfollowing)) => {
                 let what = match unfollowing {
-                    Unfollowing::Detached | Unfollowing::OtherBranch { .. } => "branch",
-                    Unfollowing::NoUpstream { .. } | Unfollowing::LocalUpstream { .. } => {
-                        "upstream"
-                    }
+                    NoUpstream::Detached | NoUpstream::OtherBranch { .. } => "branch",
+                    NoUpstream::NotSet { .. } | NoUpstream::LocalUpstream { .. } => "upstream",
                 };
                 let cause = Cause::NotFollowing(unfollowing.clone());
                 self.cause(what, Health::Problem, &cause, &nowhere);
@@ -58,8 +56,8 @@ impl Doctor<'_> {
         self.submodules(git, &config);
         self.lfs(git, &config);
         // Last: it may take all the time that is left.
-        if let Ok(Ok(followed)) = &followed {
-            self.remote(git, &config, followed);
+        if let Ok(Tracking::Upstream(followed)) = &followed {
+            self.remote(git, followed);
         }
     }
 
@@ -86,7 +84,7 @@ impl Doctor<'_> {
         &mut self,
         git: &Git<'_>,
         config: &Config,
-        followed: &Followed,
+        followed: &Upstream,
         at: &Situation<'_>,
     ) {
         const UPSTREAM: &str = "upstream";
@@ -104,7 +102,7 @@ impl Doctor<'_> {
                 ),
             );
         }
-        match git.keeps_upstream(followed, config) {
+        match git.keeps_upstream(followed) {
             Ok(true) => self.ok(
                 UPSTREAM,
                 format!("{} at {}", line_of(followed.upstream_name()), followed.url),
@@ -127,7 +125,7 @@ impl Doctor<'_> {
     }
 
     /// Whether the branch could go forward, as far as the last fetch knows.
-    fn commits(&mut self, git: &Git<'_>, followed: &Followed, at: &Situation<'_>) {
+    fn commits(&mut self, git: &Git<'_>, followed: &Upstream, at: &Situation<'_>) {
         let counts = git.ahead_and_behind(&followed.branch).ok().flatten();
         let cause = match counts {
             None | Some((0, _)) => return,
@@ -150,7 +148,7 @@ impl Doctor<'_> {
     /// Uncommitted changes.
     fn edits(&mut self, git: &Git<'_>) {
         const WHAT: &str = "work tree";
-        let edited = match git.edited(&git.checkout.folder) {
+        let edited = match git.top().edited() {
             Ok(edited) => edited,
             Err(error) => {
                 self.findings.push(Finding::error(WHAT, &error));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Doctor, Health};
 use crate::diagnosis::{Advice, Cause, Situation, has_passphrase};
-use crate::git::{Config, Followed, Git};
+use crate::git::{Config, Git, Upstream};
 use crate::redaction::line_of;
 use crate::site::read_small;
 
@@ -16,7 +16,7 @@ impl Doctor<'_> {
         &mut self,
         git: &Git<'_>,
         config: &Config,
-        followed: &Followed,
+        followed: &Upstream,
         at: &Situation<'_>,
     ) {
         let Some(host) = followed.url.host().filter(|_| followed.url.is_ssh()) else {
@@ -39,7 +39,7 @@ impl Doctor<'_> {
             return;
         }
         self.ssh_command(host, config);
-        let mut keys = git.keys_offered(&followed.url, config);
+        let mut keys = git.keys_offered(&followed.url);
         keys.retain(|key| key.exists());
         let has_agent = self.site.ssh_key.is_none() && self.env.first("SSH_AUTH_SOCK").is_some();
         if keys.is_empty() {

@@ -3,10 +3,10 @@
 use super::{Doctor, Health};
 use crate::deploy::MARKER;
 use crate::diagnosis::{Cause, Situation};
-use crate::git::Followed;
+use crate::git::Upstream;
 
 impl Doctor<'_> {
-    pub(super) fn locks(&mut self, followed: &Followed, at: &Situation<'_>) {
+    pub(super) fn locks(&mut self, followed: &Upstream, at: &Situation<'_>) {
         let git_dir = at.git_dir();
         let marker = git_dir.join("deploy-cgi").join(MARKER).metadata();
         let began = marker.and_then(|file| file.modified()).ok();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Doctor, Finding, Health};
 use crate::diagnosis::{Advice, Cause, Situation};
-use crate::git::{Config, Followed, Git};
+use crate::git::{Git, Upstream};
 use crate::process::End;
 use crate::redaction::{escape_line, line_of};
 use crate::shell::{as_user, quoted, word};
@@ -15,13 +15,13 @@ const WHAT: &str = "remote";
 const MIN_FOR_REMOTE: Duration = Duration::from_millis(300);
 
 impl Doctor<'_> {
-    pub(super) fn remote(&mut self, git: &Git<'_>, config: &Config, followed: &Followed) {
+    pub(super) fn remote(&mut self, git: &Git<'_>, followed: &Upstream) {
         let left = self.until.saturating_duration_since(Instant::now());
         if left < MIN_FOR_REMOTE {
             self.ok(WHAT, "not asked: there is no time left for it");
             return;
         }
-        let asked = match git.ask_remote(config, followed, left) {
+        let asked = match git.ask_remote(followed, left) {
             Ok(asked) => asked,
             Err(error) => {
                 self.findings.push(Finding::error(WHAT, &error));

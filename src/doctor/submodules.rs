@@ -26,7 +26,7 @@ impl Doctor<'_> {
         }
         let known = git
             .submodules()
-            .and_then(|there| Ok((there, git.gitmodules(folder, None)?)));
+            .and_then(|there| Ok((there, git.work_tree(folder).gitmodules(None)?)));
         let (there, modules) = match known {
             Ok(known) => known,
             Err(error) => {
@@ -38,7 +38,7 @@ impl Doctor<'_> {
         for (name, module) in &modules {
             let url = config.last(&format!("submodule.{name}.url"));
             let url = RemoteUrl::parse(url.unwrap_or(&module.url));
-            self.url(git, config, module, &url);
+            self.url(git, module, &url);
         }
         if self.findings.len() > before {
             return;
@@ -61,10 +61,10 @@ impl Doctor<'_> {
     }
 
     /// Whether git can clone a submodule from its URL.
-    fn url(&mut self, git: &Git<'_>, config: &Config, module: &Module, url: &RemoteUrl) {
+    fn url(&mut self, git: &Git<'_>, module: &Module, url: &RemoteUrl) {
         let path = line_of(&module.path);
         let has_no_key = || {
-            let keys = git.keys_offered(url, config);
+            let keys = git.keys_offered(url);
             self.site.ssh_key.is_none() && keys.iter().all(|key| !key.exists())
         };
         if module.url.is_empty() {
@@ -130,17 +130,17 @@ impl Doctor<'_> {
     /// A work tree whose files git-lfs keeps, and whether it is switched on there; one where it is not, if there is any.
     fn large_files(&self, git: &Git<'_>, config: &Config) -> Result<Option<(PathBuf, bool)>> {
         let top = &git.checkout.folder;
-        let mut found =
-            (!git.large_files(top)?.is_empty()).then(|| (top.clone(), config.has_lfs()));
+        let mut found = (!git.work_tree(top).large_files()?.is_empty())
+            .then(|| (top.clone(), config.has_lfs()));
         let submodules = match self.site.submodules {
             Submodules::Recorded | Submodules::Latest => git.submodules()?,
             Submodules::Skip => Vec::new(),
         };
         for folder in submodules.iter().map(|submodule| top.join(&submodule.path)) {
             if found.as_ref().is_none_or(|(_, is_on)| *is_on)
-                && !git.large_files(&folder)?.is_empty()
+                && !git.work_tree(&folder).large_files()?.is_empty()
             {
-                let is_on = git.config_in(&folder)?.has_lfs();
+                let is_on = git.work_tree(&folder).read_config()?.has_lfs();
                 found = Some((folder, is_on));
             }
         }

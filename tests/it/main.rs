@@ -20,6 +20,7 @@ mod deploys;
 mod disks;
 mod docs;
 mod facts;
+mod git_commands;
 mod hostile;
 mod kills;
 mod properties;

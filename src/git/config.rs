@@ -1,0 +1,289 @@
+//! Git's configuration, as it was when it was read, and what follows from it.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use super::checkout::{ObjectFormat, gitmodules_text, passes_a_link};
+use super::command::{line, must};
+use super::{Git, WorkTree};
+use crate::commit_id::CommitId;
+use crate::redaction;
+use crate::remote_url::RemoteUrl;
+
+/// Git's whole configuration for the checkout, as it was when asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Config(pub(super) Vec<(String, String)>);
+
+impl Config {
+    /// The last value of a key, as git takes it. Section and name in lower case, the part between as it is.
+    pub(crate) fn last(&self, key: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(k, _)| k == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn first(&self, key: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(k, _)| k == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The format of the repository's ids.
+    pub(crate) fn format(&self) -> ObjectFormat {
+        match self.last("extensions.objectformat") {
+            Some("sha256") => ObjectFormat::Sha256,
+            Some(_) | None => ObjectFormat::Sha1,
+        }
+    }
+
+    /// The URL of the remote: of `origin`, or else of another.
+    pub(crate) fn a_remote_url(&self) -> Option<RemoteUrl> {
+        let is_url = |key: &str| key.starts_with("remote.") && key.as_bytes().ends_with(b".url");
+        let of_any = || self.0.iter().find(|(key, _)| is_url(key));
+        self.first("remote.origin.url")
+            .or_else(|| of_any().map(|(_, url)| url.as_str()))
+            .map(RemoteUrl::parse)
+    }
+
+    /// Whether a fetch from a remote keeps one of its refs (git-fetch(1), `<refspec>`).
+    pub(super) fn keeps(&self, remote: &str, remote_ref: &str) -> bool {
+        let key = format!("remote.{remote}.fetch");
+        let specs = self.0.iter().filter(|(known, _)| *known == key);
+        specs.into_iter().any(|(_, spec)| {
+            let spec = spec.strip_prefix('+').unwrap_or(spec);
+            let Some((source, _)) = spec.split_once(':').filter(|(_, to)| !to.is_empty()) else {
+                return false;
+            };
+            match source.split_once('*') {
+                Some((start, end)) => remote_ref
+                    .strip_prefix(start)
+                    .is_some_and(|rest| rest.ends_with(end)),
+                None => source == remote_ref,
+            }
+        })
+    }
+
+    /// Whether the filter of git-lfs is set up.
+    pub(crate) fn has_lfs(&self) -> bool {
+        self.last("filter.lfs.process")
+            .or(self.last("filter.lfs.smudge"))
+            .is_some()
+    }
+
+    /// The local branches that have an upstream.
+    pub(crate) fn branches(&self) -> Vec<&str> {
+        self.between("branch.", ".merge")
+    }
+
+    /// The names of the remotes, `origin` first.
+    pub(crate) fn remotes(&self) -> Vec<&str> {
+        let mut remotes = self.between("remote.", ".url");
+        if let Some(at) = remotes.iter().position(|name| *name == "origin") {
+            remotes[..=at].rotate_right(1);
+        }
+        remotes
+    }
+
+    fn between(&self, start: &str, end: &str) -> Vec<&str> {
+        let keys = self.0.iter().map(|(key, _)| key.as_str());
+        keys.filter_map(|key| key.strip_prefix(start)?.strip_suffix(end))
+            .collect()
+    }
+
+    /// Whether a submodule may be one that git passes by.
+    pub(super) fn keeps_submodules_away(&self) -> bool {
+        self.0.iter().any(|(key, value)| {
+            key.strip_prefix("submodule.").is_some_and(|key| {
+                key.ends_with("update") || key.ends_with("active") && value != "."
+            })
+        })
+    }
+
+    pub(super) fn has_url_rewrites(&self) -> bool {
+        self.0
+            .iter()
+            .any(|(key, _)| key.starts_with("url.") && key.as_bytes().ends_with(b".insteadof"))
+    }
+
+    /// Every credential that a URL carries, so that it can be masked.
+    pub(crate) fn credentials(&self) -> Vec<String> {
+        let with_url = |key: &str| key.as_bytes().ends_with(b"url") || key.starts_with("url.");
+        self.0
+            .iter()
+            .filter(|(key, _)| with_url(key))
+            .flat_map(|(key, value)| {
+                [value, key.trim_start_matches("url.")]
+                    .into_iter()
+                    .flat_map(redaction::credentials_in)
+            })
+            .collect()
+    }
+}
+
+/// A submodule as .gitmodules describes it, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Module {
+    /// Below the work tree that .gitmodules is in.
+    pub(crate) path: PathBuf,
+    pub(crate) url: String,
+    /// The branch that `"latest"` follows; without it the remote's default.
+    pub(crate) branch: Option<String>,
+}
+
+/// Whether a path leads down from where it begins, and nowhere else.
+fn is_below(path: &Path) -> bool {
+    let mut parts = path.components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// What `git config -z --list` prints: key, newline, value, NUL; a key alone is true.
+pub(super) fn key_values(listed: &[u8]) -> Vec<(String, String)> {
+    listed
+        .split(|&byte| byte == 0)
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| {
+            let entry = String::from_utf8_lossy(entry);
+            let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
+            (key.to_owned(), value.to_owned())
+        })
+        .collect()
+}
+
+impl Git<'_> {
+    /// The folder that git writes the files to, where `core.worktree` names another one than the checkout's.
+    pub(crate) fn writes_elsewhere(&self) -> Result<Option<PathBuf>> {
+        let config = self.config()?;
+        let Some(named) = config.last("core.worktree") else {
+            return Ok(None);
+        };
+        let folder = &self.checkout.folder;
+        let is_here = |path: &Path| path.canonicalize().is_ok_and(|path| path == *folder);
+        if is_here(&self.checkout.git_dir.join(named)) {
+            return Ok(None);
+        }
+        // In a linked worktree it may not count.
+        let asked = self.top().query(["rev-parse", "--show-toplevel"])?;
+        let top = PathBuf::from(line(&must(self, "find the work tree", asked)?));
+        Ok((!is_here(&top)).then_some(top))
+    }
+}
+
+impl WorkTree<'_> {
+    /// The names, paths and URLs of a .gitmodules: of the work tree in `folder`, or as it was in `commit`. What is in it was
+    /// pushed: an entry whose name or path leads out of its folder is none.
+    pub(crate) fn gitmodules(&self, commit: Option<&CommitId>) -> Result<BTreeMap<String, Module>> {
+        let mut modules: BTreeMap<String, Module> = BTreeMap::new();
+        for (key, value) in self.recorded_config(commit)?.0 {
+            let Some(rest) = key.strip_prefix("submodule.") else {
+                continue;
+            };
+            if let Some(name) = rest.strip_suffix(".path") {
+                modules.entry(name.to_owned()).or_default().path = value.into();
+            } else if let Some(name) = rest.strip_suffix(".url") {
+                modules.entry(name.to_owned()).or_default().url = value;
+            } else if let Some(name) = rest.strip_suffix(".branch") {
+                modules.entry(name.to_owned()).or_default().branch = Some(value);
+            }
+        }
+        modules.retain(|name, module| {
+            is_below(Path::new(name))
+                && is_below(&module.path)
+                && !passes_a_link(&self.folder, &module.path)
+        });
+        Ok(modules)
+    }
+
+    /// The commits that changed .gitmodules since `old`; none where that is not known here.
+    pub(crate) fn changes_of_gitmodules(&self, old: &CommitId) -> Result<Vec<CommitId>> {
+        let range = format!("{old}..HEAD");
+        let listed = self.query_here(["rev-list", &range, "--", ".gitmodules"])?;
+        let listed = line(&listed.output);
+        Ok(listed.lines().filter_map(CommitId::parse).collect())
+    }
+
+    /// What a .gitmodules says, of the work tree or as it was in `commit`. Others wrote it: nothing that it names is read,
+    /// and git gets what we read, not the file.
+    pub(super) fn recorded_config(&self, commit: Option<&CommitId>) -> Result<Config> {
+        let list = ["config", "-z", "--no-includes", "--list"].into_iter();
+        let listed = if let Some(commit) = commit {
+            let blob = format!("{commit}:.gitmodules");
+            self.query(list.chain(["--blob", &blob]))?
+        } else {
+            let text = gitmodules_text(&self.folder).unwrap_or_default();
+            let list = self.reading(list.chain(["-f", "-"]));
+            list.input(&text).output_apart()?
+        };
+        Ok(Config(key_values(&listed.output)))
+    }
+}
+
+impl Git<'_> {
+    /// The configuration of the checkout, read once. One process answers what would take one for each question.
+    pub(crate) fn config(&self) -> Result<Rc<Config>> {
+        match self.known_config() {
+            Some(known) => Ok(known),
+            None => self.read_config(),
+        }
+    }
+
+    /// The same, read anew.
+    pub(crate) fn read_config(&self) -> Result<Rc<Config>> {
+        let config = Rc::new(self.top().read_config()?);
+        self.config.replace(Some(Rc::clone(&config)));
+        Ok(config)
+    }
+
+    /// What was read of it, if anything was: before there is a repository there is nothing to read.
+    pub(super) fn known_config(&self) -> Option<Rc<Config>> {
+        self.config.borrow().clone()
+    }
+}
+
+impl WorkTree<'_> {
+    /// The configuration that holds in this work tree now.
+    pub(crate) fn read_config(&self) -> Result<Config> {
+        let listed = self.query(["config", "-z", "--list"])?;
+        let listed = must(self.git, "read git's configuration", listed)?;
+        Ok(Config(key_values(&listed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_out_of_a_folder_is_not_below_it() {
+        for path in ["posts", "lib/a b", "a..b/.c"] {
+            assert!(is_below(Path::new(path)), "{path}");
+        }
+        for path in ["", "/", "/home/me", "..", "a/../../b", ".", "./../x"] {
+            assert!(!is_below(Path::new(path)), "{path}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("real")).unwrap();
+        std::os::unix::fs::symlink("/", folder.path().join("link")).unwrap();
+        assert!(!passes_a_link(folder.path(), Path::new("real/x")));
+        assert!(passes_a_link(folder.path(), Path::new("link")));
+        assert!(passes_a_link(folder.path(), Path::new("link/home/me")));
+    }
+
+    #[test]
+    fn gits_configuration_is_read_as_it_prints_it() {
+        let config = Config(key_values(b"branch.a.b\"c.remote\norigin\0core.bare\0url.https://t@h/.insteadof\nx\0x.y\n1\0x.y\n2\nz\0"));
+        assert_eq!(config.last("branch.a.b\"c.remote"), Some("origin"));
+        assert_eq!(config.last("core.bare"), Some("true"));
+        assert_eq!(
+            (config.first("x.y"), config.last("x.y")),
+            (Some("1"), Some("2\nz"))
+        );
+        assert!(config.has_url_rewrites());
+        assert_eq!(config.credentials(), ["t"]);
+    }
+}

@@ -1,0 +1,515 @@
+//! The index, and what differs from it: what `ls-files`, `ls-tree`, `status` and the raw form of a diff print, read in one
+//! place.
+//!
+//! Must not know why somebody asks.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::WorkTree;
+use super::checkout::gathered;
+use super::command::{must, option, path_of, paths_in};
+use super::submodule::Found;
+use crate::commit_id::CommitId;
+
+/// Prints the index: mode, id, stage and path of each entry.
+pub(super) const LIST_INDEX: [&str; 3] = ["ls-files", "-s", "-z"];
+
+/// The same, with a letter before each entry: a small one where git takes a file for unchanged, and S where it takes the
+/// index for the file.
+const LIST_FLAGS: [&str; 4] = ["ls-files", "-v", "-s", "-z"];
+
+/// A path that differs between two commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) path: PathBuf,
+    pub(crate) old: Option<Blob>,
+    pub(crate) new: Option<Blob>,
+}
+
+/// A file's content in a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Blob {
+    pub(crate) id: String,
+    pub(crate) kind: Kind,
+}
+
+/// Where a path is missing that a commit has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MissingFrom {
+    Index,
+    /// There, or in the index: another kind of thing may be in its place.
+    WorkTree,
+}
+
+/// What an index has where a submodule was.
+pub(crate) enum Indexed {
+    Nothing,
+    Submodule,
+    /// These files, below it.
+    Files(BTreeSet<PathBuf>),
+}
+
+/// Tracked files that are not as HEAD has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Edits {
+    /// Those that git sees.
+    pub(crate) seen: Vec<PathBuf>,
+    /// Those that git was told not to look at (git-update-index(1), `--assume-unchanged` and `--skip-worktree`).
+    pub(crate) hidden: Vec<PathBuf>,
+}
+
+impl Edits {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seen.is_empty() && self.hidden.is_empty()
+    }
+}
+
+impl WorkTree<'_> {
+    /// Whether the index is the tree of a commit.
+    pub(crate) fn index_is(&self, commit: &CommitId) -> Result<bool> {
+        Ok(self
+            .query([
+                "diff-index",
+                "--cached",
+                "--quiet",
+                "--ignore-submodules",
+                commit.as_str(),
+                "--",
+            ])?
+            .end
+            .is_good())
+    }
+}
+
+/// An entry of the index or of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// How git looks at its file (git-ls-files(1), `-v`): `H`, or a small letter where it is taken for unchanged, or `S` where
+    /// the index is taken for the file.
+    flag: u8,
+    kind: Kind,
+    id: String,
+    pub(crate) path: PathBuf,
+}
+
+/// Reads what `ls-files -s -z` prints, with `-v` or without it, and `ls-tree -z`: a letter (`-v`), mode, type (`ls-tree`),
+/// id, stage (`ls-files`), a tab, and the path (`show_ce` in git's builtin/ls-files.c, `show_tree` in builtin/ls-tree.c).
+fn entries(listed: &[u8]) -> Vec<Entry> {
+    let entry = |record: &[u8]| {
+        let tab = record.iter().position(|&byte| byte == b'\t')?;
+        let head = std::str::from_utf8(&record[..tab]).ok()?;
+        let mut words = head.split(' ').peekable();
+        let flag = words.next_if(|word| word.len() == 1);
+        Some(Entry {
+            flag: flag.map_or(b'H', |flag| flag.as_bytes()[0]),
+            kind: Kind::of_mode(words.next()?)?,
+            id: words
+                .find(|word| CommitId::parse(word).is_some())?
+                .to_owned(),
+            path: path_of(&record[tab + 1..]),
+        })
+    };
+    listed.split(|&byte| byte == 0).filter_map(entry).collect()
+}
+
+/// Reads the raw form of a diff with `-z`: `:oldmode newmode oldid newid status`, NUL, the path, NUL (git-diff-tree(1), "RAW
+/// OUTPUT FORMAT").
+fn raw_changes(listed: &[u8]) -> Result<Vec<Change>> {
+    let mut fields = listed.split(|&byte| byte == 0);
+    let mut changes = Vec::new();
+    while let (Some(head), Some(path)) = (fields.next(), fields.next()) {
+        let head = String::from_utf8_lossy(head);
+        let mut head = head.trim_start_matches(':').split(' ');
+        let (Some(old_mode), Some(new_mode), Some(old), Some(new)) =
+            (head.next(), head.next(), head.next(), head.next())
+        else {
+            bail!("a diff of git's is not in the raw form");
+        };
+        let side = |mode: &str, id: &str| {
+            let (kind, id) = (Kind::of_mode(mode)?, id.to_owned());
+            Some(Blob { id, kind })
+        };
+        changes.push(Change {
+            path: path_of(path),
+            old: side(old_mode, old),
+            new: side(new_mode, new),
+        });
+    }
+    Ok(changes)
+}
+
+/// A line of `status --porcelain -z`, without renames: two letters, a blank, the path.
+struct Status {
+    letters: [u8; 2],
+    path: PathBuf,
+}
+
+fn statuses(listed: &[u8]) -> Vec<Status> {
+    let status = |record: &[u8]| match *record {
+        [index, work_tree, b' ', ref path @ ..] => Some(Status {
+            letters: [index, work_tree],
+            path: path_of(path),
+        }),
+        _ => None,
+    };
+    listed.split(|&byte| byte == 0).filter_map(status).collect()
+}
+
+impl WorkTree<'_> {
+    /// What the index has where a submodule was.
+    pub(crate) fn indexed_at(&self, path: &Path) -> Result<Indexed> {
+        let args = LIST_INDEX.map(OsString::from).into_iter();
+        let args = args.chain(["--".into(), option(":(top,literal)", path)]);
+        let listed = entries(&must(self.git, "list the files", self.query(args)?)?);
+        Ok(match listed.first() {
+            None => Indexed::Nothing,
+            Some(first) if first.kind == Kind::Gitlink => Indexed::Submodule,
+            Some(_) => {
+                Indexed::Files(gathered(listed.iter().filter_map(|entry| {
+                    entry.path.strip_prefix(path).ok().map(Path::to_owned)
+                })))
+            }
+        })
+    }
+
+    /// The index of a submodule, where its work tree is as HEAD says but for untracked files of these names and files that are
+    /// gone. `None` where anything else is there, or may be: git was told not to look at some files.
+    pub(crate) fn index_if_untouched(&self, but: &BTreeSet<PathBuf>) -> Result<Option<Vec<Entry>>> {
+        let Some(git_dir) = self.git_dir()? else {
+            return Ok(None);
+        };
+        let is_expected = |status: &Status| match &status.letters {
+            b" D" => !but.is_empty(),
+            b"??" | b"!!" => but.contains(&status.path),
+            _ => false,
+        };
+        match self.status(&git_dir)? {
+            Some(status) if status.iter().all(is_expected) => {}
+            Some(_) | None => return Ok(None),
+        }
+        // Looked at where it is, whatever its repository says of where it should be.
+        let at = [option("--git-dir=", &git_dir)]
+            .into_iter()
+            .chain(LIST_FLAGS.map(OsString::from));
+        let index = entries(&must(self.git, "list the files", self.query(at)?)?);
+        let is_looked_at = |entry: &Entry| match entry.flag {
+            b'H' => true,
+            b'S' => self.folder.join(&entry.path).symlink_metadata().is_err(),
+            _ => false,
+        };
+        Ok(index.iter().all(is_looked_at).then_some(index))
+    }
+
+    /// What a commit has at a path.
+    fn entry_at(&self, commit: &str, path: &Path) -> Result<Option<Entry>> {
+        let args = [
+            OsString::from("ls-tree"),
+            "-z".into(),
+            commit.into(),
+            "--".into(),
+            path.into(),
+        ];
+        let listed = must(self.git, "list a commit", self.query(args)?)?;
+        Ok(entries(&listed).pop())
+    }
+
+    /// Whether a commit has a file or a folder of files at a path: not nothing, and not a submodule.
+    pub(crate) fn has_files_at(&self, commit: &CommitId, path: &Path) -> Result<bool> {
+        let entry = self.entry_at(commit.as_str(), path)?;
+        Ok(entry.is_some_and(|entry| entry.kind != Kind::Gitlink))
+    }
+
+    /// The commit of a submodule that a commit records at a path.
+    pub(crate) fn gitlink_at(&self, commit: &str, path: &Path) -> Result<Option<CommitId>> {
+        let entry = self.entry_at(commit, path)?;
+        let gitlink = entry.filter(|entry| entry.kind == Kind::Gitlink);
+        Ok(gitlink.and_then(|entry| CommitId::parse(&entry.id)))
+    }
+
+    /// Whether a work tree is just what its HEAD says: nothing changed, untracked or ignored, nor in what is nested in it.
+    pub(crate) fn is_untouched(&self) -> Result<bool> {
+        let Some(index) = self.index_if_untouched(&BTreeSet::new())? else {
+            return Ok(false);
+        };
+        for entry in index.iter().filter(|entry| entry.is_submodule()) {
+            let nested = self.git.work_tree(self.folder.join(&entry.path));
+            let is_as_recorded = match nested.found()? {
+                Found::At(commit) => commit.as_str() == entry.id && nested.is_untouched()?,
+                Found::WithoutIndex(_) => false,
+                Found::Nothing => std::fs::read_dir(&nested.folder)
+                    .map_or(true, |mut inside| inside.next().is_none()),
+            };
+            if !is_as_recorded {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// All that differs from HEAD in a work tree, and all that is untracked there; `None` where git cannot say.
+    fn status(&self, git_dir: &Path) -> Result<Option<Vec<Status>>> {
+        let mut args = vec![
+            option("--git-dir=", git_dir),
+            option("--work-tree=", &self.folder),
+        ];
+        let status = [
+            "status",
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--ignored",
+            "--untracked-files=all",
+            "--ignore-submodules=all",
+        ];
+        args.extend(status.map(OsString::from));
+        let status = self.query(args)?;
+        Ok(status.end.is_good().then(|| statuses(&status.output)))
+    }
+
+    /// The submodules in the index.
+    pub(crate) fn gitlinks(&self) -> Result<Vec<Gitlink>> {
+        let listed = self.query(LIST_INDEX)?;
+        Ok(gitlinks_in(&must(self.git, "list the submodules", listed)?))
+    }
+
+    /// What would change between two commits, submodules left out.
+    pub(crate) fn changes(&self, old: &CommitId, new: &CommitId) -> Result<Vec<Change>> {
+        let range = [old.as_str(), new.as_str(), "--"];
+        let compare = ["diff-tree", "-r", "-z", "--no-renames"];
+        let listed = self.query(compare.into_iter().chain(range))?;
+        let mut changes = raw_changes(&must(self.git, "compare two commits", listed)?)?;
+        let is_gitlink = |side: &Option<Blob>| side.as_ref().is_some_and(Blob::is_gitlink);
+        changes.retain(|change| !is_gitlink(&change.old) && !is_gitlink(&change.new));
+        Ok(changes)
+    }
+
+    /// Paths that a commit has and the index or the work tree has not. `None` where there is no such commit.
+    pub(crate) fn missing(
+        &self,
+        commit: &CommitId,
+        from: MissingFrom,
+    ) -> Result<Option<Vec<PathBuf>>> {
+        let mut args = vec![
+            "diff-index",
+            "-z",
+            "--name-only",
+            "--no-renames",
+            "--ignore-submodules=dirty",
+            "--diff-filter=D",
+        ];
+        match from {
+            MissingFrom::Index => args.push("--cached"),
+            MissingFrom::WorkTree => {}
+        }
+        args.extend([commit.as_str(), "--"]);
+        let listed = self.query(args)?;
+        Ok(listed.end.is_good().then(|| paths_in(&listed.output)))
+    }
+
+    /// Tracked files that are not as HEAD has them, staged or not.
+    pub(crate) fn edited(&self) -> Result<Vec<PathBuf>> {
+        let args = [
+            "status",
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--untracked-files=no",
+            "--ignore-submodules=all",
+        ];
+        let status = must(self.git, "look at the files", self.query(args)?)?;
+        let edited = statuses(&status).into_iter().map(|status| status.path);
+        Ok(edited.collect())
+    }
+
+    /// Those of some tracked files whose changes git was told not to see: `assume-unchanged` (a small letter), or
+    /// `skip-worktree` (an S).
+    pub(crate) fn hidden_from_git(&self, paths: &[&str]) -> Result<Vec<String>> {
+        let args = ["--literal-pathspecs"]
+            .into_iter()
+            .chain(LIST_FLAGS)
+            .chain(["--"]);
+        let listed = self.query(args.chain(paths.iter().copied()))?;
+        let listed = entries(&must(self.git, "list the files", listed)?);
+        let hidden = listed.iter().filter(|entry| entry.is_hidden());
+        let names = hidden.filter_map(|entry| entry.path.to_str().map(str::to_owned));
+        Ok(names.collect())
+    }
+
+    /// Tracked files that are not as HEAD has them, apart from those that differ and that git was told not to look at. A file
+    /// that a sparse checkout leaves out does not differ.
+    pub(crate) fn edits(&self) -> Result<Edits> {
+        // At the same time, for what it costs.
+        let listed = self.reading(LIST_FLAGS).begin()?;
+        let seen = self.edited()?;
+        let listed = must(self.git, "list the files", listed.end()?)?;
+        let (mut hidden, mut hidden_if_changed) = (Vec::new(), Vec::new());
+        let entries = entries(&listed).into_iter();
+        for entry in entries.filter(|entry| entry.is_hidden() && !entry.is_submodule()) {
+            match self.folder.join(&entry.path).symlink_metadata() {
+                Err(_) if entry.flag == b'S' => {}
+                Ok(there) if there.is_file() && entry.kind != Kind::Link => {
+                    hidden_if_changed.push(entry);
+                }
+                Ok(_) | Err(_) => hidden.push(entry.path),
+            }
+        }
+        let paths = hidden_if_changed.iter().map(|entry| entry.path.as_path());
+        let ids = self.ids_of(&paths.collect::<Vec<_>>())?;
+        let changed = hidden_if_changed.into_iter().zip(ids);
+        let changed = changed.filter(|(entry, id)| entry.id != *id);
+        hidden.extend(changed.map(|(entry, _)| entry.path));
+        Ok(Edits { seen, hidden })
+    }
+
+    /// Untracked files, ignored ones too, at a path and below it.
+    pub(crate) fn untracked_below(&self, path: &Path) -> Result<Vec<PathBuf>> {
+        let args = [
+            OsString::from("ls-files"),
+            "--others".into(),
+            "-z".into(),
+            "--".into(),
+            option(":(top,literal)", path),
+        ];
+        Ok(paths_in(&must(
+            self.git,
+            "list the files",
+            self.query(args)?,
+        )?))
+    }
+}
+
+impl Entry {
+    pub(crate) fn is_submodule(&self) -> bool {
+        self.kind == Kind::Gitlink
+    }
+
+    /// Whether git was told not to look at the file: `assume-unchanged` (a small letter), or `skip-worktree` (an S).
+    fn is_hidden(&self) -> bool {
+        self.flag == b'S' || self.flag.is_ascii_lowercase()
+    }
+}
+
+impl Blob {
+    fn is_gitlink(&self) -> bool {
+        self.kind == Kind::Gitlink
+    }
+}
+
+/// The submodules in what `LIST_INDEX` prints.
+pub(super) fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
+    let gitlinks = entries(listed).into_iter();
+    let gitlinks = gitlinks.filter(|entry| entry.kind == Kind::Gitlink);
+    let gitlink = |entry: Entry| {
+        let (path, commit) = (entry.path, CommitId::parse(&entry.id)?);
+        Some(Gitlink { path, commit })
+    };
+    gitlinks.filter_map(gitlink).collect()
+}
+
+/// A path that stands for a commit of another repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gitlink {
+    pub(crate) path: PathBuf,
+    pub(crate) commit: CommitId,
+}
+
+/// What a path is in a commit or in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    /// A file that may be run.
+    Program,
+    /// A symbolic link; its content is the target.
+    Link,
+    /// A commit of another repository.
+    Gitlink,
+    Folder,
+}
+
+impl Kind {
+    pub(crate) fn of_file(may_run: bool) -> Self {
+        if may_run { Self::Program } else { Self::File }
+    }
+
+    /// By git's modes; `None` where there is nothing.
+    fn of_mode(mode: &str) -> Option<Self> {
+        match mode {
+            "000000" => None,
+            "040000" => Some(Self::Folder),
+            "100755" => Some(Self::Program),
+            "120000" => Some(Self::Link),
+            "160000" => Some(Self::Gitlink),
+            _ => Some(Self::File),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "1481a2de7b2a7d02428ad93446ab166be7793fbb";
+
+    #[test]
+    fn entries_are_read_in_each_form() {
+        #[track_caller]
+        fn check(listed: &str, expected: &[(char, Kind, &str)]) {
+            let found = entries(listed.as_bytes());
+            let found: Vec<_> = found
+                .iter()
+                .map(|entry| {
+                    assert_eq!(entry.id, ID);
+                    (
+                        char::from(entry.flag),
+                        entry.kind,
+                        entry.path.to_str().unwrap(),
+                    )
+                })
+                .collect();
+            assert_eq!(found, expected);
+        }
+        check("", &[]);
+        check(
+            &format!("100644 {ID} 0\ta\tb\nc\x00160000 {ID} 0\tposts\0"),
+            &[('H', Kind::File, "a\tb\nc"), ('H', Kind::Gitlink, "posts")],
+        );
+        check(
+            &format!("h 100755 {ID} 0\trun\0S 120000 {ID} 2\tlink\0"),
+            &[('h', Kind::Program, "run"), ('S', Kind::Link, "link")],
+        );
+        check(
+            &format!("040000 tree {ID}\tdir\x00160000 commit {ID}\tposts\0"),
+            &[('H', Kind::Folder, "dir"), ('H', Kind::Gitlink, "posts")],
+        );
+    }
+
+    #[test]
+    fn the_raw_form_of_a_diff_is_read() {
+        let zero = "0".repeat(40);
+        let listed = format!(":100644 120000 {ID} {ID} T\0a b\0:160000 000000 {ID} {zero} D\0c\0");
+        let changes = raw_changes(listed.as_bytes()).unwrap();
+        let kinds: Vec<_> = changes
+            .iter()
+            .map(|change| {
+                let kind = |side: &Option<Blob>| side.as_ref().map(|blob| blob.kind);
+                (
+                    change.path.to_str().unwrap(),
+                    kind(&change.old),
+                    kind(&change.new),
+                )
+            })
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                ("a b", Some(Kind::File), Some(Kind::Link)),
+                ("c", Some(Kind::Gitlink), None)
+            ]
+        );
+        assert!(raw_changes(b":100644\0a\0").is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! Files that git-lfs keeps, and the pointers in their places.
+
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use memchr::memmem;
+
+use super::WorkTree;
+use super::checkout::{common_dir, read_if_there};
+use super::command::{must, paths_in};
+use crate::files;
+
+/// How a pointer begins that git-lfs keeps in place of a large file (its specification).
+const LFS_POINTER: &[u8; 42] = b"version https://git-lfs.github.com/spec/v1";
+
+/// Lists the attribute files at any depth.
+const LIST_ATTRIBUTES: [&str; 4] = ["ls-files", "-z", "--", ":(top,glob)**/.gitattributes"];
+
+/// Whether a file of a work tree is a pointer that git-lfs keeps in place of a large one; `None` where there is none.
+pub(crate) fn is_pointer(folder: &Path, path: &Path) -> Option<bool> {
+    let mut start = [0; LFS_POINTER.len()];
+    match files::open_below(folder, path) {
+        Ok(mut file) => Some(file.read_exact(&mut start).is_ok() && start == *LFS_POINTER),
+        Err(error) => (error.kind() != ErrorKind::NotFound).then_some(false),
+    }
+}
+
+/// Whether a file of attributes has git-lfs keep some files. Git itself passes a link by (gitattributes(5)).
+fn says_lfs(folder: &Path, path: &Path) -> Result<bool> {
+    let attributes = match files::read_below(folder, path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+            return Ok(false);
+        }
+        read => read.with_context(|| format!("cannot read {}", folder.join(path).display()))?,
+    };
+    let is_comment = |line: &[u8]| line.trim_ascii_start().starts_with(b"#");
+    Ok(attributes.split(|&byte| byte == b'\n').any(|line| {
+        !is_comment(line)
+            && line
+                .split(u8::is_ascii_whitespace)
+                .any(|word| word == b"filter=lfs")
+    }))
+}
+
+/// Whether an index may know a file of attributes below its top: one that is whole and has no path shortened
+/// (gitformat-index(5)) names it.
+fn may_have_attributes_below(index: &[u8]) -> bool {
+    let has = |part: &[u8]| memmem::find(index, part).is_some();
+    let is_shortened = index.get(4..8) == Some(&[0, 0, 0, 4]);
+    has(b"/.gitattributes\0") || has(b"link\0\0") || is_shortened && has(b"attributes\0")
+}
+
+impl WorkTree<'_> {
+    /// The files of a work tree that are kept with git-lfs. No process is needed where no attributes say so.
+    pub(crate) fn large_files(&self) -> Result<Vec<PathBuf>> {
+        if !self.attributes_say_lfs()? {
+            return Ok(Vec::new());
+        }
+        let listed = self.query(["ls-files", "-z", "--", ":(top,attr:filter=lfs)"])?;
+        Ok(paths_in(&must(self.git, "list the large files", listed)?))
+    }
+
+    fn attributes_say_lfs(&self) -> Result<bool> {
+        let Some(git_dir) = self.git_dir()? else {
+            return Ok(false);
+        };
+        if says_lfs(&self.folder, Path::new(".gitattributes"))?
+            || says_lfs(&common_dir(&git_dir), Path::new("info/attributes"))?
+        {
+            return Ok(true);
+        }
+        let index = read_if_there(&git_dir.join("index"))?;
+        if !index.is_some_and(|index| may_have_attributes_below(&index)) {
+            return Ok(false);
+        }
+        let listed = self.query(LIST_ATTRIBUTES)?;
+        for path in paths_in(&must(self.git, "list the files with attributes", listed)?) {
+            if says_lfs(&self.folder, &path)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,217 @@
+//! How ssh is started, which host keys it knows, and which keys it would offer.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::command::line;
+use super::{Git, WorkTree};
+use crate::files::open_private;
+use crate::process::{self, Run};
+use crate::remote_url::RemoteUrl;
+use crate::site::Site;
+
+/// How ssh is started, unless the host, the site or git's configuration say how: it never asks, it notices a dead
+/// connection, and it takes no host key on trust.
+const SSH: &str =
+    "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10 -oStrictHostKeyChecking=yes";
+
+/// What ssh is told where the home is another's: whose configuration and known hosts are there, and not ours.
+const WITHOUT_A_HOME: &str = " -F none -oUserKnownHostsFile=/dev/null";
+
+/// GitHub's host keys, as published at
+/// <https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints>. They are
+/// known beside the ones that the host and the person know.
+const GITHUBS_HOST_KEYS: &str = "\
+github.com,[ssh.github.com]:443 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl
+github.com,[ssh.github.com]:443 ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=
+github.com,[ssh.github.com]:443 ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQCj7ndNxQowgcQnjshcLrqPEiiphnt+VTTvDP6mHBL9j1aNUkY4Ue1gvwnGLVlOhGeYrnZaMgRK6+PKCUXaDbC7qtbW8gIkhL7aGCsOr/C56SJMy/BCZfxd1nWzAOxSDPgVsmerOBYfNqltV9/hWCqBywINIR+5dIg6JTJ72pcEpEjcYgXkE2YEFXV1JHnsKgbLWNlhScqb2UmyRkQyytRLtL+38TGxkxCflmO+5Z8CSSNY7GidjMIZ7Q4zMjA2n1nGrlTDkzwDCsw+wqFPGQA179cnfGWOWRVruj16z6XyvxvjJwbz0wQZ75XK5tKSb7FNyeIEs4TT4jk+S4dhPeAUC5y+bDYirYgM4GC7uEnztnZyaVWQ7B381AK4Qdrwt51ZqExKbQpTUNn+EjqoTwvqNj4kqx5QUCI0ThS/YkOxJCXmPUWZbhjpCg56i+2aB6CmK2JGhn57K5mj0MNdBXA4/WnwH6XoPWJzK5Nyu2zB3nAZp+S5hpQs+p1vN1/wsjk=
+";
+
+/// The file with them, in our folder below the git directory.
+const HOST_KEYS_FILE: &str = "deploy-cgi/known_hosts";
+
+/// Where ssh looks for the host keys that the whole host knows (`ssh_config(5)`, `GlobalKnownHostsFile`).
+const HOST_KEYS_OF_THE_HOST: &str = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2";
+
+/// How long ssh may take to say which keys it would offer.
+const SSH_QUERY_LIMIT: Duration = Duration::from_secs(2);
+
+/// Who says how ssh is started.
+pub(super) enum Ssh {
+    /// The site or the host, in the environment.
+    Theirs,
+    /// Git's configuration, if it does; else we.
+    UnlessConfigured,
+    /// We, with the site's own key.
+    WithKey(PathBuf),
+}
+
+impl Ssh {
+    pub(super) fn of(site: &Site, env: &[(OsString, OsString)]) -> Self {
+        let names = ["GIT_SSH_COMMAND", "GIT_SSH"];
+        let by_the_site = site
+            .env
+            .iter()
+            .any(|(name, _)| names.contains(&name.as_str()));
+        match &site.ssh_key {
+            Some(key) if !by_the_site => Self::WithKey(key.clone()),
+            _ if env
+                .iter()
+                .any(|(name, _)| names.iter().any(|known| name == known)) =>
+            {
+                Self::Theirs
+            }
+            _ => Self::UnlessConfigured,
+        }
+    }
+}
+
+/// A file with GitHub's host keys that is on no disk, as long as it is open.
+pub(super) fn host_keys_in_memory() -> Result<(File, PathBuf)> {
+    process::file_in_memory(GITHUBS_HOST_KEYS.as_bytes())
+}
+
+impl WorkTree<'_> {
+    /// Git's environment, with ssh as we want it where nobody said how.
+    pub(super) fn writing_env(&self) -> Vec<(OsString, OsString)> {
+        let (git, mut env) = (self.git, self.env());
+        let is_configured = || {
+            git.known_config()
+                .is_some_and(|config| config.last("core.sshcommand").is_some())
+        };
+        let key = match &git.ssh {
+            Ssh::Theirs => return env,
+            Ssh::UnlessConfigured if is_configured() => return env,
+            Ssh::UnlessConfigured => None,
+            Ssh::WithKey(key) => Some(key.as_path()),
+        };
+        env.retain(|(name, _)| name != "GIT_SSH_COMMAND" && name != "GIT_SSH");
+        let mut command = ssh_command(key, git.host_keys_file().as_deref());
+        if git.user.owner_of_a_foreign_home().is_some() {
+            command.push(WITHOUT_A_HOME);
+        }
+        env.push(("GIT_SSH_COMMAND".into(), command));
+        env
+    }
+}
+
+impl Git<'_> {
+    /// A file with GitHub's host keys: in our folder, where there is one and it may be written.
+    fn host_keys_file(&self) -> Option<PathBuf> {
+        if let Some((_, path)) = &self.host_keys {
+            return Some(path.clone());
+        }
+        let file = self.checkout.git_dir.join(HOST_KEYS_FILE);
+        let is_there =
+            || std::fs::read(&file).is_ok_and(|text| text == GITHUBS_HOST_KEYS.as_bytes());
+        if is_there() {
+            return Some(file);
+        }
+        let new = file.with_extension(format!("new-{}", std::process::id()));
+        let written = open_private(
+            &new,
+            File::options().write(true).create(true).truncate(true),
+        )
+        .and_then(|mut new| new.write_all(GITHUBS_HOST_KEYS.as_bytes()))
+        .and_then(|()| std::fs::rename(&new, &file))
+        .is_ok();
+        if !written {
+            // Without it ssh knows fewer hosts, and says so if it needs one of them.
+            match std::fs::remove_file(&new) {
+                Ok(()) | Err(_) => return None,
+            }
+        }
+        Some(file)
+    }
+
+    /// The keys that ssh would offer for a URL, whether or not the files are there. None for other URLs, or where ssh
+    /// cannot be asked.
+    pub(crate) fn keys_offered(&self, url: &RemoteUrl) -> Vec<PathBuf> {
+        let Some(host) = url.host().filter(|_| url.is_ssh()) else {
+            return Vec::new();
+        };
+        if let Ssh::WithKey(key) = &self.ssh {
+            return vec![key.clone()];
+        }
+        let config = self.config().unwrap_or_default();
+        let env = self.top().writing_env();
+        let of_env = |wanted: &str| {
+            env.iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.to_string_lossy().into_owned())
+        };
+        let command = of_env("GIT_SSH_COMMAND")
+            .or_else(|| config.last("core.sshcommand").map(str::to_owned))
+            .unwrap_or_else(|| SSH.to_owned());
+        let home = self.user.home.clone().unwrap_or_default();
+        // As git itself starts it, which asks an unknown ssh with -G too.
+        let asked = Run::new(Path::new("/bin/sh"), self.at_most(SSH_QUERY_LIMIT))
+            .args(["-c", &format!("{command} -G \"$@\""), "ssh"])
+            .args(url.port().iter().flat_map(|port| ["-p", port]))
+            .args(["--", host])
+            .env(env.clone())
+            .output_apart();
+        let Ok(asked) = asked else {
+            return Vec::new();
+        };
+        line(&asked.output)
+            .lines()
+            .filter_map(|line| line.strip_prefix("identityfile "))
+            .map(|file| match file.strip_prefix("~/") {
+                Some(below) => home.join(below),
+                None => PathBuf::from(file),
+            })
+            .collect()
+    }
+}
+
+/// How ssh is started by us, for a shell. Both paths may hold blanks: the shell takes one kind of quotes away, ssh the
+/// other (`ssh_config(5)`).
+fn ssh_command(key: Option<&Path>, host_keys: Option<&Path>) -> OsString {
+    let mut command = SSH.to_owned();
+    let fits = |path: &Path| {
+        path.to_str()
+            .is_some_and(|path| !path.contains(['"', '\\', '\n']))
+    };
+    if let Some(key) = key.filter(|key| fits(key)) {
+        let key = key.to_string_lossy().replace('%', "%%");
+        command.push_str(" -oIdentitiesOnly=yes");
+        command.push_str(&shell_option(&format!("-oIdentityFile=\"{key}\"")));
+    }
+    if let Some(file) = host_keys.filter(|file| fits(file)) {
+        command.push_str(&shell_option(&format!(
+            "-oGlobalKnownHostsFile={HOST_KEYS_OF_THE_HOST} \"{}\"",
+            file.display()
+        )));
+    }
+    command.into()
+}
+
+fn shell_option(option: &str) -> String {
+    format!(" '{}'", option.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_in_a_path_survive_the_shell_and_ssh() {
+        assert_eq!(
+            ssh_command(
+                Some(Path::new("/h/my 50% key's")),
+                Some(Path::new("/w/my site/k"))
+            ),
+            OsString::from(format!(
+                "{SSH} -oIdentitiesOnly=yes '-oIdentityFile=\"/h/my 50%% key'\\''s\"' \
+                 '-oGlobalKnownHostsFile=/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2 \"/w/my site/k\"'"
+            ))
+        );
+        assert_eq!(ssh_command(None, None), SSH);
+    }
+}

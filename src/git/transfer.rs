@@ -1,0 +1,320 @@
+//! What is asked of a remote and brought from it, and how it comes into the work tree: `init`, `ls-remote`, `fetch`, `pull`,
+//! `checkout`, `reset`, `gc`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::branch::Upstream;
+use super::checkout::{ObjectFormat, shallow_file};
+use super::command::{line, must};
+use super::{Git, WorkTree};
+use crate::commit_id::CommitId;
+use crate::process::{self, Ended, Run, Running};
+
+/// The limit of a question to a remote while GitHub waits.
+const ASK_LIMIT: Duration = Duration::from_secs(4);
+
+/// How many are fetched at a time. Shared hosts allow few processes, and a fetch has four.
+const FETCHES_AT_A_TIME: usize = 8;
+
+/// What a remote says of itself.
+pub(crate) enum RemoteHead {
+    Found {
+        /// Its default branch, where it has one.
+        branch: Option<String>,
+        format: ObjectFormat,
+    },
+    /// It could not be asked.
+    Failed(Ended),
+}
+
+/// Submodules that are being fetched.
+pub(crate) struct Fetches<'g> {
+    git: &'g Git<'g>,
+    begun: Vec<(PathBuf, Running<'g>)>,
+}
+
+impl Fetches<'_> {
+    /// Waits for them. Returns those that were fetched; the others are found out about when they are needed.
+    pub(crate) fn end(self) -> Vec<PathBuf> {
+        let mut fetched = Vec::new();
+        for (path, fetch) in self.begun {
+            match fetch.end() {
+                Ok(ended) if ended.end.is_good() => fetched.push(path),
+                Ok(_) | Err(_) => self.git.has_failed.set(true),
+            }
+        }
+        fetched
+    }
+}
+
+/// The branch of HEAD in what `git ls-remote --symref` prints.
+fn head_branch_in(listed: &str) -> Option<String> {
+    let branch = |line: &str| {
+        Some(
+            line.strip_prefix("ref: refs/heads/")?
+                .strip_suffix("\tHEAD")?
+                .to_owned(),
+        )
+    };
+    listed.lines().find_map(branch)
+}
+
+impl Git<'_> {
+    /// Asks the remote for its default branch, and which format its ids have.
+    pub(crate) fn remote_head(&self) -> Result<RemoteHead> {
+        let asked = self
+            .top()
+            .writing(["ls-remote", "--symref", "origin", "HEAD"])
+            .output_apart()?;
+        if !asked.end.is_good() {
+            return Ok(RemoteHead::Failed(Ended {
+                output: asked.errors,
+                errors: Vec::new(),
+                ..asked
+            }));
+        }
+        let text = line(&asked.output);
+        let branch = head_branch_in(&text);
+        let id = text
+            .lines()
+            .find_map(|line| CommitId::parse(line.strip_suffix("\tHEAD")?));
+        let format = if id.is_some_and(|id| id.as_str().len() == 64) {
+            ObjectFormat::Sha256
+        } else {
+            ObjectFormat::Sha1
+        };
+        Ok(RemoteHead::Found { branch, format })
+    }
+
+    /// `git init`; harmless where there is a repository already.
+    pub(crate) fn init(&self, format: ObjectFormat) -> Result<Ended> {
+        let args: &[&str] = match format {
+            ObjectFormat::Sha1 => &["init", "--quiet"],
+            ObjectFormat::Sha256 => &["init", "--quiet", "--object-format=sha256"],
+        };
+        self.top().write(args)
+    }
+
+    /// The first `git fetch`, of the branch that will be followed.
+    pub(crate) fn fetch_origin(&self, branch: &str) -> Result<Ended> {
+        let mut args = vec!["fetch", "--no-recurse-submodules", "--no-tags"];
+        args.extend(self.progress_option());
+        let branch = format!("refs/heads/{branch}");
+        args.extend(["origin", &branch]);
+        self.top().write(args)
+    }
+
+    /// The first checkout of a branch, over whatever an earlier attempt left.
+    pub(crate) fn check_out(&self, branch: &str) -> Result<Ended> {
+        let upstream = format!("refs/remotes/origin/{branch}");
+        let args = [
+            "checkout", "--quiet", "--force", "-B", branch, "--track", &upstream, "--",
+        ];
+        self.top().write(args)
+    }
+
+    /// `git pull`, only ever a fast-forward, and not over files that git ignores: they are a person's, too. Pull hands
+    /// this on to the merge only by way of the branch's own options. Of the remote's refs only the followed one is named: no
+    /// other is fetched, and git still keeps it where the person has its remote-tracking branch (git-fetch(1), "Configured
+    /// remote-tracking branches").
+    pub(crate) fn pull(&self, followed: &Upstream) -> Result<Ended> {
+        let branch = &followed.branch;
+        let key = format!("branch.{branch}.mergeoptions");
+        let own = self
+            .config()?
+            .last(&key)
+            .map_or_else(String::new, |own| format!("{own} "));
+        let careful = format!("{key}={own}--no-overwrite-ignore");
+        // A name with a `=` cannot be told from its value there, but in a file.
+        let mut file = None;
+        let careful = if branch.contains('=') {
+            let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+            let text = format!(
+                "[branch \"{}\"]\n\tmergeOptions = \"{}--no-overwrite-ignore\"\n",
+                quoted(branch),
+                quoted(&own)
+            );
+            let (_, path) = file.insert(process::file_in_memory(text.as_bytes())?);
+            format!("include.path={}", path.display())
+        } else {
+            careful
+        };
+        let mut pull = vec![
+            "pull",
+            "--ff-only",
+            "--no-rebase",
+            "--no-recurse-submodules",
+            "--no-tags",
+        ];
+        pull.extend(self.progress_option());
+        pull.extend(["--", &followed.remote, &followed.remote_ref]);
+        self.top().write(["-c", &careful].into_iter().chain(pull))
+    }
+
+    /// Git shows its progress to terminals only, unless it is told to.
+    pub(super) fn progress_option(&self) -> Option<&'static str> {
+        self.progress.map(|_| "--progress")
+    }
+
+    /// Whether the last fetch brought nothing: it begins by emptying this file.
+    pub(crate) fn fetched_nothing(&self) -> bool {
+        self.checkout
+            .git_dir
+            .join("FETCH_HEAD")
+            .metadata()
+            .is_ok_and(|fetched| fetched.len() == 0)
+    }
+
+    /// Fetches several repositories at the same time. Whoever needs the result finds out whether it is there.
+    pub(crate) fn fetch_all(&self, folders: &[PathBuf]) -> Result<()> {
+        for some in folders.chunks(FETCHES_AT_A_TIME) {
+            let fetches = some
+                .iter()
+                .map(|folder| self.work_tree(folder).writing(["fetch", "--quiet"]));
+            process::all_at_once(&fetches.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    /// Begins to fetch submodules, while other things are done. Where a host lets no more processes start, it is done
+    /// later.
+    pub(crate) fn begin_fetches(&self, paths: Vec<PathBuf>) -> Fetches<'_> {
+        let mut begun = Vec::new();
+        for path in paths {
+            let fetch = self.submodule(&path).writing(["fetch", "--quiet"]);
+            if let Ok(fetch) = fetch.begin() {
+                begun.push((path, fetch));
+            }
+        }
+        Fetches { git: self, begun }
+    }
+
+    /// `git fetch` of the one branch that is followed. One that no longer exists is a failure, and not a stale success.
+    pub(crate) fn fetch(&self, followed: &Upstream) -> Result<Ended> {
+        let args = [
+            "fetch",
+            "--no-recurse-submodules",
+            "--no-tags",
+            "--",
+            &followed.remote,
+            &followed.remote_ref,
+        ];
+        self.top().write(args)
+    }
+
+    /// Forgets remote-tracking branches that are in the way of the followed one's, since they have the name of a folder that
+    /// it is in, or are in one of its name: the remote cannot have them any more. Returns whether there were any.
+    pub(crate) fn forget_in_the_way(&self, followed: &Upstream) -> Result<bool> {
+        let top = self.top();
+        let Some(tracking) = self.remote_tracking_branch(followed)? else {
+            return Ok(false);
+        };
+        let mut stale = top.refs_below(&format!("{tracking}/"))?;
+        for (end, _) in tracking.match_indices('/').skip(2) {
+            let above = &tracking[..end];
+            let found = top.refs_below(above)?.into_iter();
+            stale.extend(found.filter(|found| found == above));
+        }
+        for old_ref in &stale {
+            top.forget(old_ref)?;
+        }
+        Ok(!stale.is_empty())
+    }
+
+    /// Asks the remote whether the followed branch is there: exit code 2 when it is not.
+    pub(crate) fn ask_remote(&self, followed: &Upstream, limit: Duration) -> Result<Ended> {
+        let args = [
+            "ls-remote",
+            "--exit-code",
+            "--quiet",
+            "--",
+            &followed.remote,
+            &followed.remote_ref,
+        ];
+        self.top().writing(args).ended_at(limit).output_together()
+    }
+
+    /// Asks the remote of a submodule for its default branch, and has that remembered.
+    pub(crate) fn ask_default_branch(&self, submodule: &Path) -> Result<Option<String>> {
+        let submodule = self.submodule(submodule);
+        if submodule.git_dir()?.is_none() {
+            // No repository of its own: git would look for one elsewhere.
+            return Ok(None);
+        }
+        let ask = ["ls-remote", "--symref", "origin", "HEAD"];
+        let asked = submodule.writing(ask).limit(ASK_LIMIT).output_apart()?;
+        let Some(branch) = head_branch_in(&line(&asked.output)) else {
+            return submodule.default_branch();
+        };
+        let target = format!("refs/remotes/origin/{branch}");
+        submodule.write(["symbolic-ref", "refs/remotes/origin/HEAD", &target])?;
+        Ok(Some(branch))
+    }
+}
+
+impl WorkTree<'_> {
+    /// Whether the remote of a shallow clone has a commit that the clone lacks, because it is older than the clone reaches
+    /// back. Where the history begins stays as it was.
+    pub(crate) fn remote_has(&self, remote: &str, commit: &CommitId) -> Result<bool> {
+        let Some(path) = shallow_file(&self.folder)? else {
+            return Ok(false);
+        };
+        let what = || format!("cannot keep {}", path.display());
+        let beginning = std::fs::read(&path).with_context(what)?;
+        let args = [
+            "fetch",
+            "--quiet",
+            "--depth=1",
+            "--no-recurse-submodules",
+            "--",
+            remote,
+            commit.as_str(),
+        ];
+        let has = self.write(args)?.end.is_good();
+        let restored = path.with_extension("deploy-cgi");
+        std::fs::write(&restored, beginning)
+            .and_then(|()| std::fs::rename(&restored, &path))
+            .with_context(what)?;
+        Ok(has)
+    }
+
+    /// `git reset --hard`: tracked files become those of a commit. Commits that were being picked or reverted are no more.
+    pub(crate) fn reset(&self, commit: &CommitId) -> Result<Ended> {
+        let ended = self.write([
+            "reset",
+            "--hard",
+            "--no-recurse-submodules",
+            commit.as_str(),
+            "--",
+        ])?;
+        if self
+            .git_dir()?
+            .is_some_and(|git_dir| git_dir.join("sequencer").exists())
+        {
+            let quit = self.write(["cherry-pick", "--quit"])?;
+            must(self.git, "end a cherry-pick", quit)?;
+        }
+        Ok(ended)
+    }
+
+    /// Lets git tidy up a repository, in the foreground, until `unwanted`.
+    pub(crate) fn gc(&self, unwanted: &dyn Fn() -> bool) -> Result<Ended> {
+        Run::new(&self.git.program, self.git.limit)
+            .args(self.place())
+            .args([
+                "-c",
+                "gc.autoDetach=false",
+                "-c",
+                "maintenance.autoDetach=false",
+                "gc",
+                "--auto",
+                "--quiet",
+            ])
+            .env(self.env())
+            .unless(unwanted)
+            .output_together()
+    }
+}
