@@ -33,7 +33,10 @@ const ROOMS: &[&[&str]] = &[
 ];
 
 /// The texts of all Rust files below a folder of the project.
-pub(crate) fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
+pub(crate) /// A file with more lines than this, its tests not counted, says in its first line why it is long.
+const MAX_LINES: usize = 600;
+
+fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let found: BTreeMap<_, _> = paths_below(&folder, |_| true)
         .into_iter()
@@ -171,6 +174,27 @@ fn every_room_says_what_it_is_for() {
         assert!(
             text.starts_with("//! "),
             "{} does not begin with `//! `",
+            file.display()
+        );
+    }
+}
+
+/// What a file may say of itself in its first line.
+const REASONS: [&str; 2] = ["table", "list of cases"];
+
+/// Files that are longer and not divided, and the most lines that each may have.
+const LONG: [(&str, usize); 2] = [("src/deploy.rs", 1300), ("src/process.rs", 700)];
+
+#[test]
+fn a_long_file_says_why() {
+    for (file, text) in sources("src") {
+        let lines = text.split("#[cfg(test)]").next().unwrap().lines().count();
+        let first = text.lines().next().unwrap();
+        let known = LONG.iter().find(|(name, _)| file.ends_with(name));
+        let most = known.map_or(MAX_LINES, |(_, most)| *most);
+        assert!(
+            lines <= most || REASONS.iter().any(|reason| first.contains(reason)),
+            "{} has {lines} lines",
             file.display()
         );
     }
