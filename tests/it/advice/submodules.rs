@@ -200,6 +200,9 @@ $ git -C '<world>/checkout/posts' remote rename forge origin
 "#,
     );
     let (world, commit) = with(&["remote", "set-head", "origin", "--delete"]);
+    // Else git 2.48 and later ask the remote for it whenever they fetch.
+    let never = ["config", "remote.origin.followRemoteHEAD", "never"];
+    world.git(&world.path("checkout/posts"), &never);
     is_mended(
         &world,
         &commit,
