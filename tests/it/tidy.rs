@@ -32,11 +32,11 @@ const ROOMS: &[&[&str]] = &[
     &["main"],
 ];
 
-/// The texts of all Rust files below a folder of the project.
-pub(crate) /// A file with more lines than this, its tests not counted, says in its first line why it is long.
+/// A file with more lines than this, its tests not counted, says in its first line why it is long.
 const MAX_LINES: usize = 600;
 
-fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
+/// The texts of all Rust files below a folder of the project.
+pub(crate) fn sources(folder: &str) -> BTreeMap<PathBuf, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let found: BTreeMap<_, _> = paths_below(&folder, |_| true)
         .into_iter()
