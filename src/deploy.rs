@@ -17,7 +17,7 @@ use crate::backup::Backup;
 use crate::cgi::Environment;
 use crate::clone::{self, Cloned};
 use crate::commit_id::CommitId;
-use crate::diagnosis::{Cause, Diagnosis, Situation, explain};
+use crate::diagnosis::{self, Cause, Diagnosis, Situation, explain};
 use crate::files::{lock_within, open_private};
 use crate::git::{
     self, Ancestry, Checkout, Commit, Commits, Found, Git, Gitlinks, Heads, Indexed, Submodule,
@@ -1143,21 +1143,23 @@ impl<'d> Deploy<'d> {
         }
     }
 
-    /// What git printed, with every name of a submodule on one line: nobody who names one can put a message of git's, or
-    /// a report of ours, behind a line break.
+    /// What git printed, with every name in a submodule on one line: nobody who names something there can put a message of
+    /// git's, or a report of ours, behind a line break.
     fn with_names_on_one_line(&self, output: &str) -> String {
-        let submodules =
-            Git::new(self.site, self.checkout, self.host).and_then(|git| git.submodules());
-        let submodules = submodules.unwrap_or_default();
-        let names = submodules
+        let Ok(git) = Git::new(self.site, self.checkout, self.host) else {
+            return output.to_owned();
+        };
+        let submodules = git.submodules().unwrap_or_default();
+        let inside = submodules.iter().flat_map(|submodule| {
+            let listed = git.submodule(&submodule.path).paths_of(&submodule.recorded);
+            listed.unwrap_or_default()
+        });
+        let paths: Vec<PathBuf> = submodules
             .iter()
-            .flat_map(|submodule| submodule.path.iter());
-        names
-            .map(|name| (name.to_string_lossy(), redaction::line_of(name)))
-            .filter(|(name, shown)| name != shown)
-            .fold(output.to_owned(), |output, (name, shown)| {
-                output.replace(&*name, &shown)
-            })
+            .map(|submodule| submodule.path.clone())
+            .chain(inside)
+            .collect();
+        diagnosis::with_names_on_one_line(output, &paths)
     }
 
     fn followed_now(&self, git: &Git<'_>) -> Option<Upstream> {

@@ -3,6 +3,9 @@
 //! A message of git's or ssh's is known by its whole form from the start of a line to its end. Names that others chose
 //! stand in the fields of a form, so nothing in a name is taken for a message; a `remote:` line has no form.
 
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
 /// How git begins its own messages (usage.c: `die_builtin`, `error_builtin`).
 const PREFIXES: [&str; 2] = ["error: ", "fatal: "];
 
@@ -15,6 +18,9 @@ const PROGRESS: [&str; 5] = [
     "Filtering content: ",
 ];
 
+/// How many characters behind a line break make it known as that of a name.
+const MIN_START: usize = 6;
+
 /// The lines, from where a message can begin in them to where it ends. ssh ends its own with a carriage return.
 pub(super) fn lines(output: &str) -> impl Iterator<Item = &str> {
     output.split('\n').map(|line| {
@@ -25,6 +31,26 @@ pub(super) fn lines(output: &str) -> impl Iterator<Item = &str> {
             line
         }
     })
+}
+
+/// What was printed, with the names in these paths on one line each. Git cuts a long message, so that a name may end
+/// anywhere; the start of what follows a line break is enough to know it.
+pub(crate) fn with_names_on_one_line(output: &str, paths: &[PathBuf]) -> String {
+    let names = paths.iter().flat_map(|path| path.iter());
+    let broken = names.filter(|name| name.as_encoded_bytes().contains(&b'\n'));
+    let mut output = output.to_owned();
+    for name in broken.map(OsStr::to_string_lossy) {
+        for (at, _) in name.match_indices('\n') {
+            let before = name[..at].rsplit('\n').next().unwrap_or_default();
+            let after = name[at + 1..].split('\n').next().unwrap_or_default();
+            let start: String = after.chars().take(MIN_START).collect();
+            output = output.replace(
+                &format!("{before}\n{start}"),
+                &format!("{before}\\n{start}"),
+            );
+        }
+    }
+    output
 }
 
 /// What stands in the fields of a form, in the first line that has the form.
@@ -109,6 +135,15 @@ mod tests {
         check("a: b c", "a: *", Some(&["b c"]));
         check("a: b c", "a: +", None);
         check("a: ", "a: +", None);
+    }
+
+    #[test]
+    fn a_name_with_line_breaks_is_on_one_line() {
+        let paths = ["a/x\nfatal: y\nz".into(), "b".into()];
+        let shown = |output| with_names_on_one_line(output, &paths);
+        assert_eq!(shown("'a/x\nfatal: y\nz'\n"), "'a/x\\nfatal: y\\nz'\n");
+        assert_eq!(shown("a/x\nfatal: "), "a/x\\nfatal: ");
+        assert_eq!(shown("fatal: y\nw"), "fatal: y\nw");
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::site::Site;
 use crate::user::User;
 
 pub(crate) use cause::{Cause, Stated};
+pub(crate) use message::with_names_on_one_line;
 pub(crate) use ssh::has_passphrase;
 
 /// What it means, and what to do.

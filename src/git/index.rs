@@ -204,6 +204,16 @@ impl WorkTree<'_> {
         Ok(index.iter().all(is_looked_at).then_some(index))
     }
 
+    /// The paths of all files and submodules of a commit.
+    pub(crate) fn paths_of(&self, commit: &CommitId) -> Result<Vec<PathBuf>> {
+        let args = ["ls-tree", "-r", "-z", "--name-only", commit.as_str()];
+        Ok(paths_in(&must(
+            self.git,
+            "list a commit",
+            self.query(args)?,
+        )?))
+    }
+
     /// What a commit has at a path.
     fn entry_at(&self, commit: &str, path: &Path) -> Result<Option<Entry>> {
         let args = [

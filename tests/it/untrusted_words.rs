@@ -5,6 +5,14 @@ use std::fs;
 
 use crate::world::{Reply, World, quoted, text, write_executable};
 
+/// Stages what need not be on disk.
+fn stage_in_posts(world: &World, entry: &str) {
+    fs::write(world.path("entry"), entry).unwrap();
+    let add = "git -C seed/posts update-index --add -z --index-info <entry";
+    let added = world.clean("/bin/sh").args(["-c", add]).status().unwrap();
+    assert!(added.success());
+}
+
 /// A failed delivery of a push that brings a submodule of the submodule `posts`, at a path of its author's choice, from a
 /// URL where nothing is.
 fn with_a_nested_submodule(path: &str) -> (World, Reply) {
@@ -17,11 +25,8 @@ fn with_a_nested_submodule(path: &str) -> (World, Reply) {
     );
     fs::write(seed.join(".gitmodules"), modules).unwrap();
     world.git(&seed, &["add", ".gitmodules"]);
-    let entry = format!("160000 {}\t{path}\0", world.head_of("seed/posts"));
-    fs::write(world.path("entry"), entry).unwrap();
-    let add = "git -C seed/posts update-index --add -z --index-info <entry";
-    let added = world.clean("/bin/sh").args(["-c", add]).status().unwrap();
-    assert!(added.success());
+    let head = world.head_of("seed/posts");
+    stage_in_posts(&world, &format!("160000 {head}\t{path}\0"));
     let post = world.push_to("posts", "second.md", "two", "Nest a submodule");
     world.point_submodule_at(&post);
     let commit = world.push("two");
@@ -97,6 +102,24 @@ fn a_path_with_line_breaks_is_one_line_of_a_report() {
             assert!(!is_forged, "{line}: {reply:#?}");
         }
     }
+}
+
+#[test]
+fn a_file_with_line_breaks_in_its_name_says_nothing() {
+    let world = World::new();
+    let name = format!(
+        "x\nfatal: Not possible to fast-forward, aborting.\n{}",
+        "y".repeat(300)
+    );
+    let blob = world.git(&world.path("seed/posts"), &["rev-parse", "HEAD:first.md"]);
+    stage_in_posts(&world, &format!("100644 {blob}\t{name}\0"));
+    let post = world.push_to("posts", "second.md", "two", "A name");
+    world.point_submodule_at(&post);
+    let commit = world.push("two");
+    let reply = world.push_delivery(&commit).send();
+    let cause = "failed at submodules: git ended with exit code 1";
+    assert!(reply.body.starts_with(cause), "{reply:#?}");
+    reply.says("x\\nfatal: Not possible to fast-forward, aborting.\\nyyy");
 }
 
 #[test]
