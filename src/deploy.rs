@@ -1181,7 +1181,7 @@ impl<'d> Deploy<'d> {
         failed
     }
 
-    /// Whether .gitmodules does not know a path that the index has as a submodule.
+    /// Whether .gitmodules has no entry for a path that is a submodule in the index.
     fn is_no_submodule(&self, path: &Path) -> bool {
         Git::new(self.site, self.checkout, self.host)
             .and_then(|git| git.top().gitmodules(None))

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Done, print};
 use crate::cgi::Environment;
-use crate::doctor::{LONGEST_LINE, web_root};
+use crate::doctor::{MAX_LINE, web_root};
 use crate::git::{Checkout, git_dir_of};
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
@@ -232,9 +232,9 @@ fn program() -> Result<PathBuf> {
             program.display()
         );
     }
-    if bytes.len() + 2 > LONGEST_LINE {
+    if bytes.len() + 2 > MAX_LINE {
         bail!(
-            "the path {} is longer than the #! line of a script can be ({LONGEST_LINE} bytes); {move_it}",
+            "the path {} is longer than the #! line of a script can be ({MAX_LINE} bytes); {move_it}",
             program.display()
         );
     }

@@ -19,8 +19,8 @@ use crate::site::read_small;
 use crate::user::{User, name_of};
 
 /// The longest `#!` line a kernel takes, in bytes; before Linux 5.1 it was 127.
-pub(crate) const LONGEST_LINE: usize = 255;
-const LONGEST_LINE_OF_OLD_KERNELS: usize = 127;
+pub(crate) const MAX_LINE: usize = 255;
+const MAX_LINE_OF_OLD_KERNELS: usize = 127;
 
 /// Folders that hosts serve to the world, by name.
 const WEB_ROOTS: &[&str] = &[
@@ -128,11 +128,11 @@ fn program_of(
             ),
         ));
     }
-    (line.len() > LONGEST_LINE_OF_OLD_KERNELS).then(|| {
+    (line.len() > MAX_LINE_OF_OLD_KERNELS).then(|| {
         Finding::warning(
             WHAT,
             format!(
-                "it has {} bytes; before Linux 5.1 kernels take {LONGEST_LINE_OF_OLD_KERNELS}",
+                "it has {} bytes; before Linux 5.1 kernels take {MAX_LINE_OF_OLD_KERNELS}",
                 line.len()
             ),
             Advice::words("if the server says \"No such file or directory\", put deploy-cgi into a folder with a shorter path"),
@@ -148,11 +148,11 @@ fn unusable_program(
 ) -> Option<Finding> {
     const WHAT: &str = "#! line";
     let shown = line_of(interpreter);
-    if line.len() > LONGEST_LINE {
+    if line.len() > MAX_LINE {
         return Some(Finding::problem(
             WHAT,
             format!(
-                "it has {} bytes, and the kernel takes {LONGEST_LINE}",
+                "it has {} bytes, and the kernel takes {MAX_LINE}",
                 line.len()
             ),
             Advice::words(

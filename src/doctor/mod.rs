@@ -26,7 +26,7 @@ use crate::diagnosis::{Advice, Cause, Diagnosis, Situation, explain};
 use crate::site::Site;
 use crate::user::User;
 
-pub(crate) use entrance::{LONGEST_LINE, web_root};
+pub(crate) use entrance::{MAX_LINE, web_root};
 pub(crate) use hook::of_ping;
 
 /// How long looking at this host's own files may take, where nobody gives longer.
