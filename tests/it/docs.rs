@@ -610,8 +610,7 @@ fn a_token_in_gits_files_opens_a_private_repository() {
         .replace("THE-TOKEN", "s3cr3tt0ken")
         .replace("github.com", &world.origin.host());
     fs::write(home.join(".git-credentials"), login + "\n").unwrap();
-    // The site of a world has this file in the place of ~/.gitconfig.
-    fs::write(home.join("site.gitconfig"), block_with("[credential]")).unwrap();
+    fs::write(home.join(".gitconfig"), block_with("[credential]")).unwrap();
     let url = world.origin.url("auth/me/site.git");
     world.git(&world.checkout(), &["remote", "set-url", "origin", &url]);
     let commit = world.push("two");
