@@ -261,6 +261,7 @@ const TABLE: &[Row] = table! { field, output:
     "shallow file has changed since we read it" => Cause::Concurrent;
 
     // ---- submodules: git-submodule.sh to 2.37, builtin/submodule--helper.c since
+    "Unable to find current origin/+ revision in submodule path '*'",
     "Unable to find refs/remotes/origin/+ revision in submodule path '*'" => Cause::SubmoduleBranchUnknown {
         branch: field[0].into(),
         path: field[1].into(),
@@ -526,6 +527,7 @@ mod tests {
                 "fatal: Cannot fast-forward to multiple branches.",
                 "fatal: shallow file has changed since we read it";
             Cause::SubmoduleBranchUnknown { branch: "drafts".into(), path: "posts".into() } =>
+                "Unable to find current origin/drafts revision in submodule path 'posts'",
                 "fatal: Unable to find refs/remotes/origin/drafts revision in submodule path 'posts'";
             Cause::LinkInTheWay("lib".into()) =>
                 "error: expected 'lib' in submodule path 'lib/a' not to be a symbolic link",

@@ -207,6 +207,7 @@ impl<'s> Situation<'s> {
             ("Unable to checkout '+' in submodule path '*'", 1),
             ("Unable to find current revision in submodule path '*'", 0),
             ("Unable to find + revision in submodule path '*'", 1),
+            ("Unable to find current + revision in submodule path '*'", 1),
             ("Unable to fetch in submodule path '*'; trying to directly fetch +:", 0),
             ("Unable to fetch in submodule path '*'", 0),
             ("Fetched in submodule path '*', but it did not contain +. Direct fetching of that commit failed.", 0),
