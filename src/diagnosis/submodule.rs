@@ -23,6 +23,10 @@ pub(super) fn branch_unknown(branch: &str, path: &Path, at: &Situation<'_>) -> D
         .into_iter()
         .flatten()
         .flatten()
+        // Older gits leave an empty folder when a remote gets another name.
+        .filter(|remote| {
+            std::fs::read_dir(remote.path()).is_ok_and(|mut refs| refs.next().is_some())
+        })
         .map(|remote| remote.file_name().to_string_lossy().into_owned());
     let first = remotes.next().unwrap_or_else(|| "origin".into());
     if first != "origin" && remotes.next().is_none() {
