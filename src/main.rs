@@ -23,9 +23,6 @@
 //! | [`history`] | what happened and when |
 //! | [`last_good`] | what the last good deploy left |
 //! | [`backup`] | keeping what a reset removes |
-//! | [`submodules`] | bringing submodules to where they belong |
-//! | [`heal`] | putting right what git left half-done |
-//! | [`clone`] | the first checkout |
 //! | [`doctor`] | every thing a deploy needs, examined |
 //! | [`deploy`] | one turn: heal, pull, submodules, `on_update`, record |
 //! | [`worker`] | the deploy outside the request |
@@ -39,7 +36,6 @@
 mod answer;
 mod backup;
 mod cgi;
-mod clone;
 mod cmd;
 mod commit_id;
 mod delivery;
@@ -48,7 +44,6 @@ mod diagnosis;
 mod doctor;
 mod files;
 mod git;
-mod heal;
 mod history;
 mod ignored;
 mod last_good;
@@ -62,7 +57,6 @@ mod shell;
 mod signature;
 mod site;
 mod state;
-mod submodules;
 mod user;
 mod worker;
 

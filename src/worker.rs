@@ -13,8 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::cgi::Environment;
-use crate::clone;
-use crate::deploy::{self, Deploy, Listener};
+use crate::deploy::{self, Deploy, Listener, clone};
 use crate::git::Checkout;
 use crate::history::Record;
 use crate::ignored::ignore;
@@ -130,10 +129,17 @@ fn serve(
         pipe.close();
     }
     if !turn.tickets()?.is_empty() {
-        Deploy::new(site, host, checkout, turn.state, pipe).serve(&turn)?;
+        let deploy = Deploy {
+            site,
+            host,
+            checkout,
+            state: turn.state,
+            progress: None,
+        };
+        deploy.serve(&turn, pipe)?;
     }
     ignore(
-        deploy::tidy(site, host, checkout, &turn),
+        deploy::maintain(site, host, checkout, &turn),
         "the outcome is known; how the tidying goes is nobody's concern",
     );
     turn.end()

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use crate::cgi::Environment;
-use crate::clone::Stage;
 use crate::delivery::Push;
+use crate::deploy::clone::Stage;
 use crate::git::{Git, NoUpstream, Source, SourceBranch, Tracking, Upstream};
 use crate::redaction::excerpt;
 use crate::remote_url::RemoteUrl;

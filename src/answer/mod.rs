@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::cgi::{Body, Environment, Request, Response};
-use crate::clone::{self, Stage};
 use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
+use crate::deploy::clone::{self, Stage};
 use crate::doctor;
 use crate::git::Checkout;
 use crate::history::{History, Record};

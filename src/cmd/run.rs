@@ -10,8 +10,7 @@ use anyhow::{Result, bail};
 
 use super::{Done, print};
 use crate::cgi::Environment;
-use crate::clone;
-use crate::deploy::{self, Deploy, Listener};
+use crate::deploy::{self, Deploy, Listener, clone};
 use crate::history::Record;
 use crate::ignored::ignore;
 use crate::outcome::Verdict;
@@ -46,11 +45,16 @@ pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
     let show = |new: &[u8]| terminal.show(new);
     let progress = std::io::stderr().is_terminal().then_some(&show);
     let turn = place.take_turn(&queue)?;
-    Deploy::new(site, env, &checkout, &state, &mut printer)
-        .watched(progress.map(|show| show as Progress<'_>))
-        .serve(&turn)?;
+    let deploy = Deploy {
+        site,
+        host: env,
+        checkout: &checkout,
+        state: &state,
+        progress: progress.map(|show| show as Progress<'_>),
+    };
+    deploy.serve(&turn, &mut printer)?;
     ignore(
-        deploy::tidy(site, env, &checkout, &turn),
+        deploy::maintain(site, env, &checkout, &turn),
         "the outcome is known; how the tidying goes is nobody's concern",
     );
     turn.end()?;

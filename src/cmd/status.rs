@@ -8,9 +8,9 @@ use anyhow::{Result, bail};
 use serde::{Serialize, Serializer};
 
 use super::{Done, Format, print, print_json};
-use crate::clone;
 use crate::commit_id::CommitId;
 use crate::deploy::MARKER;
+use crate::deploy::clone;
 use crate::git::Checkout;
 use crate::history::{History, Record};
 use crate::queue::{PushRequest, Queue, Ticket};

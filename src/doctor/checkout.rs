@@ -8,7 +8,7 @@ use rustix::fs::Access;
 
 use super::entrance::web_root;
 use super::{Doctor, Finding, LOCAL_LIMIT};
-use crate::clone;
+use crate::deploy::clone;
 use crate::diagnosis::Advice;
 use crate::git::{Checkout, Git};
 use crate::redaction::line_of;

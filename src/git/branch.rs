@@ -99,14 +99,13 @@ pub(crate) struct Commits<'g> {
 }
 
 impl Commits<'_> {
-    /// At most ten of them, and how many there are in all. `None` when the range cannot be walked, as when history was
-    /// rewritten.
-    pub(crate) fn end(self) -> Result<Option<(Vec<Commit>, u64)>> {
+    /// `None` when the range cannot be walked, as when history was rewritten.
+    pub(crate) fn end(self) -> Result<Option<NewCommits>> {
         let log = self.walk.end()?;
         if !log.end.is_good() {
             return Ok(None);
         }
-        let mut commits: Vec<Commit> = log
+        let mut newest: Vec<Commit> = log
             .output
             .split(|&byte| byte == 0)
             .filter(|record| !record.is_empty())
@@ -119,17 +118,26 @@ impl Commits<'_> {
                 }
             })
             .collect();
-        let mut count = commits.len() as u64;
-        if commits.len() > MAX_COMMITS {
-            commits.truncate(MAX_COMMITS);
+        let mut count = newest.len() as u64;
+        if newest.len() > MAX_COMMITS {
+            newest.truncate(MAX_COMMITS);
             let counted = self
                 .git
                 .top()
                 .query(["rev-list", "--count", &self.range, "--"])?;
             count = line(&counted.output).parse().unwrap_or(count);
         }
-        Ok(Some((commits, count)))
+        Ok(Some(NewCommits { newest, count }))
     }
+}
+
+/// The commits of a range.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NewCommits {
+    /// The newest, at most ten.
+    pub(crate) newest: Vec<Commit>,
+    /// How many there are in all.
+    pub(crate) count: u64,
 }
 
 /// A commit, for a report.

@@ -43,7 +43,7 @@ mod ssh;
 mod submodule;
 mod transfer;
 
-pub(crate) use branch::{Ancestry, Commit, Commits, Heads, NoUpstream, Tracking, Upstream};
+pub(crate) use branch::{Ancestry, Commits, Heads, NewCommits, NoUpstream, Tracking, Upstream};
 pub(crate) use checkout::{
     Checkout, ObjectFormat, common_dir, gathered, git_dir_of, gitmodules_text, is_shallow,
     remove_empty_parents, remove_if_there,

@@ -168,12 +168,12 @@ impl Git<'_> {
             .is_ok_and(|fetched| fetched.len() == 0)
     }
 
-    /// Fetches several repositories at the same time. Whoever needs the result finds out whether it is there.
-    pub(crate) fn fetch_all(&self, folders: &[PathBuf]) -> Result<()> {
-        for some in folders.chunks(FETCHES_AT_A_TIME) {
+    /// Fetches several submodules, by their paths below the checkout, at the same time. Whoever needs the result finds out whether it is there.
+    pub(crate) fn fetch_all(&self, submodules: &[&Path]) -> Result<()> {
+        for some in submodules.chunks(FETCHES_AT_A_TIME) {
             let fetches = some
                 .iter()
-                .map(|folder| self.work_tree(folder).writing(["fetch", "--quiet"]));
+                .map(|path| self.submodule(path).writing(["fetch", "--quiet"]));
             process::all_at_once(&fetches.collect::<Vec<_>>())?;
         }
         Ok(())

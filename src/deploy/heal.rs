@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
+use super::marker::Interrupted;
 use crate::commit_id::CommitId;
 use crate::files;
 use crate::git::{self, Blob, Change, Found, Git, Heads, Kind, ModuleState, Tracking, git_dir_of};
@@ -20,6 +21,9 @@ use crate::process;
 
 /// The folder of our own files below a git directory, which is left alone here.
 const OURS: &str = "deploy-cgi";
+
+/// The folder of a repository's objects.
+const OBJECTS: &str = "objects";
 
 /// How file names begin that git gives to what it has not finished.
 const UNFINISHED: &[&[u8]] = &[
@@ -31,12 +35,10 @@ const UNFINISHED: &[&[u8]] = &[
 ];
 
 /// Puts a checkout back to what it was before a run that was cut short.
-pub(crate) struct Healer<'h> {
+pub(super) struct Healer<'h> {
     git: &'h Git<'h>,
-    /// When the run began.
-    began: SystemTime,
-    /// Whether a healing has begun before: then files may be cut short that were being put back.
-    again: bool,
+    /// What was cut short.
+    run: Interrupted,
 }
 
 /// What was put back.
@@ -48,25 +50,16 @@ struct PutBack {
 }
 
 impl<'h> Healer<'h> {
-    pub(crate) fn new(git: &'h Git<'h>, began: SystemTime) -> Self {
-        Self {
-            git,
-            began,
-            again: false,
-        }
-    }
-
-    /// The same after an earlier healing of the same run that may have been cut short.
-    pub(crate) fn after_another(self, again: bool) -> Self {
-        Self { again, ..self }
+    pub(super) fn new(git: &'h Git<'h>, run: Interrupted) -> Self {
+        Self { git, run }
     }
 
     /// Puts everything back. Returns a sentence about it, if there was anything. To be called under the turn, with no
     /// git of ours alive; if it is cut short itself, it can be called again.
-    pub(crate) fn heal(&self) -> Result<Option<String>> {
+    pub(super) fn heal(&self) -> Result<Option<String>> {
         let mut done = PutBack::default();
         let checkout = self.git.checkout;
-        self.remove_locks_into(&mut done)?;
+        done.locks += self.remove_debris(&[OURS])?;
         self.heal_modules(&checkout.folder, &checkout.git_dir, &mut done)?;
         if let Tracking::Upstream(upstream) = self.git.tracking(None)?
             && let Heads {
@@ -90,57 +83,25 @@ impl<'h> Healer<'h> {
         Ok(done.sentence())
     }
 
-    /// Removes the lock files and unfinished objects that the run left.
-    pub(crate) fn remove_locks(&self) -> Result<()> {
-        self.remove_locks_into(&mut PutBack::default())
-    }
-
-    /// The same where one is seen in the git directory of the checkout or of a submodule: git tries a clone that died once
-    /// more, says that all is well, and leaves what the first one left.
-    pub(crate) fn remove_locks_if_seen<'s>(
-        &self,
-        submodules: impl IntoIterator<Item = &'s Path>,
-    ) -> Result<()> {
-        let folders = std::iter::once(Path::new("")).chain(submodules);
-        for folder in folders.map(|below| self.git.checkout.folder.join(below)) {
-            let Some(git_dir) = git_dir_of(&folder)? else {
-                continue;
-            };
-            // The last thing that a clone writes is the remote's HEAD.
-            let remote = git_dir.join("refs/remotes/origin");
-            if self.has_lock(&git_dir)? || self.has_lock(&remote)? {
-                return self.remove_locks();
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the run left a lock file in a folder.
-    fn has_lock(&self, folder: &Path) -> Result<bool> {
-        let entries = match std::fs::read_dir(folder) {
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                return Ok(false);
-            }
-            entries => entries.with_context(|| format!("cannot list {}", folder.display()))?,
+    /// Removes the lock files that the run left, and where a command of git's failed its unfinished objects. Git tries a clone
+    /// that died once more, says that all is well, and leaves what the first one left.
+    pub(super) fn remove_locks(&self) -> Result<()> {
+        let passed_by: &[&str] = if self.git.has_failed() {
+            &[OURS]
+        } else {
+            &[OURS, OBJECTS]
         };
-        Ok(entries.flatten().any(|entry| {
-            entry.file_name().as_bytes().ends_with(b".lock")
-                && entry
-                    .path()
-                    .symlink_metadata()
-                    .is_ok_and(|file| self.is_of_the_run(&file))
-        }))
+        self.remove_debris(passed_by).map(drop)
     }
 
-    fn remove_locks_into(&self, done: &mut PutBack) -> Result<()> {
+    /// Removes lock files and unfinished objects, but in folders of these names. Returns how many there were.
+    fn remove_debris(&self, passed_by: &[&str]) -> Result<usize> {
         let checkout = self.git.checkout;
         let mut left = Vec::new();
-        self.collect_unfinished(&checkout.git_dir, &mut left)?;
+        self.collect_unfinished(&checkout.git_dir, passed_by, &mut left)?;
         let common = git::common_dir(&checkout.git_dir);
         if common != checkout.git_dir {
-            self.collect_unfinished(&common.join("refs"), &mut left)?;
+            self.collect_unfinished(&common.join("refs"), passed_by, &mut left)?;
             for lock in ["packed-refs.lock", "config.lock", "shallow.lock"] {
                 self.collect(common.join(lock), &mut left);
             }
@@ -155,33 +116,33 @@ impl<'h> Healer<'h> {
         for path in &left {
             git::remove_if_there(path)?;
         }
-        done.locks += left.len();
-        Ok(())
+        Ok(left.len())
     }
 
     /// Collects lock files and unfinished objects that the run left below a folder.
-    fn collect_unfinished(&self, folder: &Path, left: &mut Vec<PathBuf>) -> Result<()> {
+    fn collect_unfinished(
+        &self,
+        folder: &Path,
+        passed_by: &[&str],
+        left: &mut Vec<PathBuf>,
+    ) -> Result<()> {
+        let what = || format!("cannot list {}", folder.display());
         let entries = match std::fs::read_dir(folder) {
-            Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot list {}", folder.display()));
-            }
+            entries => entries.with_context(what)?,
         };
         for entry in entries {
-            let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+            let entry = entry.with_context(what)?;
             let (path, name) = (entry.path(), entry.file_name());
             let kind = entry
                 .file_type()
                 .with_context(|| format!("cannot look at {}", path.display()))?;
-            let is_unfinished = UNFINISHED
-                .iter()
-                .any(|start| name.as_bytes().starts_with(start));
+            let is_unfinished = |start: &&[u8]| name.as_bytes().starts_with(start);
             if kind.is_dir() {
-                if name != OURS {
-                    self.collect_unfinished(&path, left)?;
+                if !passed_by.iter().any(|known| name == *known) {
+                    self.collect_unfinished(&path, passed_by, left)?;
                 }
-            } else if name.as_bytes().ends_with(b".lock") || is_unfinished {
+            } else if name.as_bytes().ends_with(b".lock") || UNFINISHED.iter().any(is_unfinished) {
                 self.collect(path, left);
             }
         }
@@ -386,10 +347,10 @@ impl<'h> Healer<'h> {
     /// Whether a file is a beginning of what was to be written there: the new content, or when files were being put back,
     /// the old one.
     fn is_cut_short(&self, folder: &Path, change: &Change, file: &Metadata) -> Result<bool> {
-        if file.len() == 0 && (change.new.is_some() || self.again) {
+        if file.len() == 0 && (change.new.is_some() || self.run.is_healing) {
             return Ok(true);
         }
-        let old = change.old.as_ref().filter(|_| self.again);
+        let old = change.old.as_ref().filter(|_| self.run.is_healing);
         for blob in change
             .new
             .as_ref()
@@ -428,7 +389,7 @@ impl<'h> Healer<'h> {
     fn is_of_the_run(&self, file: &Metadata) -> bool {
         let seconds = u64::try_from(file.ctime()).unwrap_or(0);
         let nanoseconds = u32::try_from(file.ctime_nsec()).unwrap_or(0);
-        SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds) >= self.began
+        SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds) >= self.run.began
     }
 
     /// A file is missing: the folder it was in tells when something there was last removed.

@@ -13,9 +13,10 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use rustix::fs::Mode;
 
+use super::heal::Healer;
+use super::marker::Interrupted;
 use crate::backup::Backup;
 use crate::git::{Checkout, Git, ObjectFormat, RemoteHead};
-use crate::heal::Healer;
 use crate::process::Ended;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
@@ -30,7 +31,7 @@ const UNFINISHED: &str = "cloning";
 const WRITING: &[u8] = b"writing";
 
 /// How many files are named that are in the way.
-const MOST_FILES: usize = 10;
+const MAX_FILES: usize = 10;
 
 /// The state folder, below the git directory.
 const STATE: &str = "deploy-cgi";
@@ -45,7 +46,7 @@ const NEW_DIGITS: usize = 16;
 const REMOTE: &str = "[remote \"origin\"]\n";
 
 /// How the first checkout went.
-pub(crate) enum Cloned {
+pub(super) enum Cloned {
     /// With what was kept of a person's, if there was anything.
     Whole(Option<String>),
     /// This command failed.
@@ -219,7 +220,7 @@ fn entries_of(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Does what is left to do of a first checkout: repository, remote, fetch, branch. Each step can be done again.
-pub(crate) fn finish(
+pub(super) fn finish(
     site: &Site,
     url: &RemoteUrl,
     git: &Git<'_>,
@@ -227,7 +228,11 @@ pub(crate) fn finish(
 ) -> Result<Cloned> {
     discard_left_overs(&git.checkout.folder)?;
     // Before anything that may meet one.
-    Healer::new(git, SystemTime::UNIX_EPOCH).remove_locks()?;
+    let any = Interrupted {
+        began: SystemTime::UNIX_EPOCH,
+        is_healing: false,
+    };
+    Healer::new(git, any).remove_locks()?;
     if let Some(ended) = make_repository(git, url, ObjectFormat::Sha1)? {
         return Ok(Cloned::Not(ended));
     }
@@ -252,7 +257,7 @@ pub(crate) fn finish(
         return Ok(Cloned::Not(fetched));
     }
     if state.read(UNFINISHED)?.as_deref() != Some(WRITING) {
-        has_no_files(&git.checkout.folder)?;
+        ensure_no_files(&git.checkout.folder)?;
         state.write(UNFINISHED, WRITING)?;
     }
     // One that came as far as a commit may have been taken for whole, and worked in.
@@ -273,17 +278,17 @@ pub(crate) fn finish(
 }
 
 /// A first checkout writes over whatever is there; so what came while it could not be made has to go first.
-fn has_no_files(folder: &Path) -> Result<()> {
+fn ensure_no_files(folder: &Path) -> Result<()> {
     let mut all: BTreeSet<PathBuf> = BTreeSet::new();
     all.extend(entries_of(folder)?);
     all.remove(&folder.join(".git"));
     if all.is_empty() {
         return Ok(());
     }
-    let more = all.len().saturating_sub(MOST_FILES);
+    let more = all.len().saturating_sub(MAX_FILES);
     let names = all.iter().filter_map(|path| path.file_name());
     let names = names.map(|name| redaction::excerpt(&name.to_string_lossy()));
-    let mut names: Vec<_> = names.take(MOST_FILES).collect();
+    let mut names: Vec<_> = names.take(MAX_FILES).collect();
     if more > 0 {
         names.push(format!("and {more} more"));
     }

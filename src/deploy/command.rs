@@ -1,0 +1,118 @@
+//! The person's commands, `on_update` and `on_failure`: a shell in the checkout, told what the deploy is about.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::Deploy;
+use super::failure::StepFailed;
+use super::journal::Journal;
+use super::update::Updated;
+use crate::diagnosis::Cause;
+use crate::git::Upstream;
+use crate::last_good::LastGood;
+use crate::outcome::{Step, Verdict};
+use crate::process::{Ended, Run};
+use crate::queue::Ticket;
+use crate::user::{User, Variables, is_for_commands};
+
+/// What the commands print, and what their background children go on printing, in the state folder.
+const ON_UPDATE_LOG: &str = "on_update.log";
+const ON_FAILURE_LOG: &str = "on_failure.log";
+
+/// What a command is told of the deploy.
+pub(super) struct About<'a> {
+    pub(super) upstream: Option<&'a Upstream>,
+    pub(super) before: &'a LastGood,
+    pub(super) now: Option<&'a LastGood>,
+    pub(super) tickets: &'a [Ticket],
+    pub(super) verdict: Verdict,
+}
+
+impl Deploy<'_> {
+    /// Runs `on_update`, if anything differs from the last good deploy.
+    pub(super) fn on_update(
+        &self,
+        before: &LastGood,
+        upstream: &Upstream,
+        updated: &Updated,
+        journal: &mut Journal,
+    ) -> Result<(), StepFailed> {
+        let Some(command) = &self.site.on_update else {
+            return Ok(());
+        };
+        if !updated.now.differs_from(before) {
+            return Ok(());
+        }
+        let about = About {
+            upstream: Some(upstream),
+            before,
+            now: Some(&updated.now),
+            tickets: &updated.tickets.ready,
+            verdict: Verdict::Deployed,
+        };
+        let ended = self.shell(command, &about, ON_UPDATE_LOG, &[])?;
+        journal.command(Step::OnUpdate, ended.took, ended.end);
+        if ended.end.is_good() {
+            return Ok(());
+        }
+        Err(StepFailed {
+            output: String::from_utf8_lossy(&ended.output).into_owned(),
+            ..StepFailed::stated(Step::OnUpdate, Cause::CommandFailed(ended.end))
+        })
+    }
+
+    /// Runs `on_failure` with the report on its standard input.
+    pub(super) fn on_failure(
+        &self,
+        command: &str,
+        about: &About<'_>,
+        report: &str,
+    ) -> Result<Ended> {
+        self.shell(command, about, ON_FAILURE_LOG, report.as_bytes())
+    }
+
+    fn shell(&self, command: &str, about: &About<'_>, log: &str, input: &[u8]) -> Result<Ended> {
+        let log = self.state.open_to_append(log)?;
+        log.set_len(0)
+            .context("cannot empty the log of a command")?;
+        Run::new(Path::new("/bin/sh"), self.site.timeout)
+            .args(["-c", command])
+            .folder(&self.checkout.folder)
+            .env(self.environment(about))
+            .input(input)
+            .log(log)
+            .output_together()
+    }
+
+    /// A few variables of the host's, in the host's own language; the site's `env`; and what this deploy is about. The same
+    /// in a delivery and in `run`: what works in one works in the other.
+    fn environment(&self, about: &About<'_>) -> Vec<(OsString, OsString)> {
+        let user = User::running(self.host);
+        let programs = &self.site.programs;
+        let mut variables = Variables::of_the_host(self.host, &user, programs, is_for_commands);
+        for (name, value) in &self.site.env {
+            variables.set(name, value);
+        }
+        let mut pushes = about
+            .tickets
+            .iter()
+            .filter_map(|ticket| ticket.push.as_ref());
+        let delivery = pushes.next_back().map(|push| push.delivery.clone());
+        let branch = about.upstream.map(|upstream| upstream.branch.clone());
+        let head = |state: &LastGood| state.head.as_ref().map(ToString::to_string);
+        let told = [
+            ("DEPLOY_BRANCH", branch),
+            ("DEPLOY_OLD", head(about.before)),
+            ("DEPLOY_NEW", about.now.and_then(head)),
+            ("DEPLOY_DELIVERY", delivery),
+            ("DEPLOY_VERDICT", Some(about.verdict.word().to_owned())),
+        ];
+        variables.set("DEPLOY_REPO", &self.checkout.folder);
+        for (name, value) in told {
+            variables.set(name, value.unwrap_or_default());
+        }
+        variables.into_pairs()
+    }
+}

@@ -1,0 +1,118 @@
+//! Why a step of a deploy failed: kept as values, put into words at the end.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use super::Deploy;
+use super::journal::Journal;
+use crate::diagnosis::{self, Cause, Diagnosis, Situation, explain};
+use crate::git::{Git, Tracking, Upstream};
+use crate::outcome::{Failure, Step};
+use crate::process::{End, Ended};
+use crate::redaction;
+
+/// The last lines of a failed command's output that a report has, and the most bytes of them.
+const MAX_LINES: usize = 40;
+const MAX_BYTES: usize = 4 << 10;
+
+/// A step that failed.
+#[derive(Debug)]
+pub(super) struct StepFailed {
+    pub(super) step: Step,
+    pub(super) cause: Cause,
+    /// What its command printed.
+    pub(super) output: String,
+    /// Submodules that are not at the recorded commit, where the main tree is new already.
+    pub(super) behind: Vec<PathBuf>,
+}
+
+impl StepFailed {
+    /// What is known without the words of a command.
+    pub(super) fn stated(step: Step, cause: Cause) -> Self {
+        Self {
+            step,
+            cause,
+            output: String::new(),
+            behind: Vec::new(),
+        }
+    }
+
+    /// A command of git's that did not end well.
+    pub(super) fn ended(step: Step, ended: &Ended, git: &Git<'_>) -> Self {
+        let output = with_names_on_one_line(&String::from_utf8_lossy(&ended.output), git);
+        let cause = match ended.end {
+            End::Limit(_) | End::Signal(_) => None,
+            End::Exit(_) | End::Stopped => Cause::of_output(&output),
+        };
+        Self {
+            output,
+            ..Self::stated(step, cause.unwrap_or(Cause::Ended(ended.end)))
+        }
+    }
+
+    /// In words. Without git there is none to look with, and the words are those of the error.
+    pub(super) fn explained(
+        &self,
+        deploy: &Deploy<'_>,
+        upstream: Option<&Upstream>,
+        journal: &Journal,
+    ) -> Failure {
+        let explained = |git: Git<'_>| {
+            let found = || match git.tracking(deploy.site.branch.as_deref()) {
+                Ok(Tracking::Upstream(upstream)) => Some(upstream),
+                Ok(Tracking::None(_)) | Err(_) => None,
+            };
+            let upstream = upstream.cloned().or_else(found);
+            let at = Situation::new(deploy.site, &git, deploy.host, upstream.as_ref());
+            explain(&self.cause, &at.with_output(&self.output))
+        };
+        let mut explained = Git::new(deploy.site, deploy.checkout, deploy.host)
+            .map_or_else(|error| Diagnosis::of_error(&error), explained);
+        if !self.behind.is_empty() {
+            let _ = write!(
+                explained.cause,
+                ". The main tree is new already; not at the recorded commit: {}",
+                redaction::list(&self.behind)
+            );
+        }
+        Failure {
+            step: self.step,
+            diagnosis: explained.shown(journal.hidden()),
+            said: journal.shown(&tail_of(&self.output)),
+        }
+    }
+}
+
+impl From<anyhow::Error> for StepFailed {
+    fn from(error: anyhow::Error) -> Self {
+        let (cause, output) = Cause::of_error(&error);
+        Self {
+            output,
+            ..Self::stated(Step::Start, cause)
+        }
+    }
+}
+
+/// What git printed, with every name in a submodule on one line: nobody who names something there can put a message of
+/// git's, or a report of ours, behind a line break.
+fn with_names_on_one_line(output: &str, git: &Git<'_>) -> String {
+    let mut paths = Vec::new();
+    for submodule in git.submodules().unwrap_or_default() {
+        let inside = git.submodule(&submodule.path).paths_of(&submodule.recorded);
+        paths.extend(inside.unwrap_or_default());
+        paths.push(submodule.path);
+    }
+    diagnosis::with_names_on_one_line(output, &paths)
+}
+
+/// The last lines of a command's output.
+pub(super) fn tail_of(output: &str) -> String {
+    let from = output.len().saturating_sub(MAX_BYTES);
+    let text = &output[output.ceil_char_boundary(from)..];
+    // Progress overwrites itself; what stood there last is what counts.
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.rsplit('\r').next().unwrap_or(line))
+        .collect();
+    lines[lines.len().saturating_sub(MAX_LINES)..].join("\n")
+}

@@ -1,0 +1,99 @@
+//! What the report of a turn tells of the way: steps and their times, remarks, and what must not be shown.
+
+use std::time::{Duration, Instant};
+
+use super::failure::StepFailed;
+use crate::git::Git;
+use crate::outcome::{Step, StepTime};
+use crate::process::{End, Ended};
+use crate::redaction;
+use crate::site::Site;
+
+/// Kept while a turn goes on.
+pub(super) struct Journal {
+    pub(super) started: Instant,
+    pub(super) steps: Vec<StepTime>,
+    remarks: Vec<String>,
+    /// Secrets and credentials, to be masked in whatever is shown.
+    hidden: Vec<String>,
+    /// Whether no step was cut short, or all that it left was put right: only then may the marker go.
+    pub(super) is_whole: bool,
+}
+
+impl Journal {
+    pub(super) fn new(site: &Site) -> Self {
+        Self {
+            started: Instant::now(),
+            steps: Vec::new(),
+            remarks: Vec::new(),
+            hidden: site.secret_words(),
+            is_whole: false,
+        }
+    }
+
+    /// Masks these in whatever is shown.
+    pub(super) fn hide(&mut self, credentials: impl IntoIterator<Item = String>) {
+        self.hidden.extend(credentials);
+    }
+
+    /// Something that a person should know, although it is no failure.
+    pub(super) fn remark(&mut self, remark: impl Into<String>) {
+        self.remarks.push(remark.into());
+    }
+
+    pub(super) fn remarks(&mut self, remarks: impl IntoIterator<Item = String>) {
+        self.remarks.extend(remarks);
+    }
+
+    pub(super) fn hidden(&self) -> &[String] {
+        &self.hidden
+    }
+
+    /// The remarks, fit to be shown.
+    pub(super) fn shown_remarks(&self) -> Vec<String> {
+        let shown = |remark: &String| redaction::escape_line(&self.shown(remark));
+        self.remarks.iter().map(shown).collect()
+    }
+
+    /// A step that ended well.
+    pub(super) fn took(&mut self, step: Step, took: Duration) {
+        self.add(step, took, None);
+    }
+
+    /// A step's command that ended, well or not.
+    pub(super) fn step(
+        &mut self,
+        step: Step,
+        took: Duration,
+        ended: &Ended,
+        git: &Git<'_>,
+    ) -> Result<(), StepFailed> {
+        self.command(step, took, ended.end);
+        if ended.end.is_good() {
+            Ok(())
+        } else {
+            Err(StepFailed::ended(step, ended, git))
+        }
+    }
+
+    /// The time of a command that ended, well or not.
+    pub(super) fn command(&mut self, step: Step, took: Duration, end: End) {
+        self.add(step, took, (!end.is_good()).then(|| end.to_string()));
+    }
+
+    fn add(&mut self, step: Step, took: Duration, remark: Option<String>) {
+        match self.steps.iter_mut().find(|known| known.step == step) {
+            Some(known) => {
+                known.took += took;
+                known.remark = remark;
+            }
+            None => self.steps.push(StepTime { step, took, remark }),
+        }
+    }
+
+    /// Text from outside as it may be shown.
+    pub(super) fn shown(&self, text: &str) -> String {
+        let hidden = self.hidden.iter().map(String::as_str);
+        redaction::escape(&redaction::redact(text, hidden))
+    }
+}

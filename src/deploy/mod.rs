@@ -1,0 +1,216 @@
+//! One turn as a line: prepare, update the checkout (pull, submodules, verify), `on_update`, record.
+//!
+//! Each step takes what the one before it returned. Must not know how a turn is come by, nor who hears the outcome.
+//! Success means that the site is what was pushed; an exit code of 0 is no evidence of that, so everything is looked at
+//! afterwards.
+//!
+//! | room | what lives there |
+//! | --- | --- |
+//! | [`orphan`], [`marker`], [`heal`] | what a deploy that died left: running, marked, half-done |
+//! | [`clone`] | the first checkout |
+//! | [`update`] | pull, submodules and verify, again while a pushed commit is not visible yet |
+//! | [`pull`], [`submodules`], [`verify`] | its parts |
+//! | [`command`] | the person's commands |
+//! | [`failure`], [`journal`], [`record`] | why a step failed, what the report tells of the way, and the end |
+//! | [`maintenance`] | git's tidying up, once a day |
+
+pub(crate) mod clone;
+mod command;
+mod failure;
+mod heal;
+mod journal;
+mod maintenance;
+mod marker;
+mod orphan;
+mod pull;
+mod record;
+mod submodules;
+mod update;
+mod verify;
+
+use std::fs::File;
+use std::time::Instant;
+
+use anyhow::{Result, anyhow};
+
+use crate::cgi::Environment;
+use crate::diagnosis::Cause;
+use crate::git::{Checkout, Git, Tracking, Upstream};
+use crate::history::Record;
+use crate::last_good::LastGood;
+use crate::outcome::Step;
+use crate::process::Progress;
+use crate::queue::{Ticket, Turn};
+use crate::site::{Site, Submodules};
+use crate::state::StateFolder;
+
+use clone::Cloned;
+use failure::StepFailed;
+use heal::Healer;
+use journal::Journal;
+use marker::Interrupted;
+use record::Ended;
+use update::Update;
+
+pub(crate) use maintenance::maintain;
+pub(crate) use marker::MARKER;
+
+/// Who wants to know how a deploy goes.
+pub(crate) trait Listener {
+    /// The outcome of these tickets is in the history.
+    fn recorded(&mut self, record: &Record);
+}
+
+/// The deploy of a site, in its checkout.
+pub(crate) struct Deploy<'d> {
+    pub(crate) site: &'d Site,
+    pub(crate) host: &'d Environment,
+    pub(crate) checkout: &'d Checkout,
+    pub(crate) state: &'d StateFolder,
+    /// Who watches git while it works.
+    pub(crate) progress: Option<Progress<'d>>,
+}
+
+impl Deploy<'_> {
+    /// Serves what waits, and deploys even when nothing does. An error means that the outcome could not be recorded: the
+    /// tickets are still there, and so is the marker.
+    pub(crate) fn serve(&self, turn: &Turn<'_>, listener: &mut dyn Listener) -> Result<()> {
+        let mut journal = Journal::new(self.site);
+        let tickets = turn.tickets()?;
+        let git_lock = orphan::end(self.state, &mut journal)?;
+        let ended = self.run(turn, tickets, &git_lock, &mut journal);
+        self.record(turn, &ended, &journal, listener)
+    }
+
+    /// The line.
+    fn run(
+        &self,
+        turn: &Turn<'_>,
+        mut tickets: Vec<Ticket>,
+        git_lock: &File,
+        journal: &mut Journal,
+    ) -> Ended {
+        let git = match Git::new(self.site, self.checkout, self.host) {
+            Ok(git) => git.holding(git_lock).watched(self.progress),
+            Err(error) => return Ended::failed(tickets, error.into()),
+        };
+        let before = match self.prepare(&git, journal) {
+            Ok(before) => before,
+            Err(failed) => return Ended::failed(tickets, failed),
+        };
+        let upstream = match self.upstream(&git) {
+            Ok(upstream) => upstream,
+            Err(failed) => {
+                return Ended {
+                    before,
+                    ..Ended::failed(tickets, failed)
+                };
+            }
+        };
+        let update = Update::new(self, &git, &before, &upstream);
+        let updated = match update.run(turn, &mut tickets, journal) {
+            Ok(updated) => updated,
+            Err(failed) => {
+                return Ended {
+                    before,
+                    upstream: Some(upstream),
+                    ..Ended::failed(tickets, failed)
+                };
+            }
+        };
+        let on_update = self.on_update(&before, &upstream, &updated, journal);
+        Ended {
+            before,
+            upstream: Some(upstream),
+            now: Some(updated.now),
+            commits: updated.commits,
+            tickets: updated.tickets,
+            failed: on_update.err(),
+        }
+    }
+
+    /// Makes the first checkout if it is due, and puts right what a deploy that died left. Returns what the last good
+    /// deploy left.
+    fn prepare(&self, git: &Git<'_>, journal: &mut Journal) -> Result<LastGood, StepFailed> {
+        let mut interrupted = marker::read(self.state)?;
+        if clone::is_due(self.site) {
+            marker::leave(self.state)?;
+            self.clone(git, journal)?;
+            // What an earlier attempt left has been used or written over.
+            interrupted = None;
+        }
+        journal.hide(git.read_config()?.credentials());
+        if let Some(there) = git.writes_elsewhere()? {
+            return Err(StepFailed::stated(
+                Step::Start,
+                Cause::WorkTreeElsewhere(there),
+            ));
+        }
+        if let Some(interrupted) = interrupted
+            && let Some(put_back) = self.heal(git, &interrupted)?
+        {
+            journal.remark(format!("an earlier deploy was cut short; {put_back}"));
+        }
+        journal.is_whole = true;
+        self.last_good(git)
+    }
+
+    /// Makes the first checkout. What was there before it is nothing, so that whatever comes is new.
+    fn clone(&self, git: &Git<'_>, journal: &mut Journal) -> Result<(), StepFailed> {
+        let started = Instant::now();
+        let Some(url) = &self.site.clone else {
+            return Err(anyhow!(
+                "the first checkout was not finished, and the key `clone` is gone; set it again"
+            )
+            .into());
+        };
+        journal.hide(url.credentials());
+        if LastGood::read(self.state)?.is_none() {
+            LastGood::default().write(self.state)?;
+        }
+        // Whatever becomes of it, the next attempt goes on from what this one left.
+        journal.is_whole = true;
+        match clone::finish(self.site, url, git, self.state)? {
+            Cloned::Whole(kept) => {
+                journal.is_whole = false;
+                journal.took(Step::Clone, started.elapsed());
+                journal.remarks(kept);
+                Ok(())
+            }
+            Cloned::Not(ended) => journal.step(Step::Clone, started.elapsed(), &ended, git),
+        }
+    }
+
+    /// Puts right what a run left. The marker says that this has begun, and by whom, should it be cut short itself.
+    fn heal(&self, git: &Git<'_>, interrupted: &Interrupted) -> Result<Option<String>> {
+        marker::leave_for_healing(self.state, interrupted)?;
+        Healer::new(git, *interrupted).heal()
+    }
+
+    /// What the last good deploy left. Before the first one, that is what the person had checked out.
+    fn last_good(&self, git: &Git<'_>) -> Result<LastGood, StepFailed> {
+        if let Some(last_good) = LastGood::read(self.state)? {
+            return Ok(last_good);
+        }
+        let submodules = match self.site.submodules {
+            Submodules::Recorded | Submodules::Latest => git.submodules()?,
+            Submodules::Skip => Vec::new(),
+        };
+        submodules::ensure_none_replaced(
+            git,
+            submodules.iter().map(|submodule| submodule.path.as_path()),
+        )?;
+        let found = LastGood::of(self.checkout, git.top().head()?, &submodules);
+        found.write(self.state)?;
+        Ok(found.left_by_a_person())
+    }
+
+    /// What the checkout follows.
+    fn upstream(&self, git: &Git<'_>) -> Result<Upstream, StepFailed> {
+        match git.tracking(self.site.branch.as_deref())? {
+            Tracking::Upstream(upstream) if git.keeps_upstream(&upstream)? => Ok(upstream),
+            Tracking::Upstream(_) => Err(StepFailed::stated(Step::Start, Cause::UpstreamNotKept)),
+            Tracking::None(why) => Err(StepFailed::stated(Step::Start, Cause::NotFollowing(why))),
+        }
+    }
+}

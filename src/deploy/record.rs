@@ -1,0 +1,204 @@
+//! The end of a turn: record, last-good, `on_failure`; only then are the tickets served, and the marker goes.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use anyhow::Result;
+
+use super::command::About;
+use super::failure::{StepFailed, tail_of};
+use super::journal::Journal;
+use super::marker::MARKER;
+use super::verify::Triage;
+use super::{Deploy, Listener};
+use crate::diagnosis::Cause;
+use crate::git::{self, NewCommits, Upstream};
+use crate::history::{History, Record, Served};
+use crate::last_good::LastGood;
+use crate::outcome::{Moved, News, Outcome, Step, Verdict};
+use crate::queue::{Ticket, Turn};
+use crate::redaction;
+
+/// What a turn came to.
+pub(super) struct Ended {
+    /// What the last good deploy left.
+    pub(super) before: LastGood,
+    pub(super) upstream: Option<Upstream>,
+    /// What is there now, where the checkout could be updated.
+    pub(super) now: Option<LastGood>,
+    pub(super) commits: NewCommits,
+    pub(super) tickets: Triage,
+    pub(super) failed: Option<StepFailed>,
+}
+
+impl Ended {
+    /// A turn that failed for all its tickets.
+    pub(super) fn failed(tickets: Vec<Ticket>, failed: StepFailed) -> Self {
+        Self {
+            before: LastGood::default(),
+            upstream: None,
+            now: None,
+            commits: NewCommits::default(),
+            tickets: Triage {
+                ready: tickets,
+                ..Triage::default()
+            },
+            failed: Some(failed),
+        }
+    }
+}
+
+impl Deploy<'_> {
+    /// Ends a turn.
+    pub(super) fn record(
+        &self,
+        turn: &Turn<'_>,
+        ended: &Ended,
+        journal: &Journal,
+        listener: &mut dyn Listener,
+    ) -> Result<()> {
+        let history = History::of(self.state);
+        let records = self.records(ended, journal);
+        for record in &records {
+            history.record(record)?;
+        }
+        history.sync()?;
+        if let (None, Some(now)) = (&ended.failed, &ended.now)
+            && *now != ended.before
+        {
+            now.write(self.state)?;
+        }
+        let failed = records
+            .iter()
+            .find(|record| record.verdict == Verdict::Failed);
+        if let (Some(failed), Some(command)) = (failed, &self.site.on_failure) {
+            // Whoever waits need not wait for that.
+            tell(&records, listener);
+            if let Some(remark) = self.run_on_failure(command, ended, failed) {
+                history.record(&Record {
+                    tickets: Vec::new(),
+                    remark: Some(journal.shown(&remark)),
+                    ..failed.clone()
+                })?;
+            }
+        }
+        for served in records.iter().flat_map(|record| &record.tickets) {
+            turn.served(&served.ticket)?;
+        }
+        if journal.is_whole {
+            self.state.remove(MARKER)?;
+        }
+        tell(&records, listener);
+        Ok(())
+    }
+
+    /// A record of the tickets that were served together, and one of each whose commit never came.
+    fn records(&self, ended: &Ended, journal: &Journal) -> Vec<Record> {
+        let Triage {
+            ready, timed_out, ..
+        } = &ended.tickets;
+        let mut records = Vec::new();
+        if !ready.is_empty() || timed_out.is_empty() || ended.failed.is_some() {
+            records.push(self.record_of(ready, ended.failed.as_ref(), ended, journal));
+        }
+        for (ticket, commit) in timed_out {
+            let failed = StepFailed::stated(Step::Pull, Cause::PushedCommitMissing(commit.clone()));
+            let tickets = std::slice::from_ref(ticket);
+            records.push(self.record_of(tickets, Some(&failed), ended, journal));
+        }
+        records
+    }
+
+    fn record_of(
+        &self,
+        tickets: &[Ticket],
+        failed: Option<&StepFailed>,
+        ended: &Ended,
+        journal: &Journal,
+    ) -> Record {
+        let outcome = self.outcome(failed, ended, journal);
+        let served = |ticket: &Ticket| Served {
+            ticket: ticket.name.clone(),
+            delivery: ticket.push.as_ref().map(|push| push.delivery.clone()),
+        };
+        Record {
+            time: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            verdict: outcome.verdict(),
+            tickets: tickets.iter().map(served).collect(),
+            report: outcome.report(),
+            branch: outcome.branch,
+            old: outcome.old,
+            new: outcome.new,
+            seconds: journal.started.elapsed().as_secs_f64(),
+            remark: None,
+        }
+    }
+
+    /// Everything that came of it, fit to be shown.
+    fn outcome(&self, failed: Option<&StepFailed>, ended: &Ended, journal: &Journal) -> Outcome {
+        let news = match &ended.now {
+            Some(now) if !now.differs_from(&ended.before) => News::None,
+            Some(_) | None => News::Some,
+        };
+        let commits = ended.commits.newest.iter().map(|commit| {
+            let subject = redaction::excerpt(&journal.shown(&commit.subject));
+            (commit.id.clone(), subject)
+        });
+        Outcome {
+            branch: ended
+                .upstream
+                .as_ref()
+                .map(|upstream| redaction::excerpt(&upstream.branch)),
+            old: ended.before.head.clone(),
+            new: ended.now.as_ref().and_then(|now| now.head.clone()),
+            commits: commits.collect(),
+            commit_count: ended.commits.count,
+            submodules: moved_submodules(ended),
+            steps: journal.steps.clone(),
+            remarks: journal.shown_remarks(),
+            failure: failed.map(|failed| failed.explained(self, ended.upstream.as_ref(), journal)),
+            news,
+        }
+    }
+
+    /// Runs `on_failure`. Returns what is to be said of it, if it did not end well.
+    fn run_on_failure(&self, command: &str, ended: &Ended, failed: &Record) -> Option<String> {
+        let about = About {
+            upstream: ended.upstream.as_ref(),
+            before: &ended.before,
+            now: ended.now.as_ref(),
+            tickets: &ended.tickets.ready,
+            verdict: Verdict::Failed,
+        };
+        match self.on_failure(command, &about, &failed.report) {
+            Ok(ended) if ended.end.is_good() => None,
+            Ok(ended) => Some(format!(
+                "on_failure ended with {}: {}",
+                ended.end,
+                tail_of(&String::from_utf8_lossy(&ended.output))
+            )),
+            Err(error) => Some(format!("on_failure: {error:#}")),
+        }
+    }
+}
+
+fn tell(records: &[Record], listener: &mut dyn Listener) {
+    for record in records {
+        listener.recorded(record);
+    }
+}
+
+fn moved_submodules(ended: &Ended) -> Vec<Moved> {
+    let Some(now) = &ended.now else {
+        return Vec::new();
+    };
+    let old = &ended.before.submodules;
+    let paths = old.keys().chain(now.submodules.keys()).cloned();
+    let paths: BTreeSet<String> = git::gathered(paths);
+    let moved = paths.into_iter().map(|path| Moved {
+        old: old.get(&path).cloned(),
+        new: now.submodules.get(&path).cloned(),
+        path: redaction::escape_line(&path),
+    });
+    moved.filter(|moved| moved.old != moved.new).collect()
+}

@@ -1,0 +1,591 @@
+//! The submodules brought to where they belong, and looked at afterwards: an exit code of 0 is no evidence.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::failure::StepFailed;
+use super::journal::Journal;
+use super::update::Update;
+use crate::backup::{in_the_submodule, keep_head, untracked_in_the_way};
+use crate::commit_id::CommitId;
+use crate::diagnosis::Cause;
+use crate::files::{make_private_folder, open_private};
+use crate::git::{
+    self, Found, Git, Gitlink, Gitlinks, Indexed, Submodule, remove_empty_parents, remove_if_there,
+};
+use crate::outcome::Step;
+use crate::process::Ended;
+use crate::redaction;
+use crate::remote_url::RemoteUrl;
+use crate::site::{self, Submodules};
+
+/// How `git submodule update` left them.
+struct Attempt {
+    there: Vec<Submodule>,
+    ended: Ended,
+    /// Those that failed when they were updated one by one.
+    failed: Vec<PathBuf>,
+}
+
+/// A submodule that is about to be moved, and the commit that it will be at.
+struct Move<'s> {
+    path: &'s Path,
+    target: CommitId,
+}
+
+/// What a person put where a submodule was, git writes over without a word.
+pub(super) fn ensure_none_replaced<'p>(
+    git: &Git<'_>,
+    submodules: impl Iterator<Item = &'p Path>,
+) -> Result<(), StepFailed> {
+    for path in submodules {
+        let there = git.checkout.folder.join(path).symlink_metadata();
+        if there.is_ok_and(|there| !there.is_dir())
+            && matches!(git.top().indexed_at(path)?, Indexed::Submodule)
+        {
+            let cause = Cause::FileInPlaceOfSubmodule(path.to_owned());
+            return Err(StepFailed::stated(Step::Start, cause));
+        }
+    }
+    Ok(())
+}
+
+impl Update<'_> {
+    /// Brings every submodule to the commit that its superproject records, or with `"latest"` to the tip of its branch.
+    /// `fetched` are those that were fetched beside the pull. Returns what is there.
+    pub(super) fn submodules(
+        &self,
+        listing: Option<Gitlinks<'_>>,
+        fetched: &[PathBuf],
+        journal: &mut Journal,
+    ) -> Result<Vec<Submodule>, StepFailed> {
+        let started = Instant::now();
+        let there = match listing {
+            Some(listing) => self.update_listed(listing, fetched, started, journal)?,
+            None => Vec::new(),
+        };
+        if self.mode() != Submodules::Skip {
+            self.clear_removed(&there, journal)?;
+        }
+        Ok(there)
+    }
+
+    fn mode(&self) -> Submodules {
+        self.deploy.site.submodules
+    }
+
+    fn update_listed(
+        &self,
+        listing: Gitlinks<'_>,
+        fetched: &[PathBuf],
+        started: Instant,
+        journal: &mut Journal,
+    ) -> Result<Vec<Submodule>, StepFailed> {
+        let synced = self.sync_changed_urls(Path::new(""))?;
+        let top_level = listing.end()?;
+        let there = self.git.submodules_of(&top_level)?;
+        self.fetch_in_parallel(&there, fetched)?;
+        self.keep_what_is_the_persons(&there, journal)?;
+        let is_closed = self.close_modules()?;
+        let Attempt {
+            there,
+            ended,
+            failed,
+        } = self.update_until_there(&top_level, &synced)?;
+        if is_closed {
+            self.close_configs(&there)?;
+        }
+        let missing = there.iter().filter(|submodule| !self.is_there(submodule));
+        let mut missing: Vec<_> = missing.map(|submodule| submodule.path.clone()).collect();
+        if self.mode() == Submodules::Latest {
+            missing.extend(failed);
+            missing.dedup();
+        }
+        let is_good = ended.end.is_good();
+        let step = journal.step(Step::Submodules, started.elapsed(), &ended, self.git);
+        if missing.is_empty() && is_good {
+            return Ok(there);
+        }
+        let mut failed = match step {
+            Err(failed) => failed,
+            Ok(()) => StepFailed::stated(Step::Submodules, self.why_missing(&missing)?),
+        };
+        failed.behind = missing;
+        Err(failed)
+    }
+
+    /// Where others cannot read the configuration of the checkout, since it may have a login in the remote's URL, they cannot
+    /// read those of submodules either: a relative URL hands the login on. Returns whether it is so.
+    fn close_modules(&self) -> Result<bool> {
+        let git_dir = &self.git.checkout.git_dir;
+        let config = git::common_dir(git_dir).join("config").metadata();
+        if !config.is_ok_and(|file| file.mode() & 0o777 == 0o600) {
+            return Ok(false);
+        }
+        let modules = git_dir.join("modules");
+        make_private_folder(&modules)
+            .with_context(|| format!("cannot close {} to others", modules.display()))?;
+        Ok(true)
+    }
+
+    fn close_configs(&self, there: &[Submodule]) -> Result<()> {
+        for submodule in there {
+            if let Some(git_dir) = self.git.submodule(&submodule.path).git_dir()?
+                && self.git.checkout.keeps(&git_dir)
+            {
+                let config = git_dir.join("config");
+                open_private(&config, File::options().read(true))
+                    .with_context(|| format!("cannot close {} to others", config.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Why submodules are missing although git says that all is well.
+    fn why_missing(&self, missing: &[PathBuf]) -> Result<Cause> {
+        let known = self.git.top().gitmodules(None)?;
+        let is_known = |path: &Path| known.values().any(|module| path.starts_with(&module.path));
+        Ok(match missing.first() {
+            Some(path) if !is_known(path) => Cause::NotASubmodule(path.clone()),
+            Some(_) | None => Cause::SubmodulesMissing,
+        })
+    }
+
+    /// Before git moves submodules: with `"reset"`, what is in them of a person's is kept and removed; else a commit that
+    /// no branch has is given a name, and files that git ignores, which it would write over, keep it from being moved.
+    fn keep_what_is_the_persons(
+        &self,
+        there: &[Submodule],
+        journal: &mut Journal,
+    ) -> Result<(), StepFailed> {
+        // What is nested in one that is moved goes along.
+        let mut moves: Vec<Move<'_>> = Vec::new();
+        for submodule in there {
+            let Found::At(commit) = &submodule.found else {
+                continue;
+            };
+            let target = self.target_of(submodule, commit, there, &moves)?;
+            if *commit != target {
+                moves.push(Move {
+                    path: &submodule.path,
+                    target: target.clone(),
+                });
+            }
+            let kept = match self.deploy.site.update {
+                site::Update::Reset => self.keep_by_a_reset(submodule, commit, &target)?,
+                site::Update::FastForward => self.keep_by_name(submodule, commit, &target)?,
+            };
+            journal.remarks(kept.map(|kept| in_the_submodule(&submodule.path, &kept)));
+        }
+        Ok(())
+    }
+
+    /// The commit that a submodule will be at.
+    fn target_of(
+        &self,
+        submodule: &Submodule,
+        commit: &CommitId,
+        there: &[Submodule],
+        moves: &[Move<'_>],
+    ) -> Result<CommitId> {
+        let (elsewhere, otherwise) = match self.mode() {
+            Submodules::Recorded => (
+                self.to_be_recorded(submodule, there, moves)?,
+                &submodule.recorded,
+            ),
+            Submodules::Latest => (self.tip_of(submodule, there)?, commit),
+            Submodules::Skip => (None, commit),
+        };
+        let Some(target) = elsewhere else {
+            return Ok(otherwise.clone());
+        };
+        // The tip of a branch is here; what will be recorded may not have been fetched.
+        if target != *commit && !self.git.submodule(&submodule.path).has_commit(&target)? {
+            self.git.fetch_all(&[submodule.path.as_path()])?;
+        }
+        Ok(target)
+    }
+
+    fn keep_by_a_reset(
+        &self,
+        submodule: &Submodule,
+        commit: &CommitId,
+        target: &CommitId,
+    ) -> Result<Option<String>> {
+        let work_tree = self.git.submodule(&submodule.path);
+        let edits = work_tree.edits()?;
+        if (commit == target && edits.is_empty()) || !work_tree.has_commit(target)? {
+            return Ok(None);
+        }
+        let known = self.before.commit_left(&submodule.path);
+        let kept = self
+            .backup
+            .before_reset(&work_tree, &edits, target, known)?;
+        work_tree.reset(target)?;
+        Ok(kept)
+    }
+
+    fn keep_by_name(
+        &self,
+        submodule: &Submodule,
+        commit: &CommitId,
+        target: &CommitId,
+    ) -> Result<Option<String>, StepFailed> {
+        let work_tree = self.git.submodule(&submodule.path);
+        let mut kept = None;
+        // Where the last deploy left it, there is nothing of a person's. And what cannot be fetched is not moved to.
+        if !self.before.left(&submodule.path, commit) && work_tree.has_commit(target)? {
+            let known = self.before.commit_left(&submodule.path);
+            kept = keep_head(&work_tree, target, known)?;
+        }
+        if commit != target {
+            // Where it could not be fetched, git says so when it is to be moved.
+            let files = untracked_in_the_way(&work_tree, target)?.unwrap_or_default();
+            if !files.is_empty() {
+                let cause = Cause::IgnoredInTheWay {
+                    submodule: submodule.path.clone(),
+                    paths: files.into_iter().collect(),
+                };
+                return Err(StepFailed::stated(Step::Submodules, cause));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The commit that will be recorded for a nested submodule once the one it is in is moved; `None` where that stays,
+    /// and where it will have none.
+    fn to_be_recorded(
+        &self,
+        submodule: &Submodule,
+        there: &[Submodule],
+        moves: &[Move<'_>],
+    ) -> Result<Option<CommitId>> {
+        let (above, path) = superproject_of(submodule, there)?;
+        let Some(Move { target, .. }) = moves.iter().find(|its| its.path == above) else {
+            return Ok(None);
+        };
+        let superproject = self.git.submodule(above);
+        if !superproject.has_commit(target)? {
+            return Ok(None);
+        }
+        superproject.gitlink_at(target.as_str(), path)
+    }
+
+    /// The tip of the branch that a submodule follows, as it was fetched; `None` where that is not known.
+    fn tip_of(&self, submodule: &Submodule, there: &[Submodule]) -> Result<Option<CommitId>> {
+        let (above, path) = superproject_of(submodule, there)?;
+        let superproject = self.git.submodule(above);
+        let modules = superproject.gitmodules(None)?;
+        let Some((name, module)) = modules.iter().find(|(_, module)| module.path == path) else {
+            return Ok(None);
+        };
+        let in_use = superproject.read_config()?;
+        let branch = in_use.last(&format!("submodule.{name}.branch"));
+        let branch = match branch.or(module.branch.as_deref()) {
+            // The same as the superproject's.
+            Some(".") => match superproject.branch()? {
+                Some(branch) => branch,
+                None => return Ok(None),
+            },
+            Some(branch) => branch.to_owned(),
+            None => "HEAD".to_owned(),
+        };
+        self.git.submodule(&submodule.path).remote_tip(&branch)
+    }
+
+    fn is_there(&self, submodule: &Submodule) -> bool {
+        match self.mode() {
+            Submodules::Recorded => submodule.is_there(),
+            Submodules::Latest | Submodules::Skip => matches!(submodule.found, Found::At(_)),
+        }
+    }
+
+    fn update_until_there(&self, top_level: &[Gitlink], synced: &[PathBuf]) -> Result<Attempt> {
+        let mut ended = self.update_all()?;
+        let mut there = self.git.submodules_of(top_level)?;
+        // New commits may bring new URLs for what is nested in them.
+        let mut has_new_urls = false;
+        for submodule in there
+            .iter()
+            .filter(|submodule| submodule.found != Found::Nothing)
+        {
+            has_new_urls |= !self.sync_changed_urls(&submodule.path)?.is_empty();
+        }
+        if has_new_urls || ended.is_a_failure() {
+            if !has_new_urls {
+                std::thread::sleep(self.retry_pause());
+            }
+            // One that came back has its old repository, which only now is where git looks for its URL.
+            if !synced.is_empty() {
+                self.git.top().submodule_sync(synced)?;
+            }
+            ended = self.update_all()?;
+            there = self.git.submodules()?;
+        }
+        let mut failed = Vec::new();
+        if ended.is_a_failure() {
+            failed = self.update_each(&there)?;
+            there = self.git.submodules()?;
+        }
+        if self.fill_empty(&there)? {
+            ended = self.update_all()?;
+            there = self.git.submodules()?;
+        }
+        Ok(Attempt {
+            there,
+            ended,
+            failed,
+        })
+    }
+
+    fn update_all(&self) -> Result<Ended> {
+        self.git.submodule_update(self.mode(), None)
+    }
+
+    /// Fetches what submodules lack that are to be moved, all at the same time: git itself does it one after the other,
+    /// and what they will be is to be looked at before. Whether it works shows when they are moved.
+    fn fetch_in_parallel(&self, there: &[Submodule], fetched: &[PathBuf]) -> Result<()> {
+        let mut behind = Vec::new();
+        for submodule in there {
+            let just_now = fetched.contains(&submodule.path);
+            let work_tree = self.git.submodule(&submodule.path);
+            let is_behind = match (&submodule.found, self.mode()) {
+                (Found::At(_), Submodules::Latest) => !just_now,
+                (Found::At(commit), Submodules::Recorded | Submodules::Skip) => {
+                    *commit != submodule.recorded
+                        && !(just_now && work_tree.has_commit(&submodule.recorded)?)
+                }
+                (Found::WithoutIndex(_) | Found::Nothing, _) => false,
+            };
+            if is_behind {
+                behind.push(submodule.path.as_path());
+            }
+        }
+        self.git.fetch_all(&behind)
+    }
+
+    /// Git stops at the first submodule that fails; the rest is updated one by one. Returns those that failed.
+    fn update_each(&self, there: &[Submodule]) -> Result<Vec<PathBuf>> {
+        let is_missing_in = |top: &Submodule| {
+            // With "latest" it does not show where one should be.
+            self.mode() == Submodules::Latest
+                || there.iter().any(|submodule| {
+                    submodule.path.starts_with(&top.path) && !self.is_there(submodule)
+                })
+        };
+        let top_level = there
+            .iter()
+            .filter(|submodule| !there.iter().any(|other| is_below(submodule, other)));
+        let mut failed = Vec::new();
+        for submodule in top_level.filter(|top| is_missing_in(top)) {
+            let updated = self
+                .git
+                .submodule_update(self.mode(), Some(&submodule.path))?;
+            if !updated.end.is_good() {
+                failed.push(submodule.path.clone());
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Fills submodules that were cloned but never checked out, which git takes for done. Returns whether there were any.
+    fn fill_empty(&self, there: &[Submodule]) -> Result<bool> {
+        let mut has_filled = false;
+        for submodule in there {
+            let folder = self.git.checkout.folder.join(&submodule.path);
+            if matches!(submodule.found, Found::WithoutIndex(_))
+                && let Some(git_dir) = git::git_dir_of(&folder)?
+            {
+                has_filled |= self.git.fill_module(&git_dir, &folder)?.end.is_good();
+            }
+        }
+        Ok(has_filled)
+    }
+
+    /// Where .gitmodules differs from the last good deploy: lets submodules follow their new URL. A URL that a person
+    /// changed here (a token, an ssh alias) is neither the old nor the new one, and stays. Returns what was changed.
+    fn sync_changed_urls(&self, below: &Path) -> Result<Vec<PathBuf>> {
+        let Some(before) = self.before.commit_of(below) else {
+            return Ok(Vec::new());
+        };
+        let superproject = self.git.submodule(below);
+        let between = if self.began_at_last_good {
+            Vec::new()
+        } else {
+            superproject.changes_of_gitmodules(before)?
+        };
+        if between.is_empty() && !self.before.had_other_gitmodules(self.git.checkout, below) {
+            return Ok(Vec::new());
+        }
+        let old = superproject.gitmodules(Some(before))?;
+        let new = superproject.gitmodules(None)?;
+        let between = between.iter();
+        let between = between.map(|commit| superproject.gitmodules(Some(commit)));
+        let between: Vec<_> = between.collect::<Result<_>>()?;
+        let in_use = superproject.read_config()?;
+        let base = in_use.a_remote_url();
+        let mut changed = Vec::new();
+        for (name, module) in &new {
+            let Some(used) = in_use.last(&format!("submodule.{name}.url")) else {
+                continue;
+            };
+            let is_used = |url: &str| {
+                RemoteUrl::of_submodule(base.as_ref(), url).is_some_and(|url| url.as_str() == used)
+            };
+            let is_other = match old.get(name) {
+                Some(_) => std::iter::once(&old)
+                    .chain(&between)
+                    .filter_map(|then| then.get(name))
+                    .any(|then| then.url != module.url && is_used(&then.url)),
+                // It was here once, went, and comes back.
+                None => !is_used(&module.url),
+            };
+            // Or it was changed in the submodule itself.
+            let place = self.git.submodule(&below.join(&module.path));
+            let is_theirs = is_other
+                && place.git_dir()?.is_some()
+                && place.read_config()?.a_remote_url() != Some(RemoteUrl::parse(used));
+            if is_other && !is_theirs {
+                changed.push(module.path.clone());
+            }
+        }
+        if !changed.is_empty() {
+            superproject.submodule_sync(&changed)?;
+        }
+        Ok(changed)
+    }
+
+    /// Git leaves the folder of a submodule that was removed or moved. It goes where it holds nothing of a person's.
+    fn clear_removed(&self, there: &[Submodule], journal: &mut Journal) -> Result<(), StepFailed> {
+        let has_gone = |path: &Path| !there.iter().any(|submodule| submodule.path == path);
+        // With one that is gone goes what is nested in it.
+        let gone = self.before.submodules.keys().map(Path::new).filter(|old| {
+            has_gone(old)
+                && !self.before.submodules.keys().any(|other| {
+                    let other = Path::new(other);
+                    other != *old && old.starts_with(other) && has_gone(other)
+                })
+        });
+        for path in gone {
+            match self.indexed_at(path)? {
+                Indexed::Submodule => {}
+                Indexed::Files(files) if self.clear_from_among(path, &files)? => {}
+                Indexed::Files(_) => {
+                    let cause = Cause::SubmoduleReplaced(path.to_owned());
+                    return Err(StepFailed::stated(Step::Submodules, cause));
+                }
+                Indexed::Nothing if self.can_be_cleared(path)? => self.remove(path)?,
+                Indexed::Nothing => journal.remark(format!(
+                    "the submodule {} was removed from the repository; its folder stays, since it holds untracked files or \
+                     uncommitted changes",
+                    redaction::line_of(path)
+                )),
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is now where a submodule was. One that is told to stay away is not listed either.
+    fn indexed_at(&self, path: &Path) -> Result<Indexed> {
+        let folder = self.git.checkout.folder.join(path);
+        // Nothing that would have to go.
+        let none = Indexed::Submodule;
+        if !folder.join(".git").is_file() {
+            return Ok(none);
+        }
+        let superproject = folder
+            .ancestors()
+            .skip(1)
+            .find(|above| above.join(".git").exists());
+        let Some(superproject) = superproject else {
+            return Ok(none);
+        };
+        let inside = folder
+            .strip_prefix(superproject)
+            .context("a folder is not where it is")?;
+        let superproject = self.git.work_tree(superproject);
+        let indexed = superproject.indexed_at(inside)?;
+        // One that a person has taken out of the index is in the commit still.
+        if matches!(indexed, Indexed::Nothing) && superproject.gitlink_at("HEAD", inside)?.is_some()
+        {
+            return Ok(none);
+        }
+        Ok(indexed)
+    }
+
+    /// Removes the files of a submodule that became a folder of other files, which git leaves beside them, if it is as git
+    /// left it. Returns whether it was.
+    fn clear_from_among(&self, path: &Path, new: &BTreeSet<PathBuf>) -> Result<bool> {
+        if !self.is_as_left(path)? {
+            return Ok(false);
+        }
+        let work_tree = self.git.submodule(path);
+        let Some(index) = work_tree.index_if_untouched(new)? else {
+            return Ok(false);
+        };
+        if index.iter().any(git::Entry::is_submodule) {
+            return Ok(false);
+        }
+        let folder = &work_tree.folder;
+        for file in index.iter().map(|entry| &entry.path) {
+            if !new.contains(file) {
+                remove_if_there(&folder.join(file))?;
+                remove_empty_parents(folder, &folder.join(file));
+            }
+        }
+        // Last: as long as it is there, this can be gone on with.
+        remove_if_there(&folder.join(".git"))?;
+        Ok(true)
+    }
+
+    /// Whether the folder of a submodule is as git left it, or not there.
+    pub(super) fn can_be_cleared(&self, path: &Path) -> Result<bool> {
+        let work_tree = self.git.submodule(path);
+        Ok(work_tree.git_dir()?.is_none() || self.is_as_left(path)? && work_tree.is_untouched()?)
+    }
+
+    /// Removes the folder of a submodule that can be cleared. Its repository stays in the git directory.
+    pub(super) fn remove(&self, path: &Path) -> Result<()> {
+        let work_tree = self.git.submodule(path);
+        if work_tree.git_dir()?.is_none() {
+            return Ok(());
+        }
+        let folder = &work_tree.folder;
+        std::fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+        remove_empty_parents(&self.git.checkout.folder, folder);
+        Ok(())
+    }
+
+    /// Whether a submodule has its repository in ours and is at the commit that the last deploy left.
+    fn is_as_left(&self, path: &Path) -> Result<bool> {
+        let work_tree = self.git.submodule(path);
+        let is_ours = |git_dir: PathBuf| self.git.checkout.keeps(&git_dir);
+        Ok(work_tree.git_dir()?.is_some_and(is_ours)
+            && work_tree.head()?.as_ref() == self.before.commit_of(path))
+    }
+}
+
+/// Where the superproject of a submodule is below the checkout, and where the submodule is in it.
+fn superproject_of<'s>(
+    submodule: &'s Submodule,
+    there: &'s [Submodule],
+) -> Result<(&'s Path, &'s Path)> {
+    let above = there.iter().filter(|other| is_below(submodule, other));
+    let above = above.max_by_key(|other| other.path.components().count());
+    let above = above.map_or(Path::new(""), |above| &above.path);
+    let path = submodule.path.strip_prefix(above);
+    Ok((
+        above,
+        path.context("a submodule is not below its superproject")?,
+    ))
+}
+
+fn is_below(submodule: &Submodule, other: &Submodule) -> bool {
+    submodule.path != other.path && submodule.path.starts_with(&other.path)
+}

@@ -1,0 +1,235 @@
+//! The checkout brought to what was pushed: pull, submodules, verify, and once more while a pushed commit is not visible.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::Deploy;
+use super::failure::StepFailed;
+use super::heal::Healer;
+use super::journal::Journal;
+use super::marker::{self, Interrupted};
+use super::submodules::ensure_none_replaced;
+use super::verify::Triage;
+use crate::backup::Backup;
+use crate::commit_id::CommitId;
+use crate::diagnosis::Cause;
+use crate::git::{Commits, Git, NewCommits, Submodule, Upstream, is_pointer};
+use crate::last_good::LastGood;
+use crate::outcome::Step;
+use crate::queue::{PushRequest, Queue, Ticket, Turn};
+use crate::site::Submodules;
+
+/// The pauses between looks for a commit that is missing; the last one is repeated.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+
+/// How often a pause is interrupted to see whether a newer ticket waits.
+const INTERRUPTION: Duration = Duration::from_millis(50);
+
+/// How many submodules are fetched at the same time as the checkout itself.
+const MAX_FETCHES_BESIDE_A_PULL: usize = 2;
+
+/// What an update works with.
+pub(super) struct Update<'u> {
+    pub(super) deploy: &'u Deploy<'u>,
+    pub(super) git: &'u Git<'u>,
+    /// What the last good deploy left.
+    pub(super) before: &'u LastGood,
+    pub(super) upstream: &'u Upstream,
+    /// Whether the checkout was still there when this deploy began: no other deploy has failed since.
+    pub(super) began_at_last_good: bool,
+    pub(super) backup: Backup,
+}
+
+/// A checkout that is what was pushed.
+pub(super) struct Updated {
+    pub(super) now: LastGood,
+    pub(super) commits: NewCommits,
+    pub(super) tickets: Triage,
+}
+
+impl<'u> Update<'u> {
+    pub(super) fn new(
+        deploy: &'u Deploy<'u>,
+        git: &'u Git<'u>,
+        before: &'u LastGood,
+        upstream: &'u Upstream,
+    ) -> Self {
+        let branch = deploy.checkout.loose_ref(&upstream.branch);
+        let branch = branch.as_deref().map(<[u8]>::trim_ascii_end);
+        let last_good = before.head.as_ref().map(|head| head.as_str().as_bytes());
+        Self {
+            deploy,
+            git,
+            before,
+            upstream,
+            began_at_last_good: branch.is_some() && branch == last_good,
+            backup: Backup::default(),
+        }
+    }
+
+    /// Updates the checkout, under the marker. Where that fails, what git left half-done is put back.
+    pub(super) fn run(
+        &self,
+        turn: &Turn<'_>,
+        tickets: &mut Vec<Ticket>,
+        journal: &mut Journal,
+    ) -> Result<Updated, StepFailed> {
+        let run = Interrupted {
+            began: marker::leave(self.deploy.state)?,
+            is_healing: false,
+        };
+        journal.is_whole = false;
+        let updated = self.until_visible(turn, tickets, journal);
+        let put_right = match &updated {
+            Ok(_) => Healer::new(self.git, run).remove_locks().map(|()| None),
+            // Now: later, debris could not be told from what a person did in the meantime.
+            Err(_) => self.deploy.heal(self.git, &run),
+        };
+        match put_right {
+            Ok(put_back) => {
+                journal.remarks(put_back);
+                journal.is_whole = true;
+            }
+            Err(error) => journal.remark(format!(
+                "what git had left half-done could not be put right yet: {error:#}"
+            )),
+        }
+        updated
+    }
+
+    /// Updates the checkout, and does so again while the remote does not show what was pushed.
+    fn until_visible(
+        &self,
+        turn: &Turn<'_>,
+        tickets: &mut Vec<Ticket>,
+        journal: &mut Journal,
+    ) -> Result<Updated, StepFailed> {
+        let last = std::iter::repeat(&PAUSES[PAUSES.len() - 1]);
+        let mut pauses = PAUSES.iter().chain(last);
+        let mut likely = self.likely_to_move(tickets);
+        let mut at_the_remote = BTreeSet::new();
+        loop {
+            let updated = self.once(
+                tickets,
+                std::mem::take(&mut likely),
+                &mut at_the_remote,
+                journal,
+            )?;
+            let seen = &updated.tickets;
+            if seen.not_visible.is_empty() || !seen.ready.is_empty() {
+                journal.remarks(seen.remarks.iter().cloned());
+                return Ok(updated);
+            }
+            if let Some(longest) = pauses.next() {
+                pause(*longest, turn, tickets.len())?;
+            }
+            // A newer ticket that came meanwhile is served with them.
+            *tickets = turn.tickets()?;
+        }
+    }
+
+    fn once(
+        &self,
+        tickets: &[Ticket],
+        likely: Vec<PathBuf>,
+        at_the_remote: &mut BTreeSet<CommitId>,
+        journal: &mut Journal,
+    ) -> Result<Updated, StepFailed> {
+        let git = self.git;
+        ensure_none_replaced(git, self.before.submodules.keys().map(Path::new))?;
+        let checkout = self.deploy.checkout;
+        let loose = checkout.loose_ref(&self.upstream.branch);
+        // They need not wait for each other, and the network is what takes time.
+        let beside = git.begin_fetches(likely);
+        let pulled = self.pull(journal);
+        let fetched = beside.end();
+        pulled?;
+        let listing = match self.deploy.site.submodules {
+            Submodules::Recorded | Submodules::Latest => git.begin_gitlinks()?,
+            Submodules::Skip => None,
+        };
+        let old = self.before.head.as_ref();
+        // Where it shows that there are any, they are looked for while HEAD is.
+        let has_moved = checkout.loose_ref(&self.upstream.branch) != loose;
+        let early = old
+            .filter(|_| has_moved)
+            .map(|old| git.commits(old))
+            .transpose()?;
+        let heads = git.heads(&self.upstream.branch)?;
+        // "Already up to date" is also said to a HEAD that is ahead.
+        if heads.head.is_none() || heads.head != heads.upstream {
+            return Err(StepFailed::stated(Step::Pull, Cause::HeadIsNotUpstream));
+        }
+        let commits = match (early, old) {
+            (None, Some(old)) if heads.head.as_ref() != Some(old) => Some(git.commits(old)?),
+            (early, _) => early,
+        };
+        let submodules = self.submodules(listing, &fetched, journal)?;
+        self.ensure_large_files(&submodules)?;
+        let now = LastGood::of(checkout, heads.head, &submodules).after(self.before);
+        Ok(Updated {
+            // Subject lines are an ornament: without them the report is still right.
+            commits: commits.map_or(Ok(None), Commits::end)?.unwrap_or_default(),
+            tickets: Triage::of(tickets, git, self.upstream, &now, at_the_remote)?,
+            now,
+        })
+    }
+
+    /// The submodules that the last deploys moved, where something has come: fetched while the checkout is pulled. Only a
+    /// few, since shared hosts allow few processes.
+    fn likely_to_move(&self, tickets: &[Ticket]) -> Vec<PathBuf> {
+        let is_news = |push: &PushRequest| {
+            let below = Path::new(push.submodule.as_deref().unwrap_or(""));
+            push.after.is_some() && self.before.commit_of(below) != push.after.as_ref()
+        };
+        let mut pushes = tickets.iter().filter_map(|ticket| ticket.push.as_ref());
+        if self.deploy.site.submodules == Submodules::Skip || !pushes.any(is_news) {
+            return Vec::new();
+        }
+        let folder = &self.deploy.checkout.folder;
+        let moved = self.before.moved.iter();
+        moved
+            .filter(|path| self.before.submodules.contains_key(*path))
+            .map(PathBuf::from)
+            .filter(|path| folder.join(path).join(".git").exists())
+            .take(MAX_FETCHES_BESIDE_A_PULL)
+            .collect()
+    }
+
+    /// Without git-lfs, pointers are written in place of large files, and nothing fails.
+    fn ensure_large_files(&self, submodules: &[Submodule]) -> Result<(), StepFailed> {
+        let below = submodules.iter().map(|submodule| submodule.path.as_path());
+        for path in std::iter::once(Path::new("")).chain(below) {
+            let work_tree = self.git.submodule(path);
+            let files = work_tree.large_files()?;
+            let is_pointer = |file: &PathBuf| is_pointer(&work_tree.folder, file) == Some(true);
+            if files.iter().any(is_pointer) {
+                let cause = if work_tree.read_config()?.has_lfs() {
+                    Cause::LfsPointers(work_tree.folder.clone())
+                } else {
+                    Cause::LfsNotSetUp(work_tree.folder.clone())
+                };
+                return Err(StepFailed::stated(Step::Pull, cause));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits, at most until more than `known` tickets are there.
+fn pause(longest: Duration, turn: &Turn<'_>, known: usize) -> Result<()> {
+    let end = Instant::now() + longest;
+    while Instant::now() < end && Queue::of(turn.state).list()?.len() <= known {
+        std::thread::sleep(INTERRUPTION);
+    }
+    Ok(())
+}

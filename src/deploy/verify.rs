@@ -1,0 +1,126 @@
+//! Whether what was pushed is what is there: the tickets of a turn, told apart by their commits.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::commit_id::CommitId;
+use crate::git::{self, Ancestry, Git, Upstream};
+use crate::last_good::LastGood;
+use crate::queue::{PushRequest, Ticket, now};
+use crate::redaction;
+
+/// How long a pushed commit may be missing at the remote, from its arrival: GitHub's replicas lag by seconds.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long a remote that still has what was there before the push is given to show it, where the pushed commit is here
+/// already: it may have been withdrawn, too.
+const PATIENCE_WITH_AN_OLD_TIP: Duration = Duration::from_secs(4);
+
+/// The tickets of a turn.
+#[derive(Debug, Default)]
+pub(super) struct Triage {
+    /// Their commit is live, or they name none.
+    pub(super) ready: Vec<Ticket>,
+    /// The remote does not show their commit yet.
+    pub(super) not_visible: Vec<Ticket>,
+    /// It has been missing for too long.
+    pub(super) timed_out: Vec<(Ticket, CommitId)>,
+    /// What a person should know about them.
+    pub(super) remarks: Vec<String>,
+}
+
+/// What becomes of one ticket.
+enum Visibility {
+    Ready,
+    ReadyBut(String),
+    NotYet,
+    TimedOut,
+}
+
+impl Triage {
+    /// Sorts the tickets, where `now` is what the checkout has. `at_the_remote` gathers commits that a shallow clone lacks and
+    /// its remote has.
+    pub(super) fn of(
+        tickets: &[Ticket],
+        git: &Git<'_>,
+        upstream: &Upstream,
+        now: &LastGood,
+        at_the_remote: &mut BTreeSet<CommitId>,
+    ) -> Result<Self> {
+        let mut triage = Self::default();
+        for ticket in tickets.iter().cloned() {
+            let push = ticket.push.as_ref();
+            let Some((push, commit)) = push.and_then(|push| Some((push, push.after.clone()?)))
+            else {
+                triage.ready.push(ticket);
+                continue;
+            };
+            match visibility(push, &commit, git, upstream, now, at_the_remote)? {
+                Visibility::Ready => triage.ready.push(ticket),
+                Visibility::ReadyBut(remark) => {
+                    triage.remarks.push(remark);
+                    triage.ready.push(ticket);
+                }
+                Visibility::NotYet => triage.not_visible.push(ticket),
+                Visibility::TimedOut => triage.timed_out.push((ticket, commit)),
+            }
+        }
+        Ok(triage)
+    }
+}
+
+fn visibility(
+    push: &PushRequest,
+    commit: &CommitId,
+    git: &Git<'_>,
+    upstream: &Upstream,
+    now_there: &LastGood,
+    at_the_remote: &mut BTreeSet<CommitId>,
+) -> Result<Visibility> {
+    // Before the first checkout nobody knew which branch it would be.
+    let branch = push.git_ref.strip_prefix("refs/heads/");
+    if push.submodule.is_none() && branch.is_some_and(|branch| branch != upstream.remote_branch()) {
+        return Ok(Visibility::ReadyBut(format!(
+            "the push of {} was ignored: this site follows {}",
+            redaction::excerpt(&push.git_ref),
+            redaction::excerpt(upstream.remote_branch())
+        )));
+    }
+    let below = Path::new(push.submodule.as_deref().unwrap_or(""));
+    let tip = now_there.commit_of(below);
+    if tip == Some(commit) {
+        return Ok(Visibility::Ready);
+    }
+    let tree = git.submodule(below);
+    let is_younger = |age: Duration| now().abs_diff(push.received) < age.as_secs();
+    let is_the_old_tip = tip.is_some() && tip == push.before.as_ref();
+    Ok(match tree.ancestry(commit)? {
+        Ancestry::Contained => Visibility::Ready,
+        // It was asked for by its id since: from then on it is here, and its history is not.
+        Ancestry::Outside | Ancestry::Absent if at_the_remote.contains(commit) => {
+            Visibility::ReadyBut(format!(
+                "the pushed commit {} is older than this shallow clone reaches back, or a later push withdrew it",
+                commit.short()
+            ))
+        }
+        // Another branch brought it here before this one showed it.
+        Ancestry::Outside if is_the_old_tip && is_younger(PATIENCE_WITH_AN_OLD_TIP) => {
+            Visibility::NotYet
+        }
+        Ancestry::Outside => Visibility::ReadyBut(format!(
+            "the pushed commit {} is not in the branch: a later push withdrew it",
+            commit.short()
+        )),
+        Ancestry::Absent if is_younger(PATIENCE) => {
+            // Should the remote of a shallow clone have it, it is in the next pull, or older than the clone.
+            if git::is_shallow(&tree.folder)? && tree.remote_has(&upstream.remote, commit)? {
+                at_the_remote.insert(commit.clone());
+            }
+            Visibility::NotYet
+        }
+        Ancestry::Absent => Visibility::TimedOut,
+    })
+}
