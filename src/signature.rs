@@ -126,7 +126,12 @@ impl Secrets {
         }
     }
 
-    /// All of them, the first being the one to sign with.
+    /// The one to sign with.
+    pub(crate) fn first(&self) -> &Secret {
+        &self.0[0]
+    }
+
+    /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Secret> {
         self.0.iter()
     }

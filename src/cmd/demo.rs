@@ -1,14 +1,13 @@
 //! `demo`: one whole delivery in a temporary folder. Nothing is staged but the world around it: the site file is started
 //! by its `#!` line, with a request in its environment, as a web server starts it.
 
-use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, File};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -33,7 +32,7 @@ const MAX_INTERPRETER: usize = 120;
 const PROGRAM: &str = "deploy-cgi";
 
 /// The secret of the webhook. GitHub's documentation signs its example with it; no hook of a person's should.
-const SECRET: &[u8] = b"It's a Secret to Everybody";
+const SECRET: &str = "It's a Secret to Everybody";
 
 /// The id of the delivery: that of GitHub's documentation.
 const DELIVERY: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
@@ -44,15 +43,63 @@ const COMMITTED: &str = "2025-03-20T09:01:00Z";
 /// How long one step may take, on a slow host too.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// How long the worker may be in line before its turn.
-const IN_LINE: Duration = Duration::from_secs(10);
+/// Makes the repository `me/blog` with the submodule `me/posts` at their origin, the desk where a person works, and the
+/// checkout that is deployed.
+const PLANT: &str = r#"
+mkdir home cgi-bin
+git config --global user.name Me
+git config --global user.email me@example.org
+git config --global init.templateDir ''
+git config --global protocol.file.allow always
+for name in posts blog; do
+    git init -q --bare "origin/me/$name.git"
+    git init -q "desk/$name"
+    # Older gits call it otherwise.
+    git -C "origin/me/$name.git" symbolic-ref HEAD refs/heads/main
+    git -C "desk/$name" symbolic-ref HEAD refs/heads/main
+    git -C "desk/$name" remote add origin "$PWD/origin/me/$name.git"
+done
+cd desk/posts
+echo 'It snows.' >winter.md
+git add winter.md
+git commit -q -m 'Write about winter'
+git push -q origin HEAD:refs/heads/main
+cd ../blog
+echo '<h1>Winter</h1>' >index.html
+git add index.html
+git submodule --quiet add ../posts.git posts
+git commit -q -m 'Begin a blog'
+git push -q origin HEAD:refs/heads/main
+cd ../..
+git clone -q --recurse-submodules "$PWD/origin/me/blog.git" blog
+"#;
 
-/// How often that is looked at.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// The push that is delivered. Prints the commits before and after it, and what was pushed.
+const PUSH: &str = r#"
+cd desk/blog
+git rev-parse HEAD
+cd posts
+echo 'The snow is gone.' >spring.md
+git add spring.md
+git commit -q -m 'Write about spring'
+git push -q origin HEAD:refs/heads/main
+cd ..
+echo '<h1>Spring</h1>' >index.html
+git add index.html posts
+git commit -q -m 'Show the post about spring'
+git push -q origin HEAD:refs/heads/main
+git rev-parse HEAD
+git -C posts log -n1 --format='posts  %h %s'
+git log -n1 --format='blog   %h %s'
+"#;
 
-/// Configuration for git, in the place of the person's: a user, and leave to clone submodules from this machine.
-const GIT_CONFIG: &str = "[user]\n\tname = Me\n\temail = me@example.org\n\
-    [protocol \"file\"]\n\tallow = always\n[init]\n\ttemplateDir =\n";
+/// Lists every file of the checkout and what is in it.
+const LIST: &str = r#"
+cd blog
+find * -type f ! -name .git | sort | while read -r file; do
+    printf '%-16s  %s\n' "$file" "$(cat "$file")"
+done
+"#;
 
 /// What to do after it.
 const NEXT: &str = "
@@ -83,7 +130,6 @@ pub(crate) fn demo(env: &Environment) -> Result<Done> {
 /// The temporary folder with all that a delivery needs.
 struct World {
     folder: PathBuf,
-    git: PathBuf,
     path: OsString,
 }
 
@@ -91,29 +137,26 @@ impl World {
     /// Makes the folder, and nothing in it yet.
     fn make(env: &Environment) -> Result<Self> {
         let programs = Programs::in_path(env.first("PATH"));
-        let Some(git) = programs.find("git") else {
+        if programs.find("git").is_none() {
             bail!(
                 "the demo needs git, which was not found in {}",
                 programs.as_path().display()
             );
-        };
+        }
         let mut random = [0; 4];
         fill_with_random(&mut random)?;
         let name = format!("deploy-cgi-demo-{}", hex::encode(random));
-        let fits = |tmp: &Path| {
-            let interpreter = tmp.join(&name).join(PROGRAM);
-            let text = interpreter.to_str();
-            tmp.is_absolute()
-                && text.is_some_and(|text| {
+        let fits = |folder: &PathBuf| {
+            folder.is_absolute()
+                && folder.join(PROGRAM).to_str().is_some_and(|text| {
                     text.len() <= MAX_INTERPRETER && !text.contains(char::is_whitespace)
                 })
         };
         let folder = env
             .first("TMPDIR")
-            .map(Path::new)
-            .filter(|tmp| fits(tmp))
-            .unwrap_or(Path::new(USUAL_TMP))
-            .join(&name);
+            .map(|tmp| Path::new(tmp).join(&name))
+            .filter(fits)
+            .unwrap_or_else(|| Path::new(USUAL_TMP).join(&name));
         DirBuilder::new()
             .mode(0o700)
             .create(&folder)
@@ -125,7 +168,6 @@ impl World {
             })?;
         Ok(Self {
             folder,
-            git,
             path: programs.as_path().to_owned(),
         })
     }
@@ -136,20 +178,20 @@ impl World {
              1. The site: a checkout with a submodule, and its deploy.cgi\n\n",
             self.folder.display()
         ))?;
-        self.plant()?;
+        self.shell(PLANT)?;
         let settings = self.write_site_file()?;
         print(&format!(
             "{}\n{}",
             indented(&settings),
-            indented(&self.deployed_files()?)
+            indented(&self.shell(LIST)?)
         ))?;
 
         print("\n2. A push: a post in the submodule, and a page that shows it\n\n")?;
-        let (before, after) = self.push()?;
-        for (name, folder) in [("posts", "blog/posts"), ("blog", "blog")] {
-            let log = self.git(&self.desk(folder), &["log", "-n1", "--format=%h %s"])?;
-            print(&indented(&format!("{name:<6} {log}")))?;
-        }
+        let printed = self.shell(PUSH)?;
+        let [before, after, pushed] = printed.splitn(3, '\n').collect::<Vec<_>>()[..] else {
+            bail!("git did not print the ids of the commits");
+        };
+        print(&indented(pushed))?;
 
         let body = format!(
             "{{\"ref\":\"refs/heads/main\",\"before\":\"{before}\",\"after\":\"{after}\",\
@@ -179,93 +221,32 @@ impl World {
 
         print(&format!(
             "\n5. What is deployed\n\n{}",
-            indented(&self.deployed_files()?)
+            indented(&self.shell(LIST)?)
         ))?;
         Ok(Done::Yes)
-    }
-
-    /// The repository `me/blog` with the submodule `me/posts` at their origin, and a checkout of it.
-    fn plant(&self) -> Result<()> {
-        for folder in ["home", "origin/me", "desk", "cgi-bin"] {
-            let folder = self.folder.join(folder);
-            fs::create_dir_all(&folder)
-                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        }
-        write(&self.folder.join("home/.gitconfig"), GIT_CONFIG, 0o600)?;
-        for name in ["posts", "blog"] {
-            let (desk, origin) = (self.desk(name), self.origin(name));
-            self.git(&self.folder, &["init", "-q", "--bare", &origin])?;
-            self.git(&self.folder, &["init", "-q", &shown(&desk)])?;
-            for folder in [Path::new(&origin), &desk] {
-                // Older gits call it otherwise.
-                self.git(folder, &["symbolic-ref", "HEAD", "refs/heads/main"])?;
-            }
-            self.git(&desk, &["remote", "add", "origin", &origin])?;
-        }
-        let (posts, blog) = (self.desk("posts"), self.desk("blog"));
-        write(&posts.join("winter.md"), "It snows.\n", 0o644)?;
-        self.git(&posts, &["add", "winter.md"])?;
-        self.commit_and_push(&posts, "Write about winter")?;
-        write(&blog.join("index.html"), "<h1>Winter</h1>\n", 0o644)?;
-        self.git(&blog, &["add", "index.html"])?;
-        self.git(
-            &blog,
-            &["submodule", "--quiet", "add", "../posts.git", "posts"],
-        )?;
-        self.commit_and_push(&blog, "Begin a blog")?;
-        let checkout = shown(&self.checkout());
-        self.git(
-            &self.folder,
-            &[
-                "clone",
-                "-q",
-                "--recurse-submodules",
-                &self.origin("blog"),
-                &checkout,
-            ],
-        )?;
-        Ok(())
-    }
-
-    /// The push that is delivered. Returns the commits before and after it.
-    fn push(&self) -> Result<(String, String)> {
-        let blog = self.desk("blog");
-        let posts = blog.join("posts");
-        let before = self.git(&blog, &["rev-parse", "HEAD"])?;
-        write(&posts.join("spring.md"), "The snow is gone.\n", 0o644)?;
-        self.git(&posts, &["add", "spring.md"])?;
-        self.commit_and_push(&posts, "Write about spring")?;
-        write(&blog.join("index.html"), "<h1>Spring</h1>\n", 0o644)?;
-        self.git(&blog, &["add", "index.html", "posts"])?;
-        self.commit_and_push(&blog, "Show the post about spring")?;
-        let after = self.git(&blog, &["rev-parse", "HEAD"])?;
-        Ok((before.trim_end().to_owned(), after.trim_end().to_owned()))
-    }
-
-    fn commit_and_push(&self, folder: &Path, subject: &str) -> Result<()> {
-        self.git(folder, &["commit", "-q", "-m", subject])?;
-        self.git(folder, &["push", "-q", "origin", "HEAD:refs/heads/main"])
-            .map(drop)
     }
 
     /// Writes the site file, and what it names. Returns its text.
     fn write_site_file(&self) -> Result<String> {
         let program = self.folder.join(PROGRAM);
-        let ourselves = std::env::current_exe().context("cannot find our own executable")?;
-        symlink(&ourselves, &program)
-            .with_context(|| format!("cannot make the link {}", program.display()))?;
         let secret = self.folder.join("secret.txt");
-        write(&secret, &String::from_utf8_lossy(SECRET), 0o600)?;
+        let toml = |path: &Path| toml_string(&path.display().to_string());
         // The person's own configuration of git must not matter.
         let text = format!(
             "#!{}\nrepo = {}\nsecret_file = {}\non_update = \"mkdir -p tmp && echo again >tmp/restart.txt\"\nwait = \"30s\"\n\
              env = {{ HOME = {}, GIT_CONFIG_NOSYSTEM = \"1\" }}\n",
             program.display(),
-            toml_string(&shown(&self.checkout())),
-            toml_string(&shown(&secret)),
-            toml_string(&shown(&self.folder.join("home"))),
+            toml(&self.folder.join("blog")),
+            toml(&secret),
+            toml(&self.folder.join("home")),
         );
-        write(&self.site_file(), &text, 0o755)?;
+        let site_file = self.site_file();
+        std::env::current_exe()
+            .and_then(|ourselves| symlink(ourselves, &program))
+            .and_then(|()| fs::write(&secret, SECRET))
+            .and_then(|()| fs::write(&site_file, &text))
+            .and_then(|()| fs::set_permissions(&site_file, Permissions::from_mode(0o755)))
+            .with_context(|| format!("cannot write the site into {}", self.folder.display()))?;
         Ok(text)
     }
 
@@ -329,77 +310,32 @@ impl World {
             return Ok(());
         }
         let site = Site::read(&self.site_file(), env)?;
-        let checkout = Checkout::open(&site.repo)?;
-        let Some(state) = StateFolder::existing(&checkout) else {
+        let Some(state) = StateFolder::existing(&Checkout::open(&site.repo)?) else {
             return Ok(());
         };
         let queue = Queue::of(&state);
-        let end = Instant::now() + IN_LINE;
-        loop {
-            if let Some(place) = queue.try_line()? {
-                return place.take_turn(&queue)?.end();
-            }
-            if Instant::now() > end {
-                bail!("the worker of the demo did not take its turn");
-            }
-            std::thread::sleep(POLL_INTERVAL);
-        }
+        queue.wait_in_line()?.take_turn(&queue)?.end()
     }
 
-    /// Every file of the checkout and what is in it, as a person lists them.
-    fn deployed_files(&self) -> Result<String> {
-        let top = self.checkout();
-        let mut paths = BTreeSet::new();
-        let mut folders = vec![top.clone()];
-        while let Some(folder) = folders.pop() {
-            let entries = fs::read_dir(&folder)
-                .with_context(|| format!("cannot list {}", folder.display()))?;
-            for entry in entries {
-                let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
-                if entry.file_name().as_encoded_bytes().starts_with(b".git") {
-                    continue;
-                }
-                if entry.path().is_dir() {
-                    folders.push(entry.path());
-                } else {
-                    paths.insert(entry.path());
-                }
-            }
-        }
-        let mut list = String::new();
-        for path in paths {
-            let content = fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let below = path.strip_prefix(&top).unwrap_or(&path);
-            let _ = writeln!(list, "{:<16}  {}", below.display(), content.trim_end());
-        }
-        Ok(list)
-    }
-
-    /// Runs git and returns what it prints.
-    fn git(&self, folder: &Path, args: &[&str]) -> Result<String> {
-        let home = self.folder.join("home");
-        let env: [(&str, &OsStr); 7] = [
-            ("PATH", &self.path),
-            ("HOME", home.as_os_str()),
-            ("GIT_CONFIG_NOSYSTEM", OsStr::new("1")),
-            ("GIT_TERMINAL_PROMPT", OsStr::new("0")),
-            ("GIT_AUTHOR_DATE", OsStr::new(COMMITTED)),
-            ("GIT_COMMITTER_DATE", OsStr::new(COMMITTED)),
-            ("LC_ALL", OsStr::new("C")),
+    /// Runs a script in the folder and returns what it prints.
+    fn shell(&self, script: &str) -> Result<String> {
+        let env = vec![
+            ("PATH".into(), self.path.clone()),
+            ("HOME".into(), self.folder.join("home").into()),
+            ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),
+            ("GIT_TERMINAL_PROMPT".into(), "0".into()),
+            ("GIT_AUTHOR_DATE".into(), COMMITTED.into()),
+            ("GIT_COMMITTER_DATE".into(), COMMITTED.into()),
+            ("LC_ALL".into(), "C".into()),
         ];
-        let ended = Run::new(&self.git, LIMIT)
-            .args(args)
-            .folder(folder)
-            .env(
-                env.map(|(name, value)| (name.into(), value.into()))
-                    .to_vec(),
-            )
+        let ended = Run::new(Path::new("/bin/sh"), LIMIT)
+            .args(["-e", "-c", script])
+            .folder(&self.folder)
+            .env(env)
             .output_apart()?;
         if !ended.end.is_good() {
             bail!(
-                "git {}: {}: {}",
-                args.join(" "),
+                "the demo could not be prepared: {}: {}",
                 ended.end,
                 shown_text(&ended.errors).trim_end()
             );
@@ -407,54 +343,26 @@ impl World {
         Ok(shown_text(&ended.output))
     }
 
-    /// The checkout that is deployed.
-    fn checkout(&self) -> PathBuf {
-        self.folder.join("blog")
-    }
-
-    /// Where a person works.
-    fn desk(&self, name: &str) -> PathBuf {
-        self.folder.join("desk").join(name)
-    }
-
-    fn origin(&self, name: &str) -> String {
-        shown(&self.folder.join("origin/me").join(format!("{name}.git")))
-    }
-
     fn site_file(&self) -> PathBuf {
         self.folder.join("cgi-bin/deploy.cgi")
     }
 }
 
-/// Writes a file that only we may change.
-fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
-    let written = File::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
-    written.with_context(|| format!("cannot write {}", path.display()))
-}
-
 /// The headers of GitHub's delivery of `body`.
 fn headers(body: &[u8]) -> Result<Vec<(&'static str, String)>> {
-    let Ok(secrets) = Secrets::parse(SECRET) else {
+    let Ok(secrets) = Secrets::parse(SECRET.as_bytes()) else {
         bail!("the secret of the demo is none");
     };
-    let mut headers = vec![
+    let signed = secrets.first().sign(body);
+    Ok(vec![
         ("Content-Type", "application/json".to_owned()),
         ("Content-Length", body.len().to_string()),
         ("User-Agent", "GitHub-Hookshot/demo".to_owned()),
         ("X-GitHub-Delivery", DELIVERY.to_owned()),
         ("X-GitHub-Event", "push".to_owned()),
-    ];
-    for signed in secrets.iter().map(|secret| secret.sign(body)) {
-        headers.push(("X-Hub-Signature", signed.sha1));
-        headers.push(("X-Hub-Signature-256", signed.sha256));
-    }
-    Ok(headers)
+        ("X-Hub-Signature", signed.sha1),
+        ("X-Hub-Signature-256", signed.sha256),
+    ])
 }
 
 /// The name by which a program gets a header (RFC 3875 sections 4.1.2, 4.1.3 and 4.1.18).
@@ -465,10 +373,6 @@ fn meta_variable(header: &str) -> String {
     } else {
         format!("HTTP_{name}")
     }
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }
 
 /// Output as text, with the line ends of this system and nothing that a terminal would obey.

@@ -22,12 +22,10 @@ pub(crate) fn sign(site: &Site, headers: Headers) -> Result<Done> {
         .lock()
         .read_to_end(&mut body)
         .context("cannot read the body from standard input")?;
-    for secret in site.secrets()?.iter().take(1) {
-        let signed = secret.sign(&body);
-        if headers == Headers::Both {
-            print(&format!("X-Hub-Signature-256: {}\n", signed.sha256))?;
-        }
-        print(&format!("X-Hub-Signature: {}\n", signed.sha1))?;
+    let signed = site.secrets()?.first().sign(&body);
+    if headers == Headers::Both {
+        print(&format!("X-Hub-Signature-256: {}\n", signed.sha256))?;
     }
+    print(&format!("X-Hub-Signature: {}\n", signed.sha1))?;
     Ok(Done::Yes)
 }
