@@ -127,6 +127,15 @@ impl Environment {
         }
     }
 
+    /// Whether `REQUEST_URI`, which many servers add, says nothing of a query.
+    fn has_no_query_in_its_uri(&self) -> bool {
+        match self.variable("REQUEST_URI") {
+            Variable::Absent => true,
+            Variable::Once(uri) => !uri.contains(&b'?'),
+            Variable::Several => false,
+        }
+    }
+
     /// The value of `name` as the C library would give it: the first entry.
     pub(crate) fn first(&self, name: &str) -> Option<&OsStr> {
         self.0
@@ -218,15 +227,18 @@ pub(crate) struct Request<'e> {
 pub(crate) enum BadHead {
     /// The query has no raw `=`: the server made arguments of its words (RFC 3875 section 4.4).
     QueryWords,
-    /// `REQUEST_METHOD` or `QUERY_STRING` is missing or stands twice.
+    /// `REQUEST_METHOD` is missing, or `QUERY_STRING` where there may have been a query; or one of them stands twice.
     Incomplete,
 }
 
 impl<'e> Request<'e> {
-    /// Reads the head out of the environment.
-    pub(crate) fn read(env: &'e Environment) -> Result<Self, BadHead> {
+    /// Reads the head out of the environment. `arguments` are those that the server started us with.
+    pub(crate) fn read(env: &'e Environment, arguments: &[OsString]) -> Result<Self, BadHead> {
         let query = match env.variable("QUERY_STRING") {
             Variable::Once(query) => query,
+            // Several servers leave it out where there is none. A flood of headers pushes it out under suexec, but
+            // not the arguments that were made of it.
+            Variable::Absent if arguments.is_empty() && env.has_no_query_in_its_uri() => b"",
             Variable::Absent | Variable::Several => return Err(BadHead::Incomplete),
         };
         if is_search_words(query) {
@@ -547,7 +559,7 @@ mod tests {
     fn a_request_needs_a_method_and_a_query_that_is_no_list_of_words() {
         #[track_caller]
         fn check(entries: &[(&str, &str)], expected: Option<BadHead>) {
-            assert_eq!(Request::read(&env(entries)).err(), expected);
+            assert_eq!(Request::read(&env(entries), &[]).err(), expected);
         }
         check(&[("REQUEST_METHOD", "POST"), ("QUERY_STRING", "")], None);
         check(
@@ -562,7 +574,7 @@ mod tests {
             &[("REQUEST_METHOD", "POST"), ("QUERY_STRING", "a%3Db")],
             Some(BadHead::QueryWords),
         );
-        check(&[("REQUEST_METHOD", "POST")], Some(BadHead::Incomplete));
+        check(&[("REQUEST_METHOD", "POST")], None);
         check(&[("QUERY_STRING", "")], Some(BadHead::Incomplete));
         check(
             &[

@@ -94,7 +94,7 @@ fn respond(env: &Environment, args: &[OsString], started: Instant) -> ExitCode {
         let logged = writeln!(std::io::stderr(), "deploy-cgi: fault: {fault}");
         ignore(logged, "there is nobody else to tell");
     }));
-    let answered = answer::answer(env, args.get(1).map(OsString::as_os_str), started);
+    let answered = answer::answer(env, args, started);
     if let Some(log) = answered.log {
         let line = redaction::escape_line(&log);
         let logged = writeln!(std::io::stderr(), "deploy-cgi: {line}");

@@ -144,13 +144,10 @@ impl std::fmt::Display for NoHome {
 
 impl std::error::Error for NoHome {}
 
-/// The site file this process was started for, if there is one: the file the kernel started, when it begins with `#!`;
-/// else `DEPLOY_CGI_SITE`; else the first argument, but only where the server itself named the same file as the script,
-/// it is not our own executable, and the query cannot have become arguments (RFC 3875 section 4.4).
-pub(crate) fn of_a_request(env: &Environment, first_argument: Option<&OsStr>) -> Option<PathBuf> {
-    if let Some(script) = started_script() {
-        return Some(script);
-    }
+/// The site file of a request that no script was started for, if there is one: `DEPLOY_CGI_SITE`; else the first
+/// argument, but only where the server itself named the same file as the script, it is not our own executable, and the
+/// query cannot have become arguments (RFC 3875 section 4.4).
+pub(crate) fn named_by_the_server(env: &Environment, arguments: &[OsString]) -> Option<PathBuf> {
     match env.variable("DEPLOY_CGI_SITE") {
         Variable::Once(site) => return Some(PathBuf::from(OsStr::from_bytes(site))),
         Variable::Several => return None,
@@ -160,7 +157,7 @@ pub(crate) fn of_a_request(env: &Environment, first_argument: Option<&OsStr>) ->
         return None;
     }
     let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
-    let argument = Path::new(first_argument?);
+    let argument = Path::new(arguments.first()?);
     let named = identity(argument)?;
     let script = identity(Path::new(OsStr::from_bytes(
         env.variable("SCRIPT_FILENAME").once()?,

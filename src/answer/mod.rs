@@ -5,7 +5,7 @@
 mod concern;
 mod response;
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -81,23 +81,24 @@ enum PushResult {
     NotQueued(String),
 }
 
-/// Answers the request in `env`, which began at `started`.
-pub(crate) fn answer(
-    env: &Environment,
-    first_argument: Option<&OsStr>,
-    started: Instant,
-) -> Answered {
-    let mut answered = decide(env, first_argument, started);
+/// Answers the request in `env`, which began at `started`. `args` are all of this process, its name first.
+pub(crate) fn answer(env: &Environment, args: &[OsString], started: Instant) -> Answered {
+    let mut answered = decide(env, args, started);
     answered.response.head_only = env.variable("REQUEST_METHOD").once() == Some(b"HEAD");
     answered
 }
 
-fn decide(env: &Environment, first_argument: Option<&OsStr>, started: Instant) -> Answered {
-    let site = site_of(site::of_a_request(env, first_argument), env);
+fn decide(env: &Environment, args: &[OsString], started: Instant) -> Answered {
+    let script = site::started_script();
+    // Behind our name the kernel puts the script's.
+    let of_the_kernel = if script.is_some() { 2 } else { 1 };
+    let arguments = args.get(of_the_kernel..).unwrap_or_default();
+    let file = script.or_else(|| site::named_by_the_server(env, arguments));
+    let site = site_of(file, env);
     let body = Body::of(env, started);
     let max_body = site.as_ref().map_or(DEFAULT_MAX_BODY, |site| site.max_body);
 
-    let request = match Request::read(env) {
+    let request = match Request::read(env, arguments) {
         Ok(request) => request,
         Err(why) => return refuse(Refusal::Head(why), body, max_body),
     };

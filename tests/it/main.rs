@@ -20,6 +20,7 @@ mod deploys;
 mod disks;
 mod docs;
 mod facts;
+mod gateways;
 mod git_commands;
 mod hostile;
 mod kills;

@@ -72,7 +72,10 @@ fn every_kind_of_request_has_its_answer() {
         vec![
             ("query words", push().var("QUERY_STRING", "check")),
             ("no method", push().without("REQUEST_METHOD")),
-            ("no query", push().without("QUERY_STRING")),
+            (
+                "no query, and a word of one",
+                push().without("QUERY_STRING").arguments(&["check"]),
+            ),
             ("GET", push().bare("GET")),
             ("HEAD", push().bare("HEAD")),
             ("PUT", push().method("PUT")),
@@ -473,7 +476,7 @@ fn strangers_learn_nothing() {
         push().signed_with(b"guess"),
         push().var("HTTP_X_GITHUB_EVENT", "<script>"),
         push().var("QUERY_STRING", "<script>"),
-        push().without("QUERY_STRING"),
+        push().without("QUERY_STRING").arguments(&["check"]),
         push().var("CONTENT_LENGTH", "x"),
         push().var("HTTP_CONTENT_ENCODING", "br"),
         push().var("CONTENT_TYPE", "text/plain").unsigned(),
@@ -916,7 +919,7 @@ refused by deploy-cgi: the address has a query without `=`; enter the Payload UR
 400 Bad Request
 refused by deploy-cgi: the web server did not say what was requested (REQUEST_METHOD, QUERY_STRING).
 
-== no query
+== no query, and a word of one
 400 Bad Request
 refused by deploy-cgi: the web server did not say what was requested (REQUEST_METHOD, QUERY_STRING).
 

@@ -381,6 +381,25 @@ fn a_flood_of_headers_decides_nothing(kind: Kind) {
     }
 }
 
+/// One exact number of headers pushes the query out and leaves the method in.
+fn no_number_of_headers_makes_a_request_of_a_query(kind: Kind) {
+    let mut world = World::new();
+    let _handed = hand_over_for(kind, &mut world);
+    let server = Server::start(kind, &world);
+    let mut said = Vec::new();
+    for number in 200..=256 {
+        let flood: Vec<(String, String)> = (0..number)
+            .map(|number| (format!("X-Flood-{number}"), "x".to_owned()))
+            .collect();
+        let answer = server.request("GET", "?run", &flood);
+        expect(&answer, 400, "refused");
+        said.push(answer.body.contains("without `=`"));
+    }
+    // From the first number on that pushes it out, it is out.
+    said.dedup();
+    assert_eq!(said, [true, false]);
+}
+
 mod suexec {
     use super::{Kind, Route};
 
@@ -401,6 +420,12 @@ mod suexec {
     fn a_flood_of_headers_decides_nothing() {
         // The daemon of mod_cgid takes no such flood since Apache 2.4.69.
         super::a_flood_of_headers_decides_nothing(Kind::ApachePreforkSuexec);
+    }
+
+    #[test]
+    #[ignore = "needs root and apache2-suexec-custom: ./tests/run"]
+    fn no_number_of_headers_makes_a_request_of_a_query() {
+        super::no_number_of_headers_makes_a_request_of_a_query(Kind::ApachePreforkSuexec);
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn file(bytes: &[u8]) -> File {
 
 /// What the program makes of a request, from its environment to its event.
 fn delivery(env: &Environment, input: &[u8]) -> Option<Result<Delivery, Refusal>> {
-    let request = Request::read(env).ok()?;
+    let request = Request::read(env, &[]).ok()?;
     let claims = match Claims::read(&request) {
         Ok(claims) => claims,
         Err(refusal) => return Some(Err(refusal)),
