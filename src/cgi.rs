@@ -113,13 +113,17 @@ impl Environment {
         })
     }
 
+    /// All values of `name`, in order.
+    fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.0
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .map(|(_, value)| value.as_bytes())
+    }
+
     /// What the environment says about `name`.
     pub(crate) fn variable(&self, name: &str) -> Variable<'_> {
-        let mut values = self
-            .0
-            .iter()
-            .filter(|(n, _)| n == name)
-            .map(|(_, value)| value.as_bytes());
+        let mut values = self.values(name);
         match (values.next(), values.next()) {
             (None, _) => Variable::Absent,
             (Some(value), None) => Variable::Once(value),
@@ -174,27 +178,30 @@ pub(crate) enum Length {
     /// `CONTENT_LENGTH` empty, absent or 0. Not "to the end": Python's server never ends the input.
     Nothing,
     Exactly(u64),
-    /// Apache hands a chunked body over without a length, and ends the input; suexec loses the length of any body
-    /// whose request has too many headers.
+    /// Apache hands a chunked body over without a length, and ends the input; Caddy with the length -1; suexec loses the
+    /// length of any body whose request has too many headers.
     ToTheEnd,
-    /// Not a number, or two of them.
+    /// Not a number, or two different ones.
     Unknown,
 }
 
 impl Length {
     fn of(env: &Environment) -> Self {
-        match env.variable("CONTENT_LENGTH") {
+        let mut values = env.values("CONTENT_LENGTH");
+        let value = values.next();
+        // Some servers hand it over twice.
+        if values.any(|other| Some(other) != value) {
+            return Self::Unknown;
+        }
+        match value {
             // Pushed out of the environment by a flood of headers, as REQUEST_METHOD was: there may be a body.
-            Variable::Absent if env.variable("REQUEST_METHOD") == Variable::Absent => {
-                Self::ToTheEnd
-            }
-            Variable::Absent | Variable::Once(b"") => {
-                match env.variable("HTTP_TRANSFER_ENCODING") {
-                    Variable::Absent => Self::Nothing,
-                    Variable::Once(_) | Variable::Several => Self::ToTheEnd,
-                }
-            }
-            Variable::Once(digits) if digits.iter().all(u8::is_ascii_digit) => {
+            None if env.variable("REQUEST_METHOD") == Variable::Absent => Self::ToTheEnd,
+            None | Some(b"") => match env.variable("HTTP_TRANSFER_ENCODING") {
+                Variable::Absent => Self::Nothing,
+                Variable::Once(_) | Variable::Several => Self::ToTheEnd,
+            },
+            Some(b"-1") => Self::ToTheEnd,
+            Some(digits) if digits.iter().all(u8::is_ascii_digit) => {
                 // A number too large for us is still a number, and over every limit.
                 match digits.iter().try_fold(0_u64, |n, d| {
                     n.checked_mul(10)?.checked_add(u64::from(d - b'0'))
@@ -204,7 +211,7 @@ impl Length {
                     None => Self::Exactly(u64::MAX),
                 }
             }
-            Variable::Once(_) | Variable::Several => Self::Unknown,
+            Some(_) => Self::Unknown,
         }
     }
 }
@@ -250,7 +257,15 @@ impl<'e> Request<'e> {
         }
     }
 
-    /// A header by the name CGI gives it, such as `HTTP_X_GITHUB_EVENT`, or `CONTENT_TYPE` (RFC 3875 section 4.1.18).
+    /// The type of the body (RFC 3875 section 4.1.3). Some servers pass it on as any other header.
+    pub(crate) fn content_type(&self) -> Variable<'e> {
+        match self.env.variable("CONTENT_TYPE") {
+            Variable::Absent => self.header("HTTP_CONTENT_TYPE"),
+            said => said,
+        }
+    }
+
+    /// A header by the name CGI gives it, such as `HTTP_X_GITHUB_EVENT` (RFC 3875 section 4.1.18).
     pub(crate) fn header(&self, name: &str) -> Variable<'e> {
         self.env.variable(name)
     }
@@ -510,11 +525,16 @@ mod tests {
             &[("CONTENT_LENGTH", "18446744073709551616")],
             Length::Exactly(u64::MAX),
         );
-        for wrong in ["-1", "+1", "1e3", " 1", "1 ", "0x10", "1, 1"] {
+        check_length(&[("CONTENT_LENGTH", "-1")], Length::ToTheEnd);
+        for wrong in ["-2", "+1", "1e3", " 1", "1 ", "0x10", "1, 1"] {
             check_length(&[("CONTENT_LENGTH", wrong)], Length::Unknown);
         }
         check_length(
             &[("CONTENT_LENGTH", "1"), ("CONTENT_LENGTH", "1")],
+            Length::Exactly(1),
+        );
+        check_length(
+            &[("CONTENT_LENGTH", "1"), ("CONTENT_LENGTH", "01")],
             Length::Unknown,
         );
         check_length(&[("HTTP_TRANSFER_ENCODING", "chunked")], Length::ToTheEnd);

@@ -97,7 +97,7 @@ impl Claims {
             event,
             id,
             signature,
-            form: form(request.header("CONTENT_TYPE")),
+            form: form(request.content_type()),
             carries_secret: request.header("HTTP_X_GITHUB_ENCODED_SECRET") != Variable::Absent,
         })
     }

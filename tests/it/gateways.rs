@@ -1,6 +1,7 @@
 //! What servers and gateways hand over that are not Apache, lighttpd or nginx, and what they leave out.
 
-use crate::world::World;
+use crate::hostile::Twice;
+use crate::world::{Delivery, World};
 
 #[test]
 fn a_query_that_is_left_out_is_an_empty_one() {
@@ -21,4 +22,34 @@ fn a_query_that_is_left_out_is_an_empty_one() {
     };
     direct().send().expect(200, "ready");
     direct().arguments(&["check"]).send().expect(400, "refused");
+}
+
+#[test]
+fn a_length_may_stand_twice_or_be_left_to_the_end_of_the_input() {
+    let world = World::new();
+    let star = || world.delivery("star", "{}");
+    let twice = |length: &str| {
+        let entry = format!("CONTENT_LENGTH={length}");
+        let twice = Twice::new(&world);
+        twice.more(star(), &world.site_file(), &[&entry]).send()
+    };
+    twice("2").expect(200, "ignored");
+    twice("1").expect(400, "refused");
+    let to_the_end = |delivery: Delivery| delivery.var("CONTENT_LENGTH", "-1").send();
+    to_the_end(star()).expect(200, "ignored");
+    to_the_end(star().signed_with(b"guess")).expect(403, "refused");
+}
+
+#[test]
+fn the_type_of_a_body_may_come_as_any_other_header() {
+    let world = World::new();
+    let star = |value: &str| {
+        let delivery = world.delivery("star", "{}").without("CONTENT_TYPE");
+        delivery.var("HTTP_CONTENT_TYPE", value)
+    };
+    star("application/json").send().expect(200, "ignored");
+    star("text/plain").send().expect(415, "refused");
+    // The server's own word comes first.
+    let both = star("text/plain").var("CONTENT_TYPE", "application/json");
+    both.send().expect(200, "ignored");
 }

@@ -134,15 +134,13 @@ pub fn request(data: &[u8]) {
     }
     if let Some(Ok(delivery)) = delivery(&env, body) {
         // An independent look at what was let in.
-        let taken = match env.variable("CONTENT_LENGTH") {
-            Variable::Once(b"") | Variable::Absent => {
-                match env.variable("HTTP_TRANSFER_ENCODING") {
-                    Variable::Absent => 0,
-                    Variable::Once(_) | Variable::Several => body.len(),
-                }
-            }
-            Variable::Once(length) => std::str::from_utf8(length).unwrap().parse().unwrap(),
-            Variable::Several => panic!("two lengths"),
+        let taken = match env.first("CONTENT_LENGTH").map(OsStr::as_bytes) {
+            None | Some(b"") => match env.variable("HTTP_TRANSFER_ENCODING") {
+                Variable::Absent => 0,
+                Variable::Once(_) | Variable::Several => body.len(),
+            },
+            Some(b"-1") => body.len(),
+            Some(length) => std::str::from_utf8(length).unwrap().parse().unwrap(),
         };
         let taken = &body[..taken];
         let by_256 = env.variable("HTTP_X_HUB_SIGNATURE_256");
