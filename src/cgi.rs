@@ -175,8 +175,9 @@ impl FromIterator<(OsString, OsString)> for Environment {
 /// How much body a request says it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {
-    /// `CONTENT_LENGTH` empty, absent or 0. Not "to the end": Python's server never ends the input.
-    Nothing,
+    /// `CONTENT_LENGTH` empty or absent: there is no body (RFC 3875 section 4.1.2), or the server lost it. Not "to the
+    /// end": Python's server never ends the input.
+    Unsaid,
     Exactly(u64),
     /// Apache hands a chunked body over without a length, and ends the input; Caddy with the length -1; suexec loses the
     /// length of any body whose request has too many headers.
@@ -197,19 +198,16 @@ impl Length {
             // Pushed out of the environment by a flood of headers, as REQUEST_METHOD was: there may be a body.
             None if env.variable("REQUEST_METHOD") == Variable::Absent => Self::ToTheEnd,
             None | Some(b"") => match env.variable("HTTP_TRANSFER_ENCODING") {
-                Variable::Absent => Self::Nothing,
+                Variable::Absent => Self::Unsaid,
                 Variable::Once(_) | Variable::Several => Self::ToTheEnd,
             },
             Some(b"-1") => Self::ToTheEnd,
             Some(digits) if digits.iter().all(u8::is_ascii_digit) => {
                 // A number too large for us is still a number, and over every limit.
-                match digits.iter().try_fold(0_u64, |n, d| {
+                let number = digits.iter().try_fold(0_u64, |n, d| {
                     n.checked_mul(10)?.checked_add(u64::from(d - b'0'))
-                }) {
-                    Some(0) => Self::Nothing,
-                    Some(length) => Self::Exactly(length),
-                    None => Self::Exactly(u64::MAX),
-                }
+                });
+                Self::Exactly(number.unwrap_or(u64::MAX))
             }
             Some(_) => Self::Unknown,
         }
@@ -286,10 +284,19 @@ pub(crate) enum BadBody {
     TooLarge,
     /// `CONTENT_LENGTH` is no number.
     UnknownLength,
+    /// Not a byte came, and the request did not say that it is empty.
+    Lost,
     /// The input ended before the declared length, or time was up before it ended.
     Short,
     /// No memory to keep it.
     NoRoom,
+}
+
+impl BadBody {
+    /// A body that ended too early, after `got` bytes.
+    fn ended_after(got: u64) -> Self {
+        if got == 0 { Self::Lost } else { Self::Short }
+    }
 }
 
 impl Body {
@@ -305,7 +312,7 @@ impl Body {
     /// is ready with the last byte.
     pub(crate) fn take(self, limit: u64, each: impl FnMut(&[u8])) -> Result<Memory, BadBody> {
         match self.length {
-            Length::Nothing => Ok(Memory::Small(Vec::new())),
+            Length::Unsaid => Err(BadBody::Lost),
             Length::Exactly(length) => match usize::try_from(length) {
                 Ok(size) if length <= limit => self.take_exactly(size, each),
                 Ok(_) | Err(_) => Err(self.drained_for(BadBody::TooLarge)),
@@ -324,7 +331,7 @@ impl Body {
             let end = length.min(filled + PIECE);
             let got = self.read(&mut memory[filled..end]);
             if got == 0 {
-                return Err(BadBody::Short);
+                return Err(BadBody::ended_after(filled as u64));
             }
             each(&memory[filled..filled + got]);
             filled += got;
@@ -355,8 +362,8 @@ impl Body {
             each(&piece[..got]);
         }
         // The end of the input is the end of the body; the end of our patience is not.
-        if self.deadline <= Instant::now() {
-            return Err(BadBody::Short);
+        if body.is_empty() || self.deadline <= Instant::now() {
+            return Err(BadBody::ended_after(body.len() as u64));
         }
         Ok(Memory::Small(body))
     }
@@ -365,7 +372,7 @@ impl Body {
     pub(crate) fn drain(self, limit: u64) -> Result<(), BadBody> {
         let mut piece = vec![0_u8; PIECE];
         let (want, end) = match self.length {
-            Length::Nothing => return Ok(()),
+            Length::Unsaid | Length::Exactly(0) => return Ok(()),
             Length::Exactly(length) => (length, length.min(DRAIN_LIMIT)),
             Length::ToTheEnd | Length::Unknown => (0, DRAIN_LIMIT),
         };
@@ -380,9 +387,9 @@ impl Body {
         match self.length {
             Length::Unknown => Err(BadBody::UnknownLength),
             Length::Exactly(_) if want > limit => Err(BadBody::TooLarge),
-            Length::Exactly(_) if got < end => Err(BadBody::Short),
+            Length::Exactly(_) if got < end => Err(BadBody::ended_after(got)),
             Length::ToTheEnd if got > limit => Err(BadBody::TooLarge),
-            Length::Nothing | Length::Exactly(_) | Length::ToTheEnd => Ok(()),
+            Length::Unsaid | Length::Exactly(_) | Length::ToTheEnd => Ok(()),
         }
     }
 
@@ -517,9 +524,9 @@ mod tests {
 
     #[test]
     fn a_length_is_digits_or_nothing() {
-        check_length(&[], Length::Nothing);
-        check_length(&[("CONTENT_LENGTH", "")], Length::Nothing);
-        check_length(&[("CONTENT_LENGTH", "0")], Length::Nothing);
+        check_length(&[], Length::Unsaid);
+        check_length(&[("CONTENT_LENGTH", "")], Length::Unsaid);
+        check_length(&[("CONTENT_LENGTH", "0")], Length::Exactly(0));
         check_length(&[("CONTENT_LENGTH", "007")], Length::Exactly(7));
         check_length(
             &[("CONTENT_LENGTH", "18446744073709551616")],

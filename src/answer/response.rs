@@ -187,6 +187,10 @@ fn refusal_in_words(refusal: &Refusal) -> (Status, String) {
             BAD_REQUEST,
             "the body ended, or time was up, before all of it had come.",
         ),
+        Refusal::Body(BadBody::Lost) => text(
+            BAD_REQUEST,
+            "the body did not arrive: the web server handed over none of it, and did not say that it is empty.",
+        ),
         Refusal::Body(BadBody::NoRoom) => text(
             SERVICE_UNAVAILABLE,
             "there is no memory for the body; the host's limit may be too low.",

@@ -53,3 +53,26 @@ fn the_type_of_a_body_may_come_as_any_other_header() {
     let both = star("text/plain").var("CONTENT_TYPE", "application/json");
     both.send().expect(200, "ignored");
 }
+
+#[test]
+fn a_body_that_was_lost_is_not_called_a_wrong_signature() {
+    let world = World::new();
+    let star = || world.delivery("star", "{}");
+    let nothing = || world.delivery("star", "").signed_with(b"guess");
+    for lost in [
+        star().without("CONTENT_LENGTH"),
+        star().var("CONTENT_LENGTH", ""),
+        nothing().var("CONTENT_LENGTH", "2"),
+        nothing().var("CONTENT_LENGTH", "-1"),
+        nothing()
+            .var("CONTENT_LENGTH", "")
+            .var("HTTP_TRANSFER_ENCODING", "chunked"),
+    ] {
+        let reply = lost.send();
+        reply.expect(400, "refused");
+        reply.says("the body did not arrive");
+    }
+    let empty = nothing().send();
+    empty.expect(403, "refused");
+    empty.says("the signature does not match");
+}
