@@ -22,6 +22,9 @@ const BODY_DEADLINE: Duration = Duration::from_secs(8);
 /// The most that is drained of a body nobody wants, in bytes: enough for anything GitHub sends (25 MB).
 const DRAIN_LIMIT: u64 = 64 << 20;
 
+/// How long more of a body may keep us waiting than was announced.
+const UNANNOUNCED_PATIENCE: Duration = Duration::from_millis(100);
+
 /// A piece of a body, in bytes: what a pipe holds, and small enough to stay in the processor's cache for its digest.
 const PIECE: usize = 64 << 10;
 
@@ -274,6 +277,9 @@ impl<'e> Request<'e> {
 #[derive(Debug)]
 pub(crate) struct Body {
     pub(crate) length: Length,
+    /// Whether it has a content coding. A server that undoes it announces the length from before (Apache's input filter
+    /// DEFLATE).
+    is_coded: bool,
     deadline: Instant,
 }
 
@@ -304,6 +310,7 @@ impl Body {
     pub(crate) fn of(env: &Environment, started: Instant) -> Self {
         Self {
             length: Length::of(env),
+            is_coded: env.variable("HTTP_CONTENT_ENCODING") != Variable::Absent,
             deadline: started + BODY_DEADLINE,
         }
     }
@@ -384,6 +391,12 @@ impl Body {
                 n => got += n as u64,
             }
         }
+        while self.is_coded && got < DRAIN_LIMIT {
+            match self.read_within(UNANNOUNCED_PATIENCE, &mut piece) {
+                0 => break,
+                n => got += n as u64,
+            }
+        }
         match self.length {
             Length::Unknown => Err(BadBody::UnknownLength),
             Length::Exactly(_) if want > limit => Err(BadBody::TooLarge),
@@ -400,10 +413,15 @@ impl Body {
 
     /// One read, or 0 at the end of the input, at the deadline, and when the input is broken or closed.
     fn read(&self, buffer: &mut [u8]) -> usize {
+        self.read_within(BODY_DEADLINE, buffer)
+    }
+
+    /// The same, and 0 when nothing comes for as long as `patience`.
+    fn read_within(&self, patience: Duration, buffer: &mut [u8]) -> usize {
         let stdin = std::io::stdin();
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
-            let Ok(left) = Timespec::try_from(left) else {
+            let Ok(left) = Timespec::try_from(left.min(patience)) else {
                 return 0;
             };
             match poll(

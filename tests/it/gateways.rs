@@ -1,6 +1,6 @@
 //! What servers and gateways hand over that are not Apache, lighttpd or nginx, and what they leave out.
 
-use crate::hostile::Twice;
+use crate::hostile::{Twice, fed_by};
 use crate::world::{Delivery, World};
 
 #[test]
@@ -75,4 +75,22 @@ fn a_body_that_was_lost_is_not_called_a_wrong_signature() {
     let empty = nothing().send();
     empty.expect(403, "refused");
     empty.says("the signature does not match");
+}
+
+/// Apache's input filter DEFLATE hands over more than it announces, and cuts the answer of a program that leaves it.
+#[test]
+fn of_a_body_that_the_server_decompressed_all_is_taken() {
+    let world = World::new();
+    let compressed = || {
+        let star = world.delivery("star", "{}");
+        star.var("HTTP_CONTENT_ENCODING", "gzip")
+    };
+    let feed = "head -c 3000000 /dev/zero >body; { \"$1\"; wc -c >left; } <body";
+    let announced = compressed().var("CONTENT_LENGTH", "3000");
+    let reply = fed_by(&world, announced, "cgi-bin/feeder", feed).send();
+    reply.expect(415, "refused");
+    assert_eq!(world.read("cgi-bin/left").trim(), "0");
+    // uwsgi never ends the input.
+    let reply = compressed().input_stays_open().send();
+    reply.expect(415, "refused");
 }

@@ -612,7 +612,7 @@ fn a_body_that_lies_about_its_length_is_refused() {
 }
 
 /// A delivery whose input is made by a shell, which finds the program in `$1`.
-fn fed_by(world: &World, delivery: Delivery, name: &str, script: &str) -> Delivery {
+pub(crate) fn fed_by(world: &World, delivery: Delivery, name: &str, script: &str) -> Delivery {
     let feeder = world.path(name);
     let script = format!(
         "#!/bin/sh\nset -- '{}'\n{script}\n",
