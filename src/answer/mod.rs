@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::cgi::{Body, Environment, Request, Response};
+use crate::cgi::{BadHead, Body, Environment, Request, Response};
 use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::deploy::clone::{self, Stage};
 use crate::doctor;
@@ -99,37 +99,26 @@ fn decide(env: &Environment, args: &[OsString], started: Instant) -> Answered {
     let max_body = site.as_ref().map_or(DEFAULT_MAX_BODY, |site| site.max_body);
 
     let request = match Request::read(env, arguments) {
-        Ok(request) => request,
-        Err(why) => return refuse(Refusal::Head(why), body, max_body),
+        Ok(request) if request.method == b"POST" => request,
+        other => {
+            ignore(body.drain(max_body), "no body is asked for here");
+            return without_a_delivery(other, site);
+        }
     };
-    if matches!(request.method, b"GET" | b"HEAD") {
-        ignore(
-            body.drain(max_body),
-            "whatever is wrong with its body, it is not looked at",
-        );
-        return match site.and_then(|site| is_usable(&site)) {
-            Ok(()) => BeforeProof::Ready.into(),
-            Err(unusable) => Answered {
-                log: Some(unusable.told_to_the_host()),
-                ..BeforeProof::NotReady.into()
-            },
-        };
-    }
-    if request.method != b"POST" {
-        return refuse(Refusal::Method, body, max_body);
-    }
     let claims = match Claims::read(&request) {
         Ok(claims) => claims,
-        Err(refusal) => return refuse(refusal, body, max_body),
+        Err(refusal) => {
+            let first = body.drain(max_body).map_err(Refusal::Body).err();
+            return BeforeProof::Refused(first.unwrap_or(refusal)).into();
+        }
     };
     let (site, secrets) = match site.and_then(with_secrets) {
         Ok(usable) => usable,
         Err(unusable) => {
             return match body.drain(max_body) {
-                Ok(()) => BeforeProof::Unusable(unusable),
-                Err(bad) => BeforeProof::Refused(Refusal::Body(bad)),
-            }
-            .into();
+                Ok(()) => BeforeProof::Unusable(unusable).into(),
+                Err(bad) => BeforeProof::Refused(Refusal::Body(bad)).into(),
+            };
         }
     };
     match Delivery::verify(claims, &secrets, body, site.max_body) {
@@ -157,13 +146,24 @@ fn with_secrets(site: Site) -> Result<(Site, Secrets), Unusable> {
     Ok((site, secrets))
 }
 
-/// Refuses a request whose body nobody wants. A body that is wrong in itself may be the first thing to say.
-fn refuse(refusal: Refusal, body: Body, max_body: u64) -> Answered {
-    let refusal = match body.drain(max_body) {
-        Err(bad) if !refusal.comes_before_the_body() => Refusal::Body(bad),
-        Ok(()) | Err(_) => refusal,
-    };
-    BeforeProof::Refused(refusal).into()
+/// The answer to what is no POST.
+fn without_a_delivery(
+    request: Result<Request<'_>, BadHead>,
+    site: Result<Site, Unusable>,
+) -> Answered {
+    match request {
+        Err(why) => BeforeProof::Refused(Refusal::Head(why)).into(),
+        Ok(request) if matches!(request.method, b"GET" | b"HEAD") => {
+            match site.and_then(|site| is_usable(&site)) {
+                Ok(()) => BeforeProof::Ready.into(),
+                Err(unusable) => Answered {
+                    log: Some(unusable.told_to_the_host()),
+                    ..BeforeProof::NotReady.into()
+                },
+            }
+        }
+        Ok(_) => BeforeProof::Refused(Refusal::Method).into(),
+    }
 }
 
 /// Whether a site could take a delivery, as far as a stranger may make us look: git is not started.

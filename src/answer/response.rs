@@ -227,8 +227,7 @@ fn refusal_in_words(refusal: &Refusal) -> (Status, String) {
         Refusal::Payload(event, why) => (
             BAD_REQUEST,
             format!(
-                "the body is not the JSON of the event {}: {}.",
-                event.name(),
+                "the body is not the JSON of the event {event}: {}.",
                 excerpt(why)
             ),
         ),

@@ -75,7 +75,7 @@ git clone -q --recurse-submodules "$PWD/origin/me/blog.git" blog
 "#;
 
 /// The push that is delivered. Prints the commits before and after it, and what was pushed.
-const PUSH: &str = r#"
+const PUSH: &str = r"
 cd desk/blog
 git rev-parse HEAD
 cd posts
@@ -91,7 +91,7 @@ git push -q origin HEAD:refs/heads/main
 git rev-parse HEAD
 git -C posts log -n1 --format='posts  %h %s'
 git log -n1 --format='blog   %h %s'
-"#;
+";
 
 /// Lists every file of the checkout and what is in it.
 const LIST: &str = r#"
