@@ -66,8 +66,10 @@ impl StepFailed {
             let at = Situation::new(deploy.site, &git, deploy.host, upstream.as_ref());
             explain(&self.cause, &at.with_output(&self.output))
         };
-        let mut explained = Git::new(deploy.site, deploy.checkout, deploy.host)
-            .map_or_else(|error| Diagnosis::of_error(&error), explained);
+        let mut explained = Git::new(deploy.site, deploy.checkout, deploy.host).map_or_else(
+            |error| Diagnosis::unexplained(format!("{error:#}")),
+            explained,
+        );
         if !self.behind.is_empty() {
             let _ = write!(
                 explained.cause,

@@ -180,10 +180,8 @@ const TABLE: &[Row] = table! { field, output:
     "No user exists for uid +" => Cause::NamelessUser(field[0].into());
     // run-command.c, `start_command`; the shell that runs `GIT_SSH_COMMAND`.
     "cannot run ssh: No such file or directory",
-    "ssh*: ssh: not found",
-    "ssh*: ssh: command not found",
-    "sh: *: ssh: not found",
-    "sh: *ssh: command not found" => Cause::NoSsh;
+    "ssh*: ssh: *not found",
+    "sh: *: ssh: *not found" => Cause::NoSsh;
     // GitHub, by ssh.
     "ERROR: Permission to + denied to *" => Cause::KeyOfAnother(field[0].into());
 
@@ -208,17 +206,12 @@ const TABLE: &[Row] = table! { field, output:
     "unable to look up + (*",
     "Unable to look up + (*" => Cause::HostNotResolved;
     "unable to access '*': SSL certificate problem: *",
-    "unable to access '*': server certificate verification failed*",
-    "unable to access '*': SSL: no alternative certificate subject name matches*" =>
-        Cause::CertificateUntrusted(field[1].trim_start_matches(['.', ' ']).into());
-    "unable to access '*': Failed to connect to *",
-    "unable to access '*': Could not connect to *",
-    "unable to access '*': Couldn't connect to *",
-    "unable to access '*': Connection timed out*",
-    "unable to access '*': Operation timed out*",
-    "unable to access '*': Operation too slow*",
-    "unable to access '*': Recv failure: *",
-    "unable to access '*': Send failure: *",
+    "unable to access '*': server certificate verification failed. *",
+    "unable to access '*': SSL: no alternative certificate subject name matches *" =>
+        Cause::CertificateUntrusted(field[1].into());
+    "unable to access '*': The requested URL returned error: +" => Cause::ServerTrouble;
+    // Whatever else libcurl says of a URL.
+    "unable to access '+://*': *",
     "unable to connect to *",
     "ssh: connect to host + port +: *",
     "kex_exchange_identification: *",
@@ -226,18 +219,15 @@ const TABLE: &[Row] = table! { field, output:
     "Connection timed out during banner exchange",
     "Connection closed by *",
     "Connection reset by *" => Cause::Unreachable;
-    "unable to access '*': The requested URL returned error: 429",
-    "unable to access '*': The requested URL returned error: 5+" => Cause::ServerTrouble;
     // setup.c, `die_upon_dubious_ownership`: the second to 2.36, the first from 2.37.
     "detected dubious ownership in repository at '*'",
     "unsafe repository ('*' is owned by someone else)" => Cause::DubiousOwnership(field[0].into());
 
     // ---- the branch and the work tree
     // unpack-trees.c, `setup_unpack_trees_porcelain`.
-    CHANGES_OVERWRITTEN,
-    UNTRACKED_OVERWRITTEN,
-    UNTRACKED_REMOVED,
-    UNTRACKED_LOST => files_in_the_way(output);
+    EDITED,
+    UNTRACKED,
+    UNTRACKED_BELOW => files_in_the_way(output);
     // builtin/merge.c, `cmd_merge`; builtin/pull.c, `cmd_pull`, from 2.33.
     "Not possible to fast-forward, aborting.",
     "Need to specify how to reconcile divergent branches.",
@@ -288,8 +278,7 @@ const TABLE: &[Row] = table! { field, output:
     // convert.c, `filter_buffer_or_fd` and `apply_multi_file_filter`; the shell that runs filters; help.c.
     "external filter 'git-lfs *' failed",
     "external filter 'git-lfs *' failed +",
-    "git-lfs *: git-lfs: not found",
-    "git-lfs *: git-lfs: command not found",
+    "git-lfs *: git-lfs: *not found",
     "git: 'lfs' is not a git command. See 'git --help'." => Cause::LfsMissing;
     // convert.c, `encode_to_worktree`; git-lfs.
     "*: smudge filter lfs failed",
@@ -342,24 +331,20 @@ const TABLE: &[Row] = table! { field, output:
     "*: Operation not permitted" => Cause::NotWritable(None);
 };
 
-const CHANGES_OVERWRITTEN: &str =
-    "Your local changes to the following files would be overwritten by +:";
-const UNTRACKED_OVERWRITTEN: &str =
-    "The following untracked working tree files would be overwritten by +:";
-const UNTRACKED_REMOVED: &str = "The following untracked working tree files would be removed by +:";
-const UNTRACKED_LOST: &str =
+const EDITED: &str = "Your local changes to the following files would be overwritten by +:";
+const UNTRACKED: &str = "The following untracked working tree files would be + by +:";
+const UNTRACKED_BELOW: &str =
     "Updating the following directories would lose untracked files in them:";
 
 fn files_in_the_way(output: &str) -> Cause {
-    let has = |message: &&str| find(output, message).is_some();
-    let of_untracked = [UNTRACKED_OVERWRITTEN, UNTRACKED_REMOVED, UNTRACKED_LOST];
+    let has = |message| find(output, message).is_some();
     // Git lists them, each behind a tab.
     let listed = lines(output).filter_map(|line| line.strip_prefix('\t'));
     let mut paths: Vec<String> = listed
         .map(|path| path.trim_end_matches('/').to_owned())
         .collect();
     paths.dedup();
-    let what = match (has(&CHANGES_OVERWRITTEN), of_untracked.iter().any(has)) {
+    let what = match (has(EDITED), has(UNTRACKED) || has(UNTRACKED_BELOW)) {
         (true, true) => InTheWay::Both,
         (false, true) => InTheWay::Untracked,
         (_, false) => InTheWay::Edits,
@@ -389,9 +374,7 @@ impl Cause {
                 None => (unknown(), String::new()),
             };
         }
-        let of_the_system = error
-            .chain()
-            .find_map(|error| error.downcast_ref::<io::Error>());
+        let of_the_system = error.chain().find_map(|error| error.downcast_ref());
         let cause = match of_the_system.map(io::Error::kind) {
             Some(ErrorKind::StorageFull) => Self::DiskFull,
             Some(ErrorKind::QuotaExceeded) => Self::QuotaExceeded,
@@ -406,250 +389,135 @@ impl Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    macro_rules! printed {
-        ($($cause:expr => $($output:literal),+;)+) => {
-            vec![$(($cause, &[$($output),+][..])),+]
-        };
-    }
-
-    /// The causes, and what git, ssh and others print where they hold.
-    #[expect(clippy::too_many_lines, reason = "it is a flat table")]
-    fn printed() -> Vec<(Cause, &'static [&'static str])> {
-        printed! {
-            Cause::DiskFull =>
-                "error: unable to write file index.html: No space left on device",
-                "fatal: write error: No space left on device. Out of diskspace",
-                "fatal: sha1 file '.git/index.lock' write error. Out of diskspace";
-            Cause::QuotaExceeded =>
-                "error: unable to write file index.html: Disk quota exceeded";
-            Cause::TooManyOpenFiles =>
-                "fatal: unable to open object pack directory: Too many open files";
-            Cause::TooManyProcesses =>
-                "error: cannot fork() for git-remote-https: Resource temporarily unavailable",
-                "error: cannot create async thread: Resource temporarily unavailable",
-                "fatal: unable to create thread: Resource temporarily unavailable",
-                "sh: 1: Cannot fork";
-            Cause::OutOfMemory =>
-                "fatal: mmap failed: Cannot allocate memory",
-                "fatal: Out of memory, malloc failed (tried to allocate 1024 bytes)",
-                "fatal: inflate: out of memory",
-                "error: git-remote-https died of signal 9";
-            Cause::ReadOnlyFileSystem =>
-                "error: unable to create file index.html: Read-only file system";
-            Cause::HostKeyChanged(Some("/home/me/.ssh/known_hosts".into())) =>
-                "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\nOffending ED25519 key in /home/me/.ssh/known_hosts:3\r\nHost key verification failed.\r";
-            Cause::HostKeyUnknown =>
-                "No ED25519 host key is known for h and you have requested strict checking.\r\nHost key verification failed.\r\nfatal: Could not read from remote repository.";
-            Cause::KeyTooOpen("/home/me/.ssh/id".into()) =>
-                "Permissions 0644 for '/home/me/.ssh/id' are too open.\r\ngit@h: Permission denied (publickey).\r";
-            Cause::KeyUnreadable("/home/me/.ssh/id".into()) =>
-                "Load key \"/home/me/.ssh/id\": Permission denied\r\ngit@h: Permission denied (publickey).\r";
-            Cause::KeyRefused =>
-                "git@github.com: Permission denied (publickey).\r\nfatal: Could not read from remote repository.",
-                "Permission denied (publickey).",
-                "Received disconnect from 1.2.3.4 port 22:2: Too many authentication failures\r";
-            Cause::NamelessUser("12345".into()) =>
-                "No user exists for uid 12345";
-            Cause::NoSsh =>
-                "error: cannot run ssh: No such file or directory",
-                "ssh -oBatchMode=yes: 1: ssh: not found",
-                "ssh -oBatchMode=yes: line 1: ssh: command not found",
-                "sh: 1: ssh: not found",
-                "sh: line 1: ssh: command not found";
-            Cause::KeyOfAnother("o/n.git".into()) =>
-                "ERROR: Permission to o/n.git denied to deploy key";
-            Cause::LoginMissing =>
-                "fatal: could not read Username for 'https://h': terminal prompts disabled",
-                "fatal: could not read Password for 'https://me@h': terminal prompts disabled";
-            Cause::LoginRefused =>
-                "fatal: Authentication failed for 'https://h/o/n.git/'",
-                "fatal: unable to access 'https://h/o/n.git/': The requested URL returned error: 403";
-            Cause::RemoteNotFound =>
-                "fatal: repository 'https://h/o/n.git/' not found",
-                "fatal: unable to access 'https://h/o/n.git/': The requested URL returned error: 404",
-                "ERROR: Repository not found.\nfatal: Could not read from remote repository.",
-                "fatal: '/srv/n.git' does not appear to be a git repository",
-                "fatal: remote error: no such repository: /o/n",
-                "fatal: remote error: access denied or repository not exported: /o/n";
-            Cause::HostNotResolved =>
-                "fatal: unable to access 'https://h/n/': Could not resolve host: h",
-                "fatal: unable to access 'https://h/n/': Could not resolve proxy: p",
-                "ssh: Could not resolve hostname h: Name or service not known\r",
-                "fatal: unable to look up h (port 9418) (Name or service not known)",
-                "fatal: Unable to look up h (port 9418) (Name or service not known)";
-            Cause::CertificateUntrusted("certificate has expired".into()) =>
-                "fatal: unable to access 'https://h/n/': SSL certificate problem: certificate has expired";
-            Cause::CertificateUntrusted("CAfile: none".into()) =>
-                "fatal: unable to access 'https://h/n/': server certificate verification failed. CAfile: none";
-            Cause::CertificateUntrusted("target host name 'h'".into()) =>
-                "fatal: unable to access 'https://h/n/': SSL: no alternative certificate subject name matches target host name 'h'";
-            Cause::Unreachable =>
-                "fatal: unable to access 'https://h/n/': Failed to connect to h port 443 after 0 ms: Connection refused",
-                "fatal: unable to access 'https://h/n/': Could not connect to server",
-                "fatal: unable to access 'https://h/n/': Couldn't connect to server",
-                "fatal: unable to access 'https://h/n/': Connection timed out after 300 ms",
-                "fatal: unable to access 'https://h/n/': Operation timed out after 300 ms",
-                "fatal: unable to access 'https://h/n/': Operation too slow. Less than 1000 bytes/sec",
-                "fatal: unable to access 'https://h/n/': Recv failure: Connection reset by peer",
-                "fatal: unable to access 'https://h/n/': Send failure: Broken pipe",
-                "fatal: unable to connect to h:\nh[0: 127.0.0.1]: errno=Connection refused",
-                "ssh: connect to host h port 22: Connection refused\r",
-                "kex_exchange_identification: Connection closed by remote host\r",
-                "ssh_exchange_identification: Connection closed by remote host\r",
-                "Connection timed out during banner exchange\r",
-                "Connection closed by 1.2.3.4 port 22\r",
-                "Connection reset by 1.2.3.4 port 22\r";
-            Cause::ServerTrouble =>
-                "fatal: unable to access 'https://h/n/': The requested URL returned error: 429",
-                "fatal: unable to access 'https://h/n/': The requested URL returned error: 502";
-            Cause::DubiousOwnership("/w/site".into()) =>
-                "fatal: detected dubious ownership in repository at '/w/site'",
-                "fatal: unsafe repository ('/w/site' is owned by someone else)";
-            Cause::Diverged =>
-                "fatal: Not possible to fast-forward, aborting.",
-                "fatal: Need to specify how to reconcile divergent branches.",
-                "fatal: refusing to merge unrelated histories";
-            Cause::UpstreamGone =>
-                "Your configuration specifies to merge with the ref 'refs/heads/main'\nfrom the remote, but no such ref was fetched.",
-                "fatal: couldn't find remote ref refs/heads/main",
-                "fatal: Couldn't find remote ref main";
-            Cause::Unmerged =>
-                "error: Pulling is not possible because you have unmerged files.",
-                "error: You have not concluded your merge (MERGE_HEAD exists).",
-                "fatal: You have not concluded your cherry-pick (CHERRY_PICK_HEAD exists).";
-            Cause::Locked("/w/.git/a.lock".into()) =>
-                "fatal: Unable to create '/w/.git/a.lock': File exists.",
-                "error: cannot lock ref 'refs/heads/main': Unable to create '/w/.git/a.lock': File exists.",
-                "error: could not lock config file /w/.git/a: File exists";
-            Cause::Concurrent =>
-                "error: cannot lock ref 'refs/remotes/origin/main': is at 1a2b but expected 3c4d",
-                "fatal: Cannot fast-forward to multiple branches.",
-                "fatal: shallow file has changed since we read it";
-            Cause::SubmoduleBranchUnknown { branch: "drafts".into(), path: "posts".into() } =>
-                "Unable to find current origin/drafts revision in submodule path 'posts'",
-                "fatal: Unable to find refs/remotes/origin/drafts revision in submodule path 'posts'";
-            Cause::LinkInTheWay("lib".into()) =>
-                "error: expected 'lib' in submodule path 'lib/a' not to be a symbolic link",
-                "fatal: expected submodule path 'lib' not to be a symbolic link";
-            Cause::SubmoduleCommitMissing(Some("1a2b".into())) =>
-                "fatal: remote error: upload-pack: not our ref 1a2b",
-                "error: Server does not allow request for unadvertised object 1a2b",
-                "fatal: Fetched in submodule path 'posts', but it did not contain 1a2b. Direct fetching of that commit failed.";
-            Cause::SubmoduleCommitMissing(None) =>
-                "fatal: Unable to find current revision in submodule path 'lib/a'";
-            Cause::FolderInTheWay("/w/posts".into()) =>
-                "fatal: destination path '/w/posts' already exists and is not an empty directory.";
-            Cause::NotASubmodule("inner".into()) =>
-                "fatal: No url found for submodule path 'inner' in .gitmodules";
-            Cause::SubmoduleRepositoryLost("posts".into()) =>
-                "fatal: could not get a repository handle for submodule 'posts'";
-            Cause::SubmoduleFromPath =>
-                "fatal: transport 'file' not allowed";
-            Cause::LfsMissing =>
-                "error: external filter 'git-lfs filter-process' failed",
-                "error: external filter 'git-lfs smudge -- a.png' failed 127",
-                "git-lfs smudge -- 'a.png': 1: git-lfs: not found",
-                "git-lfs filter-process: line 1: git-lfs: command not found",
-                "git: 'lfs' is not a git command. See 'git --help'.";
-            Cause::LfsFailed =>
-                "fatal: a.png: smudge filter lfs failed",
-                "Error downloading object: a.png (1234): Smudge error";
-            Cause::GitTooOld =>
-                "error: unknown option `no-recurse-submodules'",
-                "error: unknown switch `z'",
-                "git: 'switch' is not a git command. See 'git --help'.";
-            Cause::IndexDamaged =>
-                "fatal: index file corrupt",
-                "fatal: .git/index: index file smaller than expected",
-                "error: bad index file sha1 signature",
-                "error: bad signature 0x00000000",
-                "fatal: unknown index entry format 0x40000000",
-                "error: index uses abcd extension, which we do not understand";
-            Cause::RepositoryDamaged =>
-                "error: object file .git/objects/1a/2b is empty",
-                "fatal: loose object 1a2b (stored in .git/objects/1a/2b) is corrupt",
-                "fatal: packed object 1a2b (stored in .git/objects/pack/p.pack) is corrupt",
-                "fatal: bad object HEAD",
-                "fatal: unable to read tree (1a2b)",
-                "error: unable to read sha1 file of index.html (1a2b)",
-                "error: http://h/n.git did not send all necessary objects",
-                "error: inflate: data stream error (incorrect header check)",
-                "error: HEAD: invalid sha1 pointer 1a2b",
-                "fatal: packfile .git/objects/pack/p.pack cannot be accessed",
-                "fatal: your current branch appears to be broken";
-            Cause::NoRepository(Some("/w/posts/../.git/modules/posts".into())) =>
-                "fatal: not a git repository: /w/posts/../.git/modules/posts";
-            Cause::NoRepository(None) =>
-                "fatal: not a git repository (or any of the parent directories): .git";
-            Cause::Disconnected =>
-                "fatal: the remote end hung up unexpectedly",
-                "fatal: The remote end hung up unexpectedly",
-                "fatal: early EOF",
-                "error: RPC failed; curl 56 Recv failure",
-                "fetch-pack: unexpected disconnect while reading sideband packet";
-            Cause::NotWritable(Some("posts".into())) =>
-                "error: insufficient permission for adding an object to repository database posts",
-                "error: unable to unlink old 'posts': Permission denied",
-                "error: unable to create file posts: Permission denied",
-                "fatal: Unable to create 'posts': Permission denied",
-                "error: unable to create 'posts': Permission denied",
-                "error: cannot open 'posts': Permission denied";
-            Cause::NotWritable(None) =>
-                "error: could not write to .git/FETCH_HEAD: Permission denied",
-                "fatal: chmod on .git/config.lock failed: Operation not permitted";
-        }
-    }
+    use crate::diagnosis::message::fields;
 
     #[test]
-    fn what_is_printed_has_its_cause() {
-        for (cause, outputs) in printed() {
-            for output in outputs {
-                assert_eq!(Cause::of_output(output), Some(cause.clone()), "{output}");
+    fn every_message_has_its_cause() {
+        for row in TABLE {
+            for message in row.messages {
+                let printed = format!("fatal: {}", message.replace('*', "a name"));
+                let printed = printed.replace('+', "word");
+                let caught = fields(&printed, message).unwrap();
+                let cause = (row.cause)(&caught, &printed);
+                assert_eq!(Cause::of_output(&printed), Some(cause), "{message}");
             }
         }
     }
 
     #[test]
-    fn every_message_is_printed_somewhere() {
-        // The messages with lists of files have a test of their own.
-        let all = TABLE.iter().flat_map(|row| row.messages);
-        for message in all.filter(|message| !message.ends_with(':')) {
-            let has = |output: &&str| find(output, message).is_some();
-            let is_printed = printed().iter().any(|(_, outputs)| outputs.iter().any(has));
-            assert!(is_printed, "{message}");
+    fn a_cause_has_what_the_message_names() {
+        let some = |text: &str| Some(text.to_owned());
+        let path = PathBuf::from;
+        let certificate = |why: &str| Cause::CertificateUntrusted(why.into());
+        let unknown_branch = Cause::SubmoduleBranchUnknown {
+            branch: "drafts".into(),
+            path: "posts".into(),
+        };
+        let other_key = Cause::HostKeyChanged(Some("/home/me/.ssh/known_hosts".into()));
+        for (output, cause) in [
+            ("sh: 1: Cannot fork", Cause::TooManyProcesses),
+            ("ssh -oBatchMode=yes: 1: ssh: not found", Cause::NoSsh),
+            (
+                "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n\
+                 Offending ED25519 key in /home/me/.ssh/known_hosts:3\r\nHost key verification failed.\r",
+                other_key,
+            ),
+            (
+                "No ED25519 host key is known for h and you have requested strict checking.\r\n\
+                 Host key verification failed.\r\nfatal: Could not read from remote repository.",
+                Cause::HostKeyUnknown,
+            ),
+            (
+                "Load key \"/me/.ssh/id\": Permission denied\r\ngit@h: Permission denied (publickey).\r",
+                Cause::KeyUnreadable(path("/me/.ssh/id")),
+            ),
+            (
+                "ERROR: Permission to o/n.git denied to deploy key",
+                Cause::KeyOfAnother("o/n.git".into()),
+            ),
+            (
+                "No user exists for uid 12345",
+                Cause::NamelessUser("12345".into()),
+            ),
+            (
+                "fatal: unable to access 'https://h/n/': server certificate verification failed. CAfile: none",
+                certificate("CAfile: none"),
+            ),
+            (
+                "fatal: unable to access 'https://h/n/': Failed to connect to h port 443 after 0 ms: No route",
+                Cause::Unreachable,
+            ),
+            (
+                "fatal: unable to access 'https://h/n/': The requested URL returned error: 502",
+                Cause::ServerTrouble,
+            ),
+            (
+                "fatal: unsafe repository ('/w' is owned by someone else)",
+                Cause::DubiousOwnership(path("/w")),
+            ),
+            (
+                "error: cannot lock ref 'refs/heads/main': Unable to create '/w/a.lock': File exists.",
+                Cause::Locked(path("/w/a.lock")),
+            ),
+            (
+                "error: could not lock config file /w/a: File exists",
+                Cause::Locked(path("/w/a.lock")),
+            ),
+            (
+                "Unable to find current origin/drafts revision in submodule path 'posts'",
+                unknown_branch,
+            ),
+            (
+                "error: expected 'lib' in submodule path 'lib/a' not to be a symbolic link",
+                Cause::LinkInTheWay(path("lib")),
+            ),
+            (
+                "fatal: Fetched in submodule path 'posts', but it did not contain 1a2b. \
+                 Direct fetching of that commit failed.",
+                Cause::SubmoduleCommitMissing(some("1a2b")),
+            ),
+            (
+                "git-lfs smudge -- 'a.png': 1: git-lfs: not found",
+                Cause::LfsMissing,
+            ),
+            (
+                "fatal: not a git repository: /w/in/../.git",
+                Cause::NoRepository(Some(path("/w/in/../.git"))),
+            ),
+            (
+                "error: unable to unlink old 'posts': Permission denied",
+                Cause::NotWritable(Some(path("posts"))),
+            ),
+        ] {
+            assert_eq!(Cause::of_output(output), Some(cause), "{output}");
         }
     }
 
     #[test]
     fn files_in_the_way_are_those_that_git_lists() {
-        #[track_caller]
-        fn check(output: &str, what: InTheWay, paths: &[&str]) {
+        const EDITS: &str =
+            "error: Your local changes to the following files would be overwritten by merge:";
+        const NEW: &str =
+            "error: The following untracked working tree files would be removed by checkout:";
+        const FOLDERS: &str =
+            "error: Updating the following directories would lose untracked files in them:";
+        for (output, what, paths) in [
+            (
+                format!("{EDITS}\n\ta b.html\n\tc\nPlease"),
+                InTheWay::Edits,
+                &["a b.html", "c"][..],
+            ),
+            (format!("{NEW}\n\tx\nPlease"), InTheWay::Untracked, &["x"]),
+            (
+                format!("{EDITS}\n\tc\n{FOLDERS}\n\tdir/\n"),
+                InTheWay::Both,
+                &["c", "dir"],
+            ),
+        ] {
             let paths = paths.iter().map(|path| (*path).to_owned()).collect();
             let cause = Cause::FilesInTheWay(what, paths);
-            assert_eq!(Cause::of_output(output), Some(cause));
+            assert_eq!(Cause::of_output(&output), Some(cause));
         }
-        check(
-            "error: Your local changes to the following files would be overwritten by merge:\n\ta b.html\n\tc\nPlease",
-            InTheWay::Edits,
-            &["a b.html", "c"],
-        );
-        check(
-            "error: The following untracked working tree files would be overwritten by checkout:\n\tx\nPlease",
-            InTheWay::Untracked,
-            &["x"],
-        );
-        check(
-            "error: The following untracked working tree files would be removed by merge:\n\tx\nPlease",
-            InTheWay::Untracked,
-            &["x"],
-        );
-        check(
-            "error: Your local changes to the following files would be overwritten by merge:\n\tc\n\
-             error: Updating the following directories would lose untracked files in them:\n\tdir/\n",
-            InTheWay::Both,
-            &["c", "dir"],
-        );
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 mod branch;
 mod cause;
-mod host;
+mod explain;
 mod message;
 mod remote;
 mod repository;
@@ -23,11 +23,12 @@ use crate::cgi::Environment;
 use crate::git::{Config, Git, Upstream};
 use crate::redaction::{escape_line, line_of, redact};
 use crate::remote_url::RemoteUrl;
-use crate::shell::{as_user, give_to, quoted};
+use crate::shell::{as_root, as_user, give_to, quoted};
 use crate::site::Site;
 use crate::user::User;
 
 pub(crate) use cause::{Cause, Stated};
+pub(crate) use explain::explain;
 pub(crate) use message::with_names_on_one_line;
 pub(crate) use ssh::has_passphrase;
 
@@ -64,13 +65,29 @@ impl Advice {
             commands: commands.into_iter().map(Into::into).collect(),
         }
     }
+
+    /// For whoever looks after what `user` deploys: commands that begin with `sudo ` are root's, the others that user's.
+    pub(crate) fn new(
+        user: &User,
+        words: impl Into<String>,
+        commands: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let typed = |command: String| match command.strip_prefix("sudo ") {
+            Some(command) => as_root(user, command),
+            None => as_user(user, &command),
+        };
+        Self {
+            words: words.into(),
+            commands: commands.into_iter().map(typed).collect(),
+        }
+    }
 }
 
 impl Diagnosis {
-    /// An error of ours, whose chain says what to do where there is something.
-    pub(crate) fn of_error(error: &anyhow::Error) -> Self {
+    /// What nobody can explain further.
+    pub(crate) fn unexplained(cause: impl Into<String>) -> Self {
         Self {
-            cause: format!("{error:#}"),
+            cause: cause.into(),
             advice: None,
         }
     }
@@ -231,125 +248,39 @@ impl<'s> Situation<'s> {
             .unwrap_or_else(|| printed.to_owned())
     }
 
-    /// `git -C FOLDER …` in the checkout, as whoever has to run it.
-    fn git(&self, rest: impl Display) -> String {
-        self.git_in(self.folder(), rest)
+    /// `git -C FOLDER` in the checkout.
+    fn git(&self) -> String {
+        git_in(self.folder())
     }
 
-    fn git_in(&self, folder: &Path, rest: impl Display) -> String {
-        self.run(format!("git -C {} {rest}", quoted(folder)))
+    fn advise(
+        &self,
+        cause: impl Into<String>,
+        words: impl Into<String>,
+        commands: impl IntoIterator<Item = String>,
+    ) -> Diagnosis {
+        Diagnosis {
+            cause: cause.into(),
+            advice: Some(Advice::new(&self.user, words, commands)),
+        }
     }
 
-    fn run(&self, command: impl AsRef<str>) -> String {
-        as_user(&self.user, command.as_ref())
-    }
-
-    fn fix_owner(&self) -> Advice {
-        Advice::run(
+    /// Where something is another user's.
+    fn fix_owner(&self, cause: String) -> Diagnosis {
+        self.advise(
+            cause,
             format!("give the checkout to {}, then press Redeliver", self.user()),
             [give_to(&self.user, self.folder())],
         )
     }
 }
 
-/// Where a deploy key is entered.
-fn deploy_keys_page(url: &RemoteUrl) -> String {
-    match url.repository() {
-        Some(repository) if url.is_github() => {
-            format!("https://github.com/{repository}/settings/keys/new")
-        }
-        Some(_) | None => format!("the host of {url}"),
-    }
+fn git_in(folder: &Path) -> String {
+    format!("git -C {}", quoted(folder))
 }
 
-fn found(cause: impl Into<String>, advice: Advice) -> Diagnosis {
-    Diagnosis {
-        cause: cause.into(),
-        advice: Some(advice),
-    }
-}
-
-/// What a cause means in a situation: a flat list of cases, each in the room of its subject.
-pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
-    match cause {
-        Cause::DiskFull => host::disk_full(at),
-        Cause::QuotaExceeded => host::quota_exceeded(at),
-        Cause::TooManyOpenFiles => host::too_many_open_files(),
-        Cause::TooManyProcesses => host::too_many_processes(at),
-        Cause::OutOfMemory => host::out_of_memory(at),
-        Cause::ReadOnlyFileSystem => host::read_only_file_system(at),
-        Cause::NotWritable(path) => host::not_writable(path.as_deref(), at),
-        Cause::Ended(end) => host::ended(*end, at),
-        Cause::CommandFailed(end) => Diagnosis {
-            cause: format!(
-                "the command ended with {end}; the new files are in place, the command is run again with the next deploy"
-            ),
-            advice: None,
-        },
-        Cause::Error(error) => Diagnosis {
-            cause: error.clone(),
-            advice: None,
-        },
-
-        Cause::NoSsh => ssh::no_ssh(at),
-        Cause::NamelessUser(uid) => ssh::nameless_user(uid),
-        Cause::HostKeyChanged(file) => ssh::host_key_changed(file.as_deref(), at),
-        Cause::HostKeyUnknown => ssh::host_key_unknown(at),
-        Cause::KeyTooOpen(key) => ssh::key_too_open(key, at),
-        Cause::KeyUnreadable(key) => ssh::key_unreadable(key, at),
-        Cause::KeyHasPassphrase(key) => ssh::key_has_passphrase(key, at),
-        Cause::KeyRefused => ssh::key_refused(at),
-        Cause::KeyOfAnother(repository) => ssh::key_of_another(repository, at),
-
-        Cause::LoginMissing => remote::login_missing(at),
-        Cause::LoginRefused => remote::login_refused(at),
-        Cause::RemoteNotFound => remote::not_found(at),
-        Cause::HostNotResolved => remote::host_not_resolved(at),
-        Cause::CertificateUntrusted(why) => remote::certificate_untrusted(why, at),
-        Cause::Unreachable => remote::unreachable(at),
-        Cause::ServerTrouble => remote::server_trouble(at),
-        Cause::Disconnected => remote::disconnected(at),
-        Cause::DubiousOwnership(path) => remote::dubious_ownership(path, at),
-
-        Cause::NotFollowing(unfollowing) => branch::not_following(unfollowing, at),
-        Cause::UpstreamNotKept => branch::upstream_not_kept(at),
-        Cause::UpstreamGone => branch::upstream_gone(at),
-        Cause::HeadIsNotUpstream => branch::head_is_not_upstream(at),
-        Cause::Ahead(count) => branch::ahead(*count, at),
-        Cause::Diverged => branch::diverged(at),
-        Cause::PushedCommitMissing(id) => branch::pushed_commit_missing(id),
-
-        Cause::WorkTreeElsewhere(there) => work_tree::elsewhere(there, at),
-        Cause::FilesInTheWay(what, paths) => work_tree::files_in_the_way(*what, paths, at),
-        Cause::HiddenEdits { folder, paths } => work_tree::hidden_edits(folder, paths, at),
-        Cause::Unmerged => work_tree::unmerged(at),
-        Cause::Locked(lock) => work_tree::locked(lock, at),
-        Cause::Concurrent => work_tree::concurrent(),
-
-        Cause::SubmoduleBranchUnknown { branch, path } => {
-            submodule::branch_unknown(branch, path, at)
-        }
-        Cause::LinkInTheWay(path) => submodule::link_in_the_way(path, at),
-        Cause::FolderInTheWay(path) => submodule::folder_in_the_way(path, at),
-        Cause::FileInPlaceOfSubmodule(path) => submodule::file_in_its_place(path),
-        Cause::IgnoredInTheWay { submodule, paths } => {
-            submodule::ignored_in_the_way(submodule, paths)
-        }
-        Cause::SubmoduleCommitMissing(id) => submodule::commit_missing(id.as_deref(), at),
-        Cause::NotASubmodule(path) => submodule::not_a_submodule(path),
-        Cause::SubmoduleRepositoryLost(path) => submodule::repository_lost(path, at),
-        Cause::SubmoduleFromPath => submodule::from_a_path(),
-        Cause::SubmoduleToBeReplaced(path) => submodule::to_be_replaced(path, at),
-        Cause::SubmoduleReplaced(path) => submodule::replaced(path, at),
-        Cause::SubmodulesMissing => submodule::missing(at),
-
-        Cause::LfsMissing => repository::lfs_missing(at),
-        Cause::LfsFailed => repository::lfs_failed(at),
-        Cause::LfsPointers(folder) => repository::lfs_pointers(folder, at),
-        Cause::LfsNotSetUp(folder) => repository::lfs_not_set_up(folder, at),
-        Cause::GitTooOld => repository::git_too_old(at),
-        Cause::IndexDamaged => repository::index_damaged(at),
-        Cause::RepositoryDamaged => repository::damaged(at),
-        Cause::NoRepository(path) => repository::none(path.as_deref(), at),
-    }
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
 }

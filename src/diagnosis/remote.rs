@@ -2,154 +2,81 @@
 
 use std::path::Path;
 
-use super::host::owner_of;
-use super::{Advice, Diagnosis, Situation, found};
+use super::ssh::new_key;
+use super::work_tree::owner_of;
+use super::{Diagnosis, Situation};
 use crate::redaction::line_of;
-use crate::shell::{as_root, quoted, word};
+use crate::shell::{quoted, word};
+
+/// Git asks for a login once, and keeps it in a file of the user's.
+const STORE_LOGINS: &str = "git config --global credential.helper store";
 
 pub(super) fn login_missing(at: &Situation<'_>) -> Diagnosis {
-    let url = at.url();
-    let advice = match url.for_ssh() {
-        Some(ssh) => {
-            let mut advice = super::ssh::new_key(&url, at, "let the checkout use a deploy key");
-            advice.commands.push(if at.submodule().is_some() {
-                at.run(format!(
-                    "git config --global url.{}.insteadOf {}",
-                    word(&ssh),
-                    word(&url.to_string())
-                ))
-            } else {
-                at.git(format_args!(
-                    "remote set-url {} {}",
-                    word(&at.followed.remote),
-                    word(&ssh)
-                ))
-            });
-            advice
-        }
-        None => Advice::run(
-            format!(
-                "store the login for {} (git asks for it once), then press Redeliver",
-                at.user()
-            ),
-            [
-                at.run("git config --global credential.helper store"),
-                fetch(at),
-            ],
-        ),
+    let (url, user) = (at.url(), at.user());
+    let (git, remote) = (at.git(), word(&at.followed.remote));
+    let cause =
+        format!("{url} is private or not there: it wants a login, and {user} has none stored");
+    let Some(ssh) = url.for_ssh().as_deref().map(word) else {
+        return at.advise(
+            cause,
+            format!("store the login for {user} (git asks for it once), then press Redeliver"),
+            [STORE_LOGINS.into(), format!("{git} fetch {remote}")],
+        );
     };
-    found(
-        format!(
-            "{url} is private or not there: it wants a login, and {} has none stored",
-            at.user()
-        ),
-        advice,
-    )
-}
-
-fn fetch(at: &Situation<'_>) -> String {
-    at.git(format_args!("fetch {}", word(&at.followed.remote)))
+    let use_it = if at.submodule().is_some() {
+        let url = word(&url.to_string());
+        format!("git config --global url.{ssh}.insteadOf {url}")
+    } else {
+        format!("{git} remote set-url {remote} {ssh}")
+    };
+    new_key(cause, "let the checkout use a deploy key", Some(use_it), at)
 }
 
 pub(super) fn login_refused(at: &Situation<'_>) -> Diagnosis {
-    let url = at.url();
+    let (url, user) = (at.url(), at.user());
+    let (git, remote) = (at.git(), word(&at.followed.remote));
+    let fetch = format!("{git} fetch {remote}");
     let cause = |whose: &str| {
         format!("{url} refuses the login {whose}: it is not the right one, or has expired")
     };
     // Where the login stood in the URL, it is masked.
-    match at.followed.url.to_string().split_once("***@") {
-        Some((scheme, rest)) => found(
+    if let Some((scheme, rest)) = at.followed.url.to_string().split_once("***@") {
+        let bare = word(&format!("{scheme}{rest}"));
+        return at.advise(
             cause("that stands in the remote's URL"),
-            Advice::run(
-                "take it out, and let git store a new one (it asks once); or use a deploy key. Then press Redeliver",
-                [
-                    at.git(format_args!(
-                        "remote set-url {} {}",
-                        word(&at.followed.remote),
-                        word(&format!("{scheme}{rest}"))
-                    )),
-                    at.run("git config --global credential.helper store"),
-                    fetch(at),
-                ],
-            ),
-        ),
-        None => found(
-            cause(&format!("that {} has stored", at.user())),
-            Advice::run(
-                "forget it and log in anew (git asks), or use a deploy key; then press Redeliver",
-                [
-                    at.run(format!(
-                        "printf 'url=%s\\n\\n' {} | git credential reject",
-                        word(&url.to_string())
-                    )),
-                    fetch(at),
-                ],
-            ),
-        ),
+            "take it out, and let git store a new one (it asks once); or use a deploy key. Then press Redeliver",
+            [format!("{git} remote set-url {remote} {bare}"), STORE_LOGINS.into(), fetch],
+        );
     }
+    let url = word(&url.to_string());
+    let forget = format!("printf 'url=%s\\n\\n' {url} | git credential reject");
+    at.advise(
+        cause(&format!("that {user} has stored")),
+        "forget it and log in anew (git asks), or use a deploy key; then press Redeliver",
+        [forget, fetch],
+    )
 }
 
 pub(super) fn not_found(at: &Situation<'_>) -> Diagnosis {
-    let user = at.user();
-    let Some(path) = at.submodule() else {
-        return found(
-            format!("{} is not there, or {user} may not see it", at.url()),
-            Advice::run(
-                "correct the URL (git remote set-url). GitHub says \"not found\" also for a private repository without \
-                 access; then use a deploy key. What is used now",
-                [at.git("remote -v")],
-            ),
-        );
-    };
-    let path = line_of(path);
-    let remote = match at.url_of_output() {
-        Some(url) => format!("{url}, the remote of the submodule {path},"),
-        None => format!("the remote of the submodule {path}"),
-    };
-    found(
-        format!("{remote} is not there, or {user} may not see it"),
-        Advice::run(
+    let git = at.git();
+    let is_not_there = format!("is not there, or {} may not see it", at.user());
+    match at.submodule() {
+        None => at.advise(
+            format!("{} {is_not_there}", at.url()),
+            "correct the URL (git remote set-url). GitHub says \"not found\" also for a private repository without \
+             access; then use a deploy key. What is used now",
+            [format!("{git} remote -v")],
+        ),
+        Some(path) => at.advise(
+            match at.url_of_output() {
+                Some(url) => format!("{url}, the remote of the submodule {}, {is_not_there}", line_of(path)),
+                None => format!("the remote of the submodule {} {is_not_there}", line_of(path)),
+            },
             "if .gitmodules has another URL by now, use that; else mend it there and push. GitHub says \"not found\" \
              also for a private repository without access; then a deploy key helps",
-            [
-                at.git("submodule sync --recursive"),
-                at.git("submodule update --init --recursive"),
-            ],
+            ["sync", "update --init"].map(|does| format!("{git} submodule {does} --recursive")),
         ),
-    )
-}
-
-pub(super) fn host_not_resolved(at: &Situation<'_>) -> Diagnosis {
-    let url = at.url();
-    found(
-        format!("the name of the host of {url} cannot be resolved"),
-        Advice::run(
-            "check the spelling, and the host's DNS; then press Redeliver",
-            [format!(
-                "getent hosts {}",
-                word(url.host().unwrap_or_default())
-            )],
-        ),
-    )
-}
-
-pub(super) fn certificate_untrusted(why: &str, at: &Situation<'_>) -> Diagnosis {
-    let why = if why.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", line_of(why))
-    };
-    found(
-        format!("the certificate of {} is not trusted here{why}", at.url()),
-        Advice::run(
-            "bring the host's certificates up to date; for a certificate of your own, name it with git's setting \
-             http.sslCAInfo. Then press Redeliver",
-            [as_root(
-                &at.user,
-                "apt-get install --only-upgrade ca-certificates",
-            )],
-        ),
-    )
+    }
 }
 
 pub(super) fn unreachable(at: &Situation<'_>) -> Diagnosis {
@@ -159,53 +86,28 @@ pub(super) fn unreachable(at: &Situation<'_>) -> Diagnosis {
     } else {
         url.port_used()
     };
-    found(
+    at.advise(
         format!("{url} cannot be reached from here"),
-        Advice::words(format!(
+        format!(
             "press Redeliver once it is up. Some hosts let nothing out: ask for outgoing port {port}"
-        )),
-    )
-}
-
-pub(super) fn server_trouble(at: &Situation<'_>) -> Diagnosis {
-    found(
-        format!("{} has trouble of its own", at.url()),
-        Advice::words("press Redeliver later; GitHub's state is at https://www.githubstatus.com"),
-    )
-}
-
-pub(super) fn disconnected(at: &Situation<'_>) -> Diagnosis {
-    found(
-        format!("the connection to {} broke", at.url()),
-        Advice::words("press Redeliver"),
+        ),
+        [],
     )
 }
 
 /// Git reads no repository that belongs to somebody else.
 pub(super) fn dubious_ownership(path: &Path, at: &Situation<'_>) -> Diagnosis {
-    let user = at.user();
-    let (shown, owner) = (line_of(path), owner_of(path));
+    let (user, shown, owner) = (at.user(), line_of(path), owner_of(path));
+    let belongs = format!("{shown} belongs to {owner}, so git does not trust it when {user}");
     if path.starts_with(at.folder()) {
-        return found(
-            format!("{shown} belongs to {owner}, so git does not trust it when {user} works there"),
-            at.fix_owner(),
-        );
+        return at.fix_owner(format!("{belongs} works there"));
     }
     // Only the checkout's own remote is to be trusted.
-    let remote = at.followed.url.as_str().trim_start_matches("file://");
-    let is_remote = Path::new(remote)
-        .canonicalize()
-        .is_ok_and(|remote| path.starts_with(remote));
-    let trust = is_remote.then(|| {
-        at.run(format!(
-            "git config --global --add safe.directory {}",
-            quoted(path)
-        ))
-    });
-    found(
-        format!(
-            "the remote {shown} belongs to {owner}, so git does not trust it when {user} reads it"
-        ),
-        Advice::run(format!("let {user} trust it, then press Redeliver"), trust),
+    let remote = Path::new(at.followed.url.as_str().trim_start_matches("file://")).canonicalize();
+    let is_remote = remote.is_ok_and(|remote| path.starts_with(remote));
+    at.advise(
+        format!("the remote {belongs} reads it"),
+        format!("let {user} trust it, then press Redeliver"),
+        is_remote.then(|| format!("git config --global --add safe.directory {}", quoted(path))),
     )
 }

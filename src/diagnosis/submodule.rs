@@ -5,217 +5,141 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Advice, Diagnosis, Situation, found};
+use super::{Advice, Diagnosis, Situation, git_in, with_ending};
 use crate::git;
-use crate::redaction::{line_of, list};
+use crate::redaction::line_of;
 use crate::shell::{quoted, word};
 
 /// The branch that a submodule follows is not among those of its `origin`, the only remote where git looks.
 pub(super) fn branch_unknown(branch: &str, path: &Path, at: &Situation<'_>) -> Diagnosis {
     let folder = at.folder().join(path);
-    let path = line_of(path);
-    let git = |rest: &str| at.git_in(&folder, rest);
-    let remotes = git::git_dir_of(&folder)
-        .ok()
-        .flatten()
-        .and_then(|git_dir| std::fs::read_dir(git_dir.join("refs/remotes")).ok());
-    let mut remotes = remotes
-        .into_iter()
-        .flatten()
-        .flatten()
-        // Older gits leave an empty folder when a remote gets another name.
-        .filter(|remote| {
-            std::fs::read_dir(remote.path()).is_ok_and(|mut refs| refs.next().is_some())
-        })
-        .map(|remote| remote.file_name().to_string_lossy().into_owned());
-    let first = remotes.next().unwrap_or_else(|| "origin".into());
-    if first != "origin" && remotes.next().is_none() {
-        return found(
+    let (path, git) = (line_of(path), git_in(&folder));
+    if let [only] = &remotes(&folder)[..]
+        && only != "origin"
+    {
+        return at.advise(
             format!(
                 "the remote of the submodule {path} is called {}, and git follows a submodule at \"origin\" only",
-                line_of(&first)
+                line_of(only)
             ),
-            Advice::run(
-                "give it that name, then press Redeliver",
-                [git(&format!("remote rename {} origin", word(&first)))],
-            ),
+            "give it that name, then press Redeliver",
+            [format!("{git} remote rename {} origin", word(only))],
         );
     }
     if branch == "HEAD" {
-        return found(
+        return at.advise(
             format!("the default branch of the submodule {path} is not known here"),
-            Advice::run(
-                "have the remote asked for it, then press Redeliver",
-                [git("remote set-head origin --auto")],
-            ),
+            "have the remote asked for it, then press Redeliver",
+            [format!("{git} remote set-head origin --auto")],
         );
     }
-    found(
+    at.advise(
         format!(
             "the submodule {path} is to follow {}, which is not at its remote",
             line_of(branch)
         ),
-        Advice::run(
-            "push that branch, or name another one in .gitmodules where the site is written. Which there are",
-            [git("ls-remote --heads origin")],
-        ),
+        "push that branch, or name another one in .gitmodules where the site is written. Which there are",
+        [format!("{git} ls-remote --heads origin")],
     )
 }
 
-pub(super) fn link_in_the_way(path: &Path, at: &Situation<'_>) -> Diagnosis {
+/// The remotes that a work tree keeps branches of.
+fn remotes(folder: &Path) -> Vec<String> {
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let git_dir = git::git_dir_of(folder).ok().flatten();
+    let remotes = git_dir.map(|git_dir| entries(&git_dir.join("refs/remotes")));
+    remotes
+        .into_iter()
+        .flatten()
+        // Older gits leave an empty folder when a remote gets another name.
+        .filter(|remote| entries(&remote.path()).next().is_some())
+        .map(|remote| remote.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// What is at a submodule's place, and can be moved away where the checkout's own index has it.
+pub(super) fn in_the_way(
+    path: &Path,
+    cause: impl FnOnce(&str) -> String,
+    words: &str,
+    at: &Situation<'_>,
+) -> Diagnosis {
     let path = at.below_the_checkout(path);
-    found(
-        format!(
-            "a symbolic link is in the way of a submodule: {}",
-            line_of(at.folder().join(&path))
-        ),
-        Advice::run("move it away, then press Redeliver", move_away(&path, at)),
-    )
+    let place = line_of(at.folder().join(&path));
+    at.advise(cause(&place), words, move_away(&path, at))
 }
 
-pub(super) fn folder_in_the_way(path: &Path, at: &Situation<'_>) -> Diagnosis {
-    let path = at.below_the_checkout(path);
-    found(
-        format!(
-            "files are in the way of the submodule {}",
-            line_of(at.folder().join(&path))
-        ),
-        Advice::run("move them away, then press Redeliver", move_away(&path, at)),
-    )
-}
-
-pub(super) fn file_in_its_place(path: &Path) -> Diagnosis {
-    found(
-        format!(
-            "a file or a link is where the submodule {} belongs",
-            line_of(path)
-        ),
-        Advice::words("move it somewhere else, then press Redeliver"),
-    )
-}
-
-pub(super) fn ignored_in_the_way(submodule: &Path, paths: &[PathBuf]) -> Diagnosis {
-    found(
-        format!(
-            "ignored files are in the way in the submodule {}: {}. The main tree is new already",
-            line_of(submodule),
-            list(paths)
-        ),
-        Advice::words("move them somewhere else, then press Redeliver"),
+pub(super) fn repository_lost(path: &Path, at: &Situation<'_>) -> Diagnosis {
+    in_the_way(
+        path,
+        |place| format!("the submodule {place} has lost its repository"),
+        "move it away, then press Redeliver: it is cloned anew",
+        at,
     )
 }
 
 pub(super) fn commit_missing(id: Option<&str>, at: &Situation<'_>) -> Diagnosis {
-    let id = id
-        .and_then(|id| id.get(..7))
-        .map_or_else(String::new, |id| format!(" {}", line_of(id)));
-    let which = at
-        .submodule()
-        .map_or_else(String::new, |path| format!(" {}", line_of(path)));
-    found(
+    let id = id.and_then(|id| id.get(..7)).map(line_of);
+    let id = id.map_or_else(String::new, |id| format!(" {id}"));
+    let submodule = at.submodule().map(line_of);
+    let submodule = submodule.map_or_else(String::new, |path| format!(" {path}"));
+    at.advise(
         format!(
-            "the commit{id} that the checkout records for the submodule{which} is not at the submodule's remote"
+            "the commit{id} that the checkout records for the submodule{submodule} is not at the submodule's remote"
         ),
-        Advice::run(
-            "push it where it was made (git push --recurse-submodules=on-demand), then press Redeliver. If the \
-             submodule moved to another URL by now, use that",
-            [at.git("submodule sync --recursive")],
-        ),
+        "push it where it was made (git push --recurse-submodules=on-demand), then press Redeliver. If the \
+         submodule moved to another URL by now, use that",
+        [format!("{} submodule sync --recursive", at.git())],
     )
 }
 
-/// A repository inside the repository that is in no .gitmodules.
+/// A repository inside the repository that is in no .gitmodules. The command is for another host than this.
 pub(super) fn not_a_submodule(path: &Path) -> Diagnosis {
-    found(
-        format!(
+    Diagnosis {
+        cause: format!(
             "{} was committed as a repository inside the repository, without being a submodule",
             line_of(path)
         ),
-        Advice::run(
-            "where the site is written, take it out (or add it as a submodule: git submodule add), commit and push; or \
-             set submodules = \"skip\". To take it out, there",
-            [format!("git rm --cached {}", quoted(path))],
-        ),
-    )
+        advice: Some(Advice {
+            words: "where the site is written, take it out (or add it as a submodule: git submodule add), commit and push; or \
+                    set submodules = \"skip\". To take it out, there"
+                .into(),
+            commands: vec![format!("git rm --cached {}", quoted(path))],
+        }),
+    }
 }
 
-pub(super) fn repository_lost(path: &Path, at: &Situation<'_>) -> Diagnosis {
-    let path = at.below_the_checkout(path);
-    found(
-        format!(
-            "the submodule {} has lost its repository",
-            line_of(at.folder().join(&path))
-        ),
-        Advice::run(
-            "move it away, then press Redeliver: it is cloned anew",
-            move_away(&path, at),
-        ),
-    )
-}
-
-pub(super) fn from_a_path() -> Diagnosis {
-    found(
-        "git does not clone a submodule from a path on this machine",
-        Advice::words("give the submodule a URL in .gitmodules where it is written, and push"),
-    )
-}
-
-pub(super) fn to_be_replaced(path: &Path, at: &Situation<'_>) -> Diagnosis {
-    became_files(path, move_away(path, at), at)
-}
-
-pub(super) fn replaced(path: &Path, at: &Situation<'_>) -> Diagnosis {
-    let restore = || {
-        let folder = at.folder().join(path);
-        at.git(format_args!("checkout HEAD -- {}", quoted(&folder)))
-    };
-    // Its files are in the checkout's own index.
-    became_files(path, [moving(path, at), restore()], at)
-}
-
-fn became_files(
+/// A submodule becomes plain files; in the checkout's index it is one yet, unless the files have come already.
+pub(super) fn became_files(
     path: &Path,
     commands: impl IntoIterator<Item = String>,
     at: &Situation<'_>,
 ) -> Diagnosis {
-    let folder = at.folder().join(path);
-    found(
+    let place = at.folder().join(path);
+    at.advise(
         format!(
             "the submodule {} became plain files, and holds untracked files or uncommitted changes",
-            line_of(&folder)
+            line_of(&place)
         ),
-        Advice::run(
-            format!(
-                "move it away, then press Redeliver; what was in it stays in {}",
-                line_of(kept(&folder))
-            ),
-            commands,
+        format!(
+            "move it away, then press Redeliver; what was in it stays in {}",
+            line_of(kept(&place))
         ),
-    )
-}
-
-/// Git says that all is well, but it is not.
-pub(super) fn missing(at: &Situation<'_>) -> Diagnosis {
-    found(
-        "git reported no error, but submodules are not where they belong",
-        Advice::run("look at them", [at.git("submodule status --recursive")]),
+        commands,
     )
 }
 
 /// Moves a submodule of the checkout away, or a folder that it is in.
-fn move_away(path: &Path, at: &Situation<'_>) -> Option<String> {
+pub(super) fn move_away(path: &Path, at: &Situation<'_>) -> Option<String> {
     let own = at.git.top().gitlinks().ok()?;
     let is_own = own.iter().any(|own| own.path.starts_with(path));
-    is_own.then(|| moving(path, at))
+    is_own.then(|| move_to_kept(&at.folder().join(path)))
 }
 
-fn moving(path: &Path, at: &Situation<'_>) -> String {
-    let path = at.folder().join(path);
-    at.run(format!("mv -T {} {}", quoted(&path), quoted(&kept(&path))))
+pub(super) fn move_to_kept(place: &Path) -> String {
+    format!("mv -T {} {}", quoted(place), quoted(&kept(place)))
 }
 
-fn kept(path: &Path) -> PathBuf {
-    let mut kept = path.as_os_str().to_owned();
-    kept.push(".kept");
-    kept.into()
+fn kept(place: &Path) -> PathBuf {
+    with_ending(place, ".kept")
 }
