@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::Mode;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -42,7 +43,7 @@ const MAX_BODY: u64 = 64 << 20;
 const MAX_FILE: usize = 64 << 10;
 
 /// The umask of a deploy, unless `umask` says otherwise.
-const DEFAULT_UMASK: u32 = 0o022;
+const DEFAULT_UMASK: Mode = Mode::from_raw_mode(0o022);
 
 /// The keys a site file may have, in the order of deploy.cgi.example.
 const KEYS: &[&str] = &[
@@ -106,7 +107,7 @@ pub(crate) struct Site {
     pub(crate) max_body: u64,
     pub(crate) programs: Programs,
     pub(crate) env: Vec<(String, String)>,
-    pub(crate) umask: u32,
+    pub(crate) umask: Mode,
 }
 
 /// How the checkout is brought to what was pushed.
@@ -308,6 +309,7 @@ impl Site {
                         u32::from_str_radix(text, 8)
                             .ok()
                             .filter(|umask| octal && umask & !0o077 == 0)
+                            .map(Mode::from_raw_mode)
                     },
                 )?
                 .unwrap_or(DEFAULT_UMASK),
@@ -578,7 +580,10 @@ mod tests {
             (site.wait, site.timeout),
             (Duration::from_secs(8), Duration::from_mins(10))
         );
-        assert_eq!((site.max_body, site.umask), (25 * 1024 * 1024, 0o022));
+        assert_eq!(
+            (site.max_body, site.umask),
+            (25 * 1024 * 1024, DEFAULT_UMASK)
+        );
         assert_eq!(site.submodules, Submodules::Recorded);
         assert!(
             site.programs
@@ -609,7 +614,7 @@ mod tests {
             (site.wait, site.timeout),
             (Duration::from_millis(500), Duration::from_mins(90))
         );
-        assert_eq!((site.max_body, site.umask), (1 << 20, 0o027));
+        assert_eq!((site.max_body, site.umask.as_raw_mode()), (1 << 20, 0o027));
         assert_eq!(site.programs.as_path(), "/a:/b");
         assert_eq!(site.env, [("A_1".to_owned(), "x y".to_owned())]);
         assert_eq!(site.on_update.as_deref(), Some("touch tmp/restart.txt"));

@@ -43,11 +43,17 @@ impl StateFolder {
         Ok(folder)
     }
 
-    /// What `open` would complain about, without making or claiming anything.
+    /// What `open` would complain about, without making or claiming anything. A folder whose owner a umask kept out is
+    /// opened to them.
     pub(crate) fn examine(checkout: &Checkout, site: &Site) -> Result<()> {
         let folder = Self(checkout.git_dir.join(FOLDER));
         match std::fs::metadata(&folder.0) {
-            Ok(found) if found.is_dir() => folder.owner_as_seen_by(site).map(drop),
+            Ok(found) if found.is_dir() => {
+                if found.mode() & 0o700 != 0o700 {
+                    folder.make_folder("")?;
+                }
+                folder.owner_as_seen_by(site).map(drop)
+            }
             Ok(_) => bail!(
                 "{} is in the way: it has to be a folder; remove it",
                 folder.0.display()

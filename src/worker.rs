@@ -87,6 +87,7 @@ impl Worker {
 pub(crate) fn work(site: &Site, host: &Environment, ticket: Option<&str>) -> Result<()> {
     // A server that is stopped ends its process group, and we are no leader of one.
     rustix::process::setsid().context("cannot leave the server's session")?;
+    rustix::process::umask(site.umask);
     let checkout = clone::checkout_of(site)?;
     let state = StateFolder::open(&checkout, site)?;
     let queue = Queue::of(&state);
@@ -119,7 +120,6 @@ fn serve(
     pipe: &mut ResultPipe<'_>,
 ) -> Result<()> {
     let turn = place.take_turn(queue)?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(site.umask));
     if turn
         .tickets()?
         .iter()

@@ -250,6 +250,8 @@ struct VerifiedRequest<'a> {
 
 impl VerifiedRequest<'_> {
     fn answer(&self) -> Answer {
+        // Before anything is made: some servers start programs with a umask that takes the owner's rights, too.
+        rustix::process::umask(self.site.umask);
         let answer = match &self.delivery.event {
             Event::Ping(ping) => self.ping(ping),
             Event::Push(push) => self.push(push),
@@ -270,10 +272,11 @@ impl VerifiedRequest<'_> {
                 PushResult::Ended { .. } | PushResult::Accepted { .. } | PushResult::Queued => {}
             }
         }
+        let opened = self.open();
         let findings = doctor::examine(self.site, self.env, self.started + self.site.wait);
         let of_ping = doctor::of_ping(ping, self.delivery, &findings);
         let mut report = doctor::report(findings.iter().chain(&of_ping));
-        if let Ok((_, state)) = self.open() {
+        if let Ok((_, state)) = opened {
             if let Some(last) = History::of(&state).last()? {
                 let _ = write!(
                     report,

@@ -30,8 +30,8 @@ pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
     // A first checkout is made where it is to be: there, too, nothing of another user's may come.
     let there = site.repo.ancestors().find(|folder| folder.exists());
     ensure_owner(there.unwrap_or(&site.repo), &site.file, env)?;
+    rustix::process::umask(site.umask);
     let checkout = clone::checkout_of(site)?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(site.umask));
     let state = StateFolder::open(&checkout, site)?;
     let queue = Queue::of(&state);
     let Some(place) = queue.try_line()? else {

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use rustix::fs::Mode;
 
 use super::heal::Healer;
 use super::marker::Interrupted;
@@ -88,7 +87,7 @@ pub(crate) fn look(site: &Site) -> Result<Stage> {
 pub(crate) fn checkout_of(site: &Site) -> Result<Checkout> {
     let mut stage = look(site)?;
     if matches!(stage, Stage::Nothing) {
-        begin(&site.repo, site.umask)?;
+        begin(&site.repo)?;
         stage = look(site)?;
     }
     stage
@@ -118,16 +117,11 @@ fn is_nothing(repo: &Path) -> bool {
 
 /// Makes the place for tickets and locks at one stroke: under another name, then renamed. A folder that is there is used
 /// as it is: it has the owner and the mode that let the web server in.
-fn begin(repo: &Path, umask: u32) -> Result<()> {
+fn begin(repo: &Path) -> Result<()> {
     let mut random = [0; NEW_DIGITS / 2];
     fill_with_random(&mut random)?;
     let new = repo.join(format!("{NEW}{}", hex::encode(random)));
-    // The server's own umask may keep visitors out. Set and not repaired by a chmod, which would undo what the folder
-    // above hands down.
-    let servers = rustix::process::umask(Mode::from_raw_mode(umask));
-    let made = make(repo, &new);
-    rustix::process::umask(servers);
-    let begun = made.and_then(|()| {
+    let begun = make(repo, &new).and_then(|()| {
         // Somebody's files may have come, or another delivery's.
         if is_nothing(repo) {
             std::fs::rename(&new, repo.join(".git"))
@@ -370,9 +364,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let repo = folder.path().join("a/site");
         assert!(is_nothing(&repo));
-        begin(&repo, 0o022).unwrap();
+        begin(&repo).unwrap();
         assert!(!is_nothing(&repo) && is_unfinished(&repo));
-        begin(&repo, 0o022).unwrap();
+        begin(&repo).unwrap();
         for (folder, name) in [(folder.path().join("a"), "site"), (repo, ".git")] {
             let only = folder.join(name);
             assert_eq!(entries_of(&folder).unwrap(), [only], "nothing else is left");
@@ -410,7 +404,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("index.html"), "mine").unwrap();
         assert!(!is_nothing(folder.path()));
-        assert!(begin(folder.path(), 0o022).is_err());
+        assert!(begin(folder.path()).is_err());
         assert_eq!(entries_of(folder.path()).unwrap().len(), 1);
         assert_eq!(
             std::fs::read(folder.path().join("index.html")).unwrap(),

@@ -67,6 +67,19 @@ impl Doctor<'_> {
             )
         };
         match others_than(user.uid, checkout) {
+            Some(Others::Closed(path)) if is_closed_to_its_owner(&path, user.uid) => {
+                self.problem(
+                    WHAT,
+                    format!("{} is closed to its owner, {}", line_of(&path), user.shown()),
+                    Advice::run(
+                        "open it",
+                        [as_user(
+                            user,
+                            &format!("chmod -R u+rwX {}", quoted(&checkout.folder)),
+                        )],
+                    ),
+                );
+            }
             Some(Others::Closed(path)) => self.problem(
                 WHAT,
                 format!(
@@ -163,6 +176,12 @@ enum Others {
     Closed(PathBuf),
     /// A file that belongs to somebody else.
     File(PathBuf),
+}
+
+/// Whether its mode, and not a disk that is read only, keeps its owner from writing there.
+fn is_closed_to_its_owner(path: &Path, owner: u32) -> bool {
+    path.metadata()
+        .is_ok_and(|found| found.uid() == owner && found.mode() & 0o300 != 0o300)
 }
 
 fn others_than(uid: u32, checkout: &Checkout) -> Option<Others> {

@@ -1,7 +1,12 @@
 //! What servers and gateways hand over that are not Apache, lighttpd or nginx, and what they leave out.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
 use crate::hostile::{Twice, fed_by};
-use crate::world::{Delivery, World};
+use crate::person::Person;
+use crate::world::{Delivery, World, quoted, text, write_executable};
 
 #[test]
 fn a_query_that_is_left_out_is_an_empty_one() {
@@ -93,4 +98,102 @@ fn of_a_body_that_the_server_decompressed_all_is_taken() {
     // uwsgi never ends the input.
     let reply = compressed().input_stays_open().send();
     reply.expect(415, "refused");
+}
+
+/// A script that starts the world's site file as a person, under a umask of the server's.
+fn under_umask(umask: &str, person: &Person, world: &World) -> PathBuf {
+    let script = world.path("server");
+    let (name, site) = (&person.name, text(&world.site_file()));
+    let start = format!("umask {umask}; exec \"$0\"");
+    let line = format!("#!/bin/sh\nexec runuser -u {name} -- /bin/sh -c '{start}' '{site}'\n");
+    write_executable(&script, &line);
+    script
+}
+
+mod by_root {
+    use super::*;
+
+    fn deploys_whatever_the_umask(world: &World, person: &Person) {
+        for umask in ["0117", "0777", "0"] {
+            let server = under_umask(umask, person, world);
+            let commit = world.push(umask);
+            let push = || world.push_delivery(&commit).through(&server);
+            push().send().expect(200, "deployed");
+            world.settle();
+            let page = fs::metadata(world.path("checkout/index.html")).unwrap();
+            assert_eq!(page.mode() & 0o777, 0o644, "{umask}");
+            push().send().expect(200, "unchanged");
+            let ping = world.ping_delivery().through(&server).send();
+            ping.expect(200, "pong");
+        }
+        let commit = world.push("four");
+        let push = world.push_delivery(&commit);
+        push.through(&person.server(world))
+            .send()
+            .expect(200, "deployed");
+        world.settle();
+    }
+
+    #[test]
+    #[ignore = "needs root: ./tests/run"]
+    fn the_umask_of_a_server_is_nothing_to_a_deploy() {
+        let mut world = World::new();
+        let person = Person::new();
+        person.takes(&mut world);
+        deploys_whatever_the_umask(&world, &person);
+    }
+
+    #[test]
+    #[ignore = "needs root: ./tests/run"]
+    fn the_umask_of_a_server_is_nothing_to_a_first_checkout() {
+        let mut world = World::new();
+        let person = Person::new();
+        fs::remove_dir_all(world.checkout()).unwrap();
+        fs::create_dir(world.checkout()).unwrap();
+        world.key("clone", &quoted(&world.origin.url("me/site.git")));
+        person.takes(&mut world);
+        let server = under_umask("0777", &person, &world);
+        let ping = world.ping_delivery().through(&server).send();
+        ping.expect(200, "pong");
+        deploys_whatever_the_umask(&world, &person);
+    }
+
+    #[test]
+    #[ignore = "needs root: ./tests/run"]
+    fn a_state_folder_that_its_owner_cannot_enter_is_mended() {
+        let mut world = World::new();
+        let person = Person::new();
+        person.takes(&mut world);
+        let server = person.server(&world);
+        let push = |content: &str| {
+            let delivery = world.push_delivery(&world.push(content));
+            delivery.through(&server).send().expect(200, "deployed");
+            world.settle();
+        };
+        push("two");
+        for mode in [0o660, 0o000] {
+            let close = |folder: &Path| {
+                let closed = fs::Permissions::from_mode(mode);
+                fs::set_permissions(folder, closed).unwrap();
+            };
+            let state = world.state("");
+            close(&state);
+            let star = world.delivery("star", "{}");
+            star.through(&server).send().expect(200, "ignored");
+            close(&state);
+            let ping = world.ping_delivery();
+            ping.through(&server).send().expect(200, "pong");
+            close(&world.state("queue"));
+            close(&state);
+            push(&mode.to_string());
+            // What is the person's is theirs to open.
+            close(&world.path("checkout/posts"));
+            let check = person.verb(&world, &["check"]);
+            check.expect_exit(1);
+            let mut lines = check.stdout.lines();
+            let open = lines.find(|line| line.starts_with("    ") && line.contains("chmod"));
+            person.does(open.unwrap());
+            person.verb(&world, &["check"]).expect_exit(0);
+        }
+    }
 }
