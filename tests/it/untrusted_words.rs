@@ -144,7 +144,7 @@ fn a_submodule_of_a_submodule_has_its_whole_path_and_no_command_moves_it() {
     reply.expect(500, "failed");
     let place = text(&world.path("checkout/posts/in"));
     reply.says(&format!(
-        ": the submodule {place} has lost its repository\n"
+        ": the submodule {place} has lost its repository. "
     ));
     assert!(!reply.body.contains("mv "), "{reply:#?}");
 }
