@@ -277,7 +277,11 @@ impl Update<'_> {
     }
 
     /// The tip of the branch that a submodule follows, as it was fetched; `None` where that is not known.
-    fn tip_of(&self, submodule: &Submodule, there: &[Submodule]) -> Result<Option<CommitId>> {
+    pub(super) fn tip_of(
+        &self,
+        submodule: &Submodule,
+        there: &[Submodule],
+    ) -> Result<Option<CommitId>> {
         let (above, path) = superproject_of(submodule, there)?;
         let superproject = self.git.submodule(above);
         let modules = superproject.gitmodules(None)?;
@@ -572,7 +576,7 @@ impl Update<'_> {
 }
 
 /// Where the superproject of a submodule is below the checkout, and where the submodule is in it.
-fn superproject_of<'s>(
+pub(super) fn superproject_of<'s>(
     submodule: &'s Submodule,
     there: &'s [Submodule],
 ) -> Result<(&'s Path, &'s Path)> {

@@ -11,7 +11,7 @@ use super::failure::StepFailed;
 use super::heal::Healer;
 use super::journal::Journal;
 use super::marker::{self, Interrupted};
-use super::submodules::ensure_none_replaced;
+use super::submodules::{ensure_none_replaced, superproject_of};
 use super::verify::Triage;
 use crate::backup::Backup;
 use crate::commit_id::CommitId;
@@ -174,6 +174,7 @@ impl<'u> Update<'u> {
             (early, _) => early,
         };
         let submodules = self.submodules(listing, &fetched, journal)?;
+        self.ensure_followed(&submodules)?;
         self.ensure_large_files(&submodules)?;
         let now = LastGood::of(checkout, heads.head, &submodules).after(self.before);
         Ok(Updated {
@@ -203,6 +204,32 @@ impl<'u> Update<'u> {
             .filter(|path| folder.join(path).join(".git").exists())
             .take(MAX_FETCHES_BESIDE_A_PULL)
             .collect()
+    }
+
+    /// With `"latest"`, git from 2.50 leaves a submodule that has an only remote of another name than `origin` where it is,
+    /// and nothing fails: it fetches from `origin` still, since our settings name that.
+    fn ensure_followed(&self, submodules: &[Submodule]) -> Result<(), StepFailed> {
+        if self.deploy.site.submodules != Submodules::Latest {
+            return Ok(());
+        }
+        for submodule in submodules {
+            // A default that is known shows without git.
+            let git_dir = self.git.submodule(&submodule.path).git_dir()?;
+            if git_dir.is_none_or(|dir| dir.join("refs/remotes/origin/HEAD").exists()) {
+                continue;
+            }
+            let (above, path) = superproject_of(submodule, submodules)?;
+            let away = self.git.submodule(above).told_to_stay_away()?;
+            if !away.contains(path) && self.tip_of(submodule, submodules)?.is_none() {
+                let path = submodule.path.clone();
+                let behind = vec![path.clone()];
+                let branch = "HEAD".to_owned();
+                let cause = Cause::SubmoduleBranchUnknown { branch, path };
+                let failed = StepFailed::stated(Step::Submodules, cause);
+                return Err(StepFailed { behind, ..failed });
+            }
+        }
+        Ok(())
     }
 
     /// Without git-lfs, pointers are written in place of large files, and nothing fails.

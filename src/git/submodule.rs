@@ -369,7 +369,7 @@ impl WorkTree<'_> {
     }
 
     /// Submodules that git itself passes by: `update = none`, or inactive (gitsubmodules(7), "Active submodules").
-    fn told_to_stay_away(&self) -> Result<BTreeSet<PathBuf>> {
+    pub(crate) fn told_to_stay_away(&self) -> Result<BTreeSet<PathBuf>> {
         // What git does in between changes nothing of this.
         let in_use = if self.folder == self.git.checkout.folder {
             self.git.config()?
