@@ -301,6 +301,8 @@ impl WorkTree<'_> {
             End::Exit(0) => Ok(Ancestry::Contained),
             End::Exit(1) => Ok(Ancestry::Outside),
             End::Exit(128) => Ok(Ancestry::Absent),
+            // A git that is only kept from bringing it may break off.
+            End::Signal(_) if !self.has_commit(commit)? => Ok(Ancestry::Absent),
             End::Exit(_) | End::Signal(_) | End::Limit(_) | End::Stopped => {
                 bail!(
                     "git merge-base ended with {}: {}",
