@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Advice, Diagnosis, Situation, git_in, with_ending};
+use super::{Advice, Cause, Diagnosis, Situation, explain, git_in, with_ending};
 use crate::git;
 use crate::redaction::line_of;
 use crate::shell::{quoted, word};
@@ -79,10 +79,15 @@ pub(super) fn repository_lost(path: &Path, at: &Situation<'_>) -> Diagnosis {
 }
 
 pub(super) fn commit_missing(id: Option<&str>, at: &Situation<'_>) -> Diagnosis {
+    let path = at.submodule();
+    // Git to 2.39.3 looks for the commit behind a link.
+    let is_link = |part: &&Path| at.folder().join(part).is_symlink();
+    if let Some(link) = path.iter().flat_map(|path| path.ancestors()).find(is_link) {
+        return explain(&Cause::LinkInTheWay(link.to_owned()), at);
+    }
     let id = id.and_then(|id| id.get(..7)).map(line_of);
     let id = id.map_or_else(String::new, |id| format!(" {id}"));
-    let submodule = at.submodule().map(line_of);
-    let submodule = submodule.map_or_else(String::new, |path| format!(" {path}"));
+    let submodule = path.map_or_else(String::new, |path| format!(" {}", line_of(path)));
     at.advise(
         format!(
             "the commit{id} that the checkout records for the submodule{submodule} is not at the submodule's remote"

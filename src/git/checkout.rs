@@ -178,11 +178,8 @@ pub(super) fn shallow_file(folder: &Path) -> Result<Option<PathBuf>> {
 
 /// Whether a path below a folder leads through a symbolic link, or is one: then it may lead anywhere.
 pub(super) fn passes_a_link(folder: &Path, path: &Path) -> bool {
-    let on_the_way = path.ancestors().filter(|part| !part.as_os_str().is_empty());
-    on_the_way.map(|part| folder.join(part)).any(|part| {
-        part.symlink_metadata()
-            .is_ok_and(|there| there.is_symlink())
-    })
+    let mut on_the_way = path.ancestors().filter(|part| !part.as_os_str().is_empty());
+    on_the_way.any(|part| folder.join(part).is_symlink())
 }
 
 /// Removes the folders above a path that are empty now, up to the top.
