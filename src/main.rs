@@ -50,6 +50,7 @@ mod last_good;
 mod outcome;
 mod process;
 mod queue;
+mod random;
 mod redaction;
 mod remote_url;
 mod repository_name;

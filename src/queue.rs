@@ -24,7 +24,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
-use crate::state::{StateFolder, fill_with_random};
+use crate::random::fill_with_random;
+use crate::state::StateFolder;
 
 /// The folder of tickets.
 const QUEUE: &str = "queue";

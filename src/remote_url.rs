@@ -128,6 +128,27 @@ impl RemoteUrl {
         redaction::credentials_in(&self.text)
     }
 
+    /// The parts of a URL for HTTP with a user, as they are written: scheme, user and password, host and port. None where there
+    /// is doubt which is which.
+    pub(crate) fn with_user(&self) -> Option<(&str, &str, &str)> {
+        let (scheme, rest) = self.text.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let (user, host) = authority.split_once('@')?;
+        let is_plain = |c: u8| c.is_ascii_alphanumeric() || b".-:[]_".contains(&c);
+        (matches!(self.transport, Transport::Http | Transport::Https)
+            && user.bytes().all(|c| c.is_ascii_graphic())
+            && host.bytes().all(is_plain))
+        .then_some((scheme, user, host))
+    }
+
+    /// The same where it has a password.
+    pub(crate) fn login(&self) -> Option<(&str, &str, &str)> {
+        self.with_user().filter(|(_, user, _)| {
+            user.split_once(':')
+                .is_some_and(|(_, password)| !password.is_empty())
+        })
+    }
+
     /// A submodule's URL as git uses it: a relative one is meant from its superproject's (gitmodules(5)). None where that
     /// is not known.
     pub(crate) fn of_submodule(superproject: Option<&Self>, url: &str) -> Option<Self> {

@@ -325,7 +325,9 @@ impl Site {
             .split(|&byte| byte == b'\n')
             .map(|line| String::from_utf8_lossy(line));
         let words = lines.map(|line| line.trim_matches(['\r', '\u{feff}']).to_owned());
-        words.filter(|word| !word.is_empty()).collect()
+        let words = words.filter(|word| !word.is_empty());
+        let login = self.clone.as_ref().map(RemoteUrl::credentials);
+        words.chain(login.unwrap_or_default()).collect()
     }
 
     /// The secrets of the site. The error says what is wrong with the file, and what to do.

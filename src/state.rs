@@ -4,7 +4,7 @@
 //! Must not know what the files mean.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use crate::files::{make_private_folder, open_private};
 use crate::git::Checkout;
 use crate::ignored::ignore;
+use crate::random::fill_with_random;
 use crate::site::Site;
 
 /// Its name below the git directory.
@@ -282,15 +283,4 @@ enum Owner {
     Nobody(PathBuf),
     /// Of a site whose file is gone; this is who we are.
     Gone(PathBuf),
-}
-
-/// Random bytes from the kernel.
-pub(crate) fn fill_with_random(bytes: &mut [u8]) -> Result<()> {
-    let flags = rustix::rand::GetRandomFlags::empty();
-    if rustix::rand::getrandom(&mut *bytes, flags) == Ok(bytes.len()) {
-        return Ok(());
-    }
-    // Linux before 3.17 has no such call.
-    let mut device = File::open("/dev/urandom").context("cannot get random bytes")?;
-    device.read_exact(bytes).context("cannot get random bytes")
 }

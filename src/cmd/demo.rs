@@ -17,10 +17,11 @@ use crate::cgi::Environment;
 use crate::git::Checkout;
 use crate::process::{Programs, Run};
 use crate::queue::Queue;
+use crate::random::fill_with_random;
 use crate::redaction::escape;
 use crate::signature::Secrets;
 use crate::site::Site;
-use crate::state::{StateFolder, fill_with_random};
+use crate::state::StateFolder;
 
 /// Where the world is built when `TMPDIR` names no folder that a `#!` line can hold.
 const USUAL_TMP: &str = "/tmp";

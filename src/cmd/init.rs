@@ -14,12 +14,12 @@ use super::{Done, print};
 use crate::cgi::Environment;
 use crate::doctor::{MAX_LINE, web_root};
 use crate::git::{Checkout, git_dir_of};
+use crate::random::fill_with_random;
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
 use crate::shell::{quoted, word};
 use crate::signature::Secrets;
 use crate::site::read_small;
-use crate::state::fill_with_random;
 use crate::user::{User, name_of};
 
 /// How many random bytes a secret is made of.

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -15,13 +15,13 @@ use anyhow::{Context, Result, bail};
 use super::heal::Healer;
 use super::marker::Interrupted;
 use crate::backup::Backup;
-use crate::git::{Checkout, Git, ObjectFormat, RemoteHead};
+use crate::git::{self, Checkout, Git, ObjectFormat, RemoteHead};
 use crate::process::Ended;
+use crate::random::fill_with_random;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
 use crate::site::Site;
 use crate::state::StateFolder;
-use crate::state::fill_with_random;
 
 /// In the state folder until the first checkout is whole: then everything in the repository is of our making.
 const UNFINISHED: &str = "cloning";
@@ -293,8 +293,7 @@ fn ensure_no_files(folder: &Path) -> Result<()> {
     )
 }
 
-/// `git init`, and the remote. Its URL is written and not given to `git config`: it may hold a token, and what stands
-/// on a command line every user of the host can read. Returns the command that failed, if one did.
+/// `git init`, and the remote, without its login. Returns the command that failed, if one did.
 fn make_repository(git: &Git<'_>, url: &RemoteUrl, format: ObjectFormat) -> Result<Option<Ended>> {
     let made = git.init(format)?;
     if !made.end.is_good() {
@@ -305,25 +304,9 @@ fn make_repository(git: &Git<'_>, url: &RemoteUrl, format: ObjectFormat) -> Resu
         .with_context(|| format!("cannot read {}", file.display()))?;
     let own = text.split(REMOTE).next().unwrap_or(&text);
     let new = file.with_extension("new");
-    // Git keeps the mode when it writes the file again.
-    let access = if url.credentials().is_empty() {
-        0o666
-    } else {
-        0o600
-    };
+    let section = remote_section(git::without_login(url)?.as_str());
     let write = || -> std::io::Result<()> {
-        // What an earlier attempt left may have another mode.
-        match std::fs::remove_file(&new) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let mut options = File::options();
-        let mut written = options
-            .write(true)
-            .create_new(true)
-            .mode(access)
-            .open(&new)?;
-        written.write_all(format!("{own}{}", remote_section(url.as_str())).as_bytes())?;
+        std::fs::write(&new, format!("{own}{section}"))?;
         std::fs::rename(&new, &file)
     };
     write().with_context(|| format!("cannot write {}", file.display()))?;

@@ -164,7 +164,6 @@ impl Deploy<'_> {
             )
             .into());
         };
-        journal.hide(url.credentials());
         if LastGood::read(self.state)?.is_none() {
             LastGood::default().write(self.state)?;
         }

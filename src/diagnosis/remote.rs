@@ -5,6 +5,7 @@ use std::path::Path;
 use super::ssh::new_key;
 use super::work_tree::owner_of;
 use super::{Diagnosis, Situation};
+use crate::git;
 use crate::redaction::line_of;
 use crate::shell::{quoted, word};
 
@@ -13,6 +14,10 @@ const STORE_LOGINS: &str = "git config --global credential.helper store";
 
 pub(super) fn login_missing(at: &Situation<'_>) -> Diagnosis {
     let (url, user) = (at.url(), at.user());
+    // It had one, which was refused.
+    if git::has_lost_its_login(&url) || url.login().is_some() {
+        return login_refused(at);
+    }
     let (git, remote) = (at.git(), word(&at.followed.remote));
     let cause =
         format!("{url} is private or not there: it wants a login, and {user} has none stored");
@@ -39,6 +44,13 @@ pub(super) fn login_refused(at: &Situation<'_>) -> Diagnosis {
     let cause = |whose: &str| {
         format!("{url} refuses the login {whose}: it is not the right one, or has expired")
     };
+    if git::has_lost_its_login(&url) {
+        let place = at.site_file();
+        let words = format!(
+            "set the right one there, in {place}, or use a deploy key; then press Redeliver"
+        );
+        return at.advise(cause("of the key `clone`"), words, []);
+    }
     // Where the login stood in the URL, it is masked.
     if let Some((scheme, rest)) = at.followed.url.to_string().split_once("***@") {
         let bare = word(&format!("{scheme}{rest}"));

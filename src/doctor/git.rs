@@ -2,7 +2,7 @@
 
 use super::{Doctor, Finding, Health};
 use crate::diagnosis::{Advice, Cause, Situation};
-use crate::git::{Config, Git, NoUpstream, Tracking, Upstream};
+use crate::git::{Config, Git, NoUpstream, Tracking, Upstream, has_lost_its_login};
 use crate::redaction::{line_of, list};
 use crate::shell::{as_user, quoted};
 use crate::site::Update;
@@ -89,13 +89,17 @@ impl Doctor<'_> {
     ) {
         const UPSTREAM: &str = "upstream";
         self.ok("branch", line_of(&followed.branch));
-        if !followed.url.credentials().is_empty() {
+        let with_login = match &self.site.clone {
+            Some(clone) if clone.login().is_some() => Some("clone"),
+            _ if has_lost_its_login(&followed.url) || followed.url.credentials().is_empty() => None,
+            _ => Some(followed.remote.as_str()),
+        };
+        if let Some(with_login) = with_login {
             self.warn(
                 "remote",
                 format!(
-                    "the URL of {} has a login in it, which every user of this host can read in the list of processes \
-                     while git works",
-                    line_of(&followed.remote)
+                    "the URL of {} has a login in it: who reads it there can do all that the login is good for",
+                    line_of(with_login)
                 ),
                 Advice::words(
                     "use a deploy key in its place: it opens this repository alone, and is named with the key `ssh_key`",

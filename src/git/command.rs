@@ -53,6 +53,15 @@ impl Git<'_> {
         })
     }
 
+    /// How git is told the logins of remotes; its own children are told by the environment.
+    fn login_settings(&self) -> Vec<OsString> {
+        let logins = self.logins.borrow();
+        let include = logins
+            .iter()
+            .map(|logins| option("include.path=", &logins.path));
+        include.flat_map(|include| ["-c".into(), include]).collect()
+    }
+
     /// What `git --version` says.
     pub(crate) fn version(&self) -> Result<String> {
         let asked = Run::new(&self.program, self.at_most(QUERY_LIMIT))
@@ -119,6 +128,7 @@ impl<'g> WorkTree<'g> {
         Run::new(&self.git.program, self.git.at_most(self.git.limit))
             .args(self.place())
             .args(settings.flat_map(|setting| ["-c", setting]))
+            .args(self.git.login_settings())
             .args(args)
             .env(self.writing_env())
             .inherits(self.git.alive)

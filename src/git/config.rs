@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::checkout::{ObjectFormat, gitmodules_text, passes_a_link};
 use super::command::{line, must};
+use super::login::Logins;
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
 use crate::redaction;
@@ -44,11 +45,16 @@ impl Config {
 
     /// The URL of the remote: of `origin`, or else of another.
     pub(crate) fn a_remote_url(&self) -> Option<RemoteUrl> {
-        let is_url = |key: &str| key.starts_with("remote.") && key.as_bytes().ends_with(b".url");
-        let of_any = || self.0.iter().find(|(key, _)| is_url(key));
         self.first("remote.origin.url")
-            .or_else(|| of_any().map(|(_, url)| url.as_str()))
             .map(RemoteUrl::parse)
+            .or_else(|| self.remote_urls().next())
+    }
+
+    /// The URLs of all remotes.
+    pub(super) fn remote_urls(&self) -> impl Iterator<Item = RemoteUrl> {
+        let is_url = |key: &str| key.starts_with("remote.") && key.as_bytes().ends_with(b".url");
+        let urls = self.0.iter().filter(move |(key, _)| is_url(key));
+        urls.map(|(_, url)| RemoteUrl::parse(url))
     }
 
     /// Whether a fetch from a remote keeps one of its refs (git-fetch(1), `<refspec>`).
@@ -235,6 +241,8 @@ impl Git<'_> {
     /// The same, read anew.
     pub(crate) fn read_config(&self) -> Result<Rc<Config>> {
         let config = Rc::new(self.top().read_config()?);
+        self.logins
+            .replace(Logins::of(&config, self.clone.as_ref())?);
         self.config.replace(Some(Rc::clone(&config)));
         Ok(config)
     }

@@ -6,7 +6,7 @@
 //! | room | what lives there |
 //! | --- | --- |
 //! | [`command`] | how every git is started |
-//! | [`environment`], [`config`], [`ssh`] | what it is given: variables, its own configuration, ssh |
+//! | [`environment`], [`config`], [`login`], [`ssh`] | what it is given: variables, its own configuration, logins, ssh |
 //! | [`checkout`] | which folder is a work tree, and where its git directory is |
 //! | [`index`] | the index and what differs from it: one parser for what git lists |
 //! | [`object`] | what a repository has, and what git makes of it |
@@ -27,6 +27,7 @@ use anyhow::{Result, bail};
 
 use crate::cgi::Environment;
 use crate::process::Progress;
+use crate::remote_url::RemoteUrl;
 use crate::site::Site;
 use crate::user::User;
 
@@ -38,6 +39,7 @@ mod config;
 mod environment;
 mod index;
 mod lfs;
+mod login;
 mod object;
 mod ssh;
 mod submodule;
@@ -52,6 +54,7 @@ pub(crate) use command::GitFailed;
 pub(crate) use config::{Config, Module};
 pub(crate) use index::{Blob, Change, Edits, Entry, Gitlink, Indexed, Kind, MissingFrom};
 pub(crate) use lfs::is_pointer;
+pub(crate) use login::{has_lost_its_login, without_login};
 pub(crate) use object::begins_with;
 pub(crate) use submodule::{Found, Gitlinks, ModuleState, Source, SourceBranch, Submodule};
 pub(crate) use transfer::RemoteHead;
@@ -68,6 +71,9 @@ pub(crate) struct Git<'s> {
     has_failed: Cell<bool>,
     /// What was last read of the checkout's configuration.
     config: RefCell<Option<Rc<Config>>>,
+    /// The logins of its remotes, some of which `clone` has.
+    logins: RefCell<Option<login::Logins>>,
+    clone: Option<RemoteUrl>,
     ssh: ssh::Ssh,
     /// Who ssh takes us for, whatever HOME says.
     user: User,
@@ -104,6 +110,8 @@ impl<'s> Git<'s> {
             alive: None,
             has_failed: Cell::new(false),
             config: RefCell::new(None),
+            logins: RefCell::new(None),
+            clone: site.clone.clone(),
             host_keys: None,
             until: None,
             progress: None,

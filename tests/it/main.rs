@@ -32,6 +32,7 @@ mod support;
 mod tidy;
 mod turns;
 mod untrusted;
+mod untrusted_again;
 mod untrusted_host;
 mod untrusted_words;
 

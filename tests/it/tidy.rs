@@ -13,6 +13,7 @@ const ROOMS: &[&[&str]] = &[
         "cgi",
         "ignored",
         "files",
+        "random",
         "signature",
         "process",
         "redaction",

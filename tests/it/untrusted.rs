@@ -2,7 +2,7 @@
 //! is not theirs, stop a deploy of the followed branch, or lead elsewhere.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 
 use crate::checkouts::{change, deployed, has, is_as_pushed, publish, push_of};
 use crate::checkouts_submodules::{add, plant, point, set_module};
@@ -306,31 +306,4 @@ fn what_gitmodules_includes_is_not_read() {
         world.verb(&["check"]).expect_exit(0);
         has(&world, &[("posts/notes/note", "one\n")]);
     }
-}
-
-#[test]
-fn a_login_in_the_url_is_read_by_no_other_user_and_warned_of() {
-    let mut world = World::new();
-    set_module(&world, "site", "posts.url", "../posts.git");
-    let commit = publish(&world, "site");
-    fs::remove_dir_all(world.checkout()).unwrap();
-    let login = world
-        .origin
-        .url_with_login("me:s3cr3tt0ken", "auth/me/site.git");
-    world.key("clone", &quoted(&login));
-    let body = payload_after(ZERO, &commit).to_string();
-    world.delivery("push", body).send().expect(200, "deployed");
-    world.settle();
-    for file in ["config", "modules/posts/config"] {
-        let path = world.path("checkout/.git").join(file);
-        assert!(fs::read_to_string(&path).unwrap().contains("s3cr3tt0ken"));
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o7777, 0o600, "{file}");
-    }
-    let modules = fs::metadata(world.path("checkout/.git/modules")).unwrap();
-    assert_eq!(modules.permissions().mode() & 0o7777, 0o700);
-    let check = world.verb(&["check"]);
-    check.expect_exit(0);
-    check.says("the URL of origin has a login in it");
-    check.says("use a deploy key");
 }

@@ -32,7 +32,7 @@ fn a_login_that_is_refused() {
         &world,
         &world.head(),
         r"
-http://<origin>/auth/me/site.git refuses the login that stands in the remote's URL: it is not the right one, or has expired
+http://***@<origin>/auth/me/site.git refuses the login that stands in the remote's URL: it is not the right one, or has expired
 -> take it out, and let git store a new one (it asks once); or use a deploy key. Then press Redeliver:
 $ git -C '<world>/checkout' remote set-url origin http://<origin>/auth/me/site.git
 $ git config --global credential.helper store

@@ -1,0 +1,88 @@
+//! A login in the URL of a remote, given to git apart from the URL: git hands URLs to its helpers as arguments, which every user
+//! of the host can read.
+//!
+//! In place of the login the URL gets a user of our own, whose name nobody can guess. To URLs with that user git sends the login
+//! as a header, and to no others: who writes the URL of a submodule does not get what the login opens.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode_str;
+
+use super::config::Config;
+use crate::process;
+use crate::random::fill_with_random;
+use crate::remote_url::RemoteUrl;
+
+/// How the name of the user begins that stands in place of a login.
+const USER: &str = "deploy-cgi-";
+
+/// Configuration for git with the logins of remotes, on no disk.
+pub(super) struct Logins {
+    _open: File,
+    pub(super) path: PathBuf,
+}
+
+impl Logins {
+    /// The logins of the remotes. Of one whose login `clone` has, only the user of our own is in the configuration.
+    pub(super) fn of(config: &Config, clone: Option<&RemoteUrl>) -> Result<Option<Self>> {
+        let mut text = String::new();
+        for url in config.remote_urls() {
+            if let Some((scheme, login, host)) = url.login() {
+                let user = new_user()?;
+                let instead = format!("{scheme}://{user}@{host}/");
+                text.push_str(&rewrite(&format!("{scheme}://{login}@{host}/"), &instead));
+                text.push_str(&header(&instead, login));
+            } else if let Some((scheme, user, host)) = url.with_user()
+                && user.starts_with(USER)
+                && let Some((its_scheme, login, its_host)) = clone.and_then(RemoteUrl::login)
+                && (its_scheme, its_host) == (scheme, host)
+            {
+                text.push_str(&header(&format!("{scheme}://{user}@{host}/"), login));
+            }
+        }
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let (open, path) = process::file_in_memory(text.as_bytes())?;
+        Ok(Some(Self { _open: open, path }))
+    }
+}
+
+/// A URL with a user of our own in place of its login; as it is where it has none.
+pub(crate) fn without_login(url: &RemoteUrl) -> Result<RemoteUrl> {
+    let Some((scheme, login, host)) = url.login() else {
+        return Ok(url.clone());
+    };
+    let path = &url.as_str()[format!("{scheme}://{login}@{host}").len()..];
+    let user = new_user()?;
+    Ok(RemoteUrl::parse(&format!("{scheme}://{user}@{host}{path}")))
+}
+
+/// Whether a URL has a user of our own in place of a login.
+pub(crate) fn has_lost_its_login(url: &RemoteUrl) -> bool {
+    url.with_user()
+        .is_some_and(|(_, user, _)| user.starts_with(USER))
+}
+
+fn new_user() -> Result<String> {
+    let mut random = [0; 8];
+    fill_with_random(&mut random)?;
+    Ok(format!("{USER}{}", hex::encode(random)))
+}
+
+/// git-config(1), `url.<base>.insteadOf`, and how to quote ("Syntax").
+fn rewrite(url: &str, instead: &str) -> String {
+    let url = url.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("[url \"{instead}\"]\n\tinsteadOf = \"{url}\"\n")
+}
+
+/// git-config(1), `http.<url>.*` and `http.extraHeader`.
+fn header(url: &str, login: &str) -> String {
+    let login: Vec<u8> = percent_decode_str(login).collect();
+    let login = BASE64_STANDARD.encode(login);
+    format!("[http \"{url}\"]\n\textraHeader = Authorization: Basic {login}\n")
+}
