@@ -3,6 +3,8 @@
 //!
 //! Must not know git.
 
+mod detached;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -10,7 +12,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -20,6 +22,8 @@ use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 
 use crate::ignored::ignore;
+
+pub(crate) use detached::Detached;
 
 /// Where programs are looked for after the host's own PATH: lighttpd passes none at all, and cPanel keeps its git out of
 /// the usual folders.
@@ -285,14 +289,14 @@ impl<'a> Run<'a> {
 
     fn start(&self, output: File, errors: File) -> Result<Child> {
         let stdin = if self.input.is_empty() {
-            Stdio::null()
+            nothing()?
         } else {
             let mut input = memory()?;
             input
                 .write_all(self.input)
                 .and_then(|()| input.rewind())
                 .context("cannot keep the input of a command")?;
-            input.into()
+            input
         };
         #[expect(
             clippy::disallowed_methods,
@@ -439,43 +443,13 @@ pub(crate) fn all_at_once(runs: &[Run<'_>]) -> Result<Vec<End>> {
     ended.collect::<Vec<Result<End>>>().into_iter().collect()
 }
 
-/// A program started once and never waited for: the rest of our own work, in another process.
-pub(crate) struct Detached<'a> {
-    pub(crate) args: Vec<OsString>,
-    pub(crate) env: Vec<(&'a OsStr, &'a OsStr)>,
-    /// What it holds as standard input: the lock that is handed over.
-    pub(crate) stdin: File,
-    /// What it holds as standard output: when its last copy is closed, the other end knows.
-    pub(crate) stdout: std::io::PipeWriter,
-}
-
-impl Detached<'_> {
-    /// Starts our own executable anew. It shares no descriptor with us but the two it is given.
-    pub(crate) fn start(self) -> Result<()> {
-        // Not by its name: the file may just have been replaced by a newer one.
-        let ourselves = Path::new("/proc/self/exe");
-        let ourselves = if ourselves.exists() {
-            ourselves.to_owned()
-        } else {
-            std::env::current_exe().context("cannot find our own executable")?
-        };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place that starts a process"
-        )]
-        let mut command = Command::new(ourselves);
-        command
-            .arg0("deploy-cgi")
-            .args(self.args)
-            .env_clear()
-            .envs(self.env);
-        command
-            .stdin(self.stdin)
-            .stdout(self.stdout)
-            .stderr(Stdio::null());
-        command.spawn().context("cannot start the worker")?;
-        Ok(())
-    }
+/// Nothing to read, and a place for what nobody reads.
+fn nothing() -> Result<File> {
+    File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .context("cannot open /dev/null, without which git cannot run either: make it in the root folder of the web server")
 }
 
 /// Ends a process group: SIGTERM, time to clean up, SIGKILL. `reap` takes the leader's end, if it is our child.

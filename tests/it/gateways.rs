@@ -196,4 +196,44 @@ mod by_root {
             person.verb(&world, &["check"]).expect_exit(0);
         }
     }
+
+    /// A script that starts the world's site file where these folders are empty.
+    fn without(folders: &[&str], world: &World) -> PathBuf {
+        let script = world.path("server");
+        let empty = folders
+            .iter()
+            .map(|folder| format!("mount -t tmpfs none {folder} && "));
+        let start = empty.collect::<String>() + "exec \"$0\"";
+        let site = text(&world.site_file());
+        let line = format!("#!/bin/sh\nexec unshare --mount /bin/sh -c '{start}' '{site}'\n");
+        write_executable(&script, &line);
+        script
+    }
+
+    #[test]
+    #[ignore = "needs root: ./tests/run"]
+    fn in_a_container_without_proc_a_push_is_deployed() {
+        let world = World::new();
+        let commit = world.push("two");
+        let push = world.push_delivery(&commit);
+        push.through(&without(&["/proc"], &world))
+            .send()
+            .expect(200, "deployed");
+        world.settle();
+        assert_eq!(world.head(), commit);
+    }
+
+    #[test]
+    #[ignore = "needs root: ./tests/run"]
+    fn in_a_container_without_dev_null_that_is_what_is_missing() {
+        let world = World::new();
+        let server = without(&["/dev"], &world);
+        let push = world.push_delivery(&world.push("two"));
+        for delivery in [push, world.ping_delivery()] {
+            let reply = delivery.through(&server).send();
+            assert_eq!(reply.status, 500, "{reply:#?}");
+            reply.says("cannot open /dev/null");
+            assert!(!reply.body.contains("install git"), "{reply:#?}");
+        }
+    }
 }
