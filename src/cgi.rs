@@ -127,6 +127,12 @@ impl FromIterator<(OsString, OsString)> for Environment {
     }
 }
 
+/// Whether we were started as a `FastCGI` program: with a listening socket as standard input (its specification, section
+/// 2.2).
+pub(crate) fn is_fastcgi() -> bool {
+    rustix::net::sockopt::socket_acceptconn(std::io::stdin()) == Ok(true)
+}
+
 /// How much body a request says it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {

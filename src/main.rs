@@ -69,12 +69,20 @@ use std::time::Instant;
 use crate::cgi::Environment;
 use crate::ignored::ignore;
 
+/// For the server's error log, where `mod_fcgid` or spawn-fcgi started us.
+const STARTED_AS_FASTCGI: &str = "this is CGI, not FastCGI: let the server start it as a CGI program (Apache: `AddHandler \
+     cgi-script .cgi`), or start fcgiwrap in its place (mod_fcgid: `FcgidWrapper /usr/sbin/fcgiwrap .cgi`)";
+
 fn main() -> ExitCode {
     let started = Instant::now();
     let env = Environment::of_this_process();
     let args: Vec<OsString> = std::env::args_os().collect();
     if env.is_a_request() {
         respond(&env, &args, started)
+    } else if cgi::is_fastcgi() {
+        let told = writeln!(std::io::stderr(), "deploy-cgi: {STARTED_AS_FASTCGI}");
+        ignore(told, "there is nobody else to tell");
+        ExitCode::FAILURE
     } else {
         cmd::run(&env, &args)
     }

@@ -1,12 +1,14 @@
 //! What servers and gateways hand over that are not Apache, lighttpd or nginx, and what they leave out.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::hostile::{Twice, fed_by};
 use crate::person::Person;
-use crate::world::{Delivery, World, quoted, text, write_executable};
+use crate::world::{Delivery, Spoken, World, quoted, text, write_executable};
 
 #[test]
 fn a_query_that_is_left_out_is_an_empty_one() {
@@ -98,6 +100,33 @@ fn of_a_body_that_the_server_decompressed_all_is_taken() {
     // uwsgi never ends the input.
     let reply = compressed().input_stays_open().send();
     reply.expect(415, "refused");
+}
+
+/// As `mod_fcgid` and spawn-fcgi start a program: the socket where requests are to be accepted, and no variable of CGI.
+#[test]
+fn a_start_as_fastcgi_is_told_in_one_line() {
+    let world = World::new();
+    for program in [world.site_file(), world.program.clone()] {
+        let socket = UnixListener::bind(world.path("socket")).unwrap();
+        let mut command = world.clean(&program);
+        let output = command.stdin(OwnedFd::from(socket)).output().unwrap();
+        fs::remove_file(world.path("socket")).unwrap();
+        let spoken = Spoken::from(output);
+        spoken.expect_exit(1);
+        assert_eq!(spoken.stdout, "");
+        assert!(
+            spoken
+                .stderr
+                .starts_with("deploy-cgi: this is CGI, not FastCGI: ")
+        );
+        assert_eq!(spoken.stderr.lines().count(), 1);
+    }
+    // A terminal may be a socket too, that of a connection.
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = world.clean(world.site_file());
+    let output = command.stdin(OwnedFd::from(theirs)).output().unwrap();
+    drop(ours);
+    Spoken::from(output).says("A deploy would work.");
 }
 
 /// A script that starts the world's site file as a person, under a umask of the server's.
