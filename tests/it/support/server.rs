@@ -40,6 +40,10 @@ pub(crate) enum Kind {
     /// The same with suexec and a user of its own. Needs root.
     ApacheEventSuexec,
     ApachePreforkSuexec,
+    /// `mod_proxy_fcgi` and fcgiwrap.
+    ApacheProxy,
+    /// Leaves `QUERY_STRING` out where there is no query.
+    Civetweb,
     Lighttpd,
     /// `cgi.assign` names our program.
     LighttpdAssign,
@@ -257,6 +261,12 @@ impl Server {
                 ]
             }
             Kind::Busybox => vec![busybox(route, world, runtime, port)],
+            Kind::Civetweb => vec![civetweb(world, runtime, port)],
+            Kind::ApacheProxy => {
+                let site = apache_site(kind, route, world)
+                    .replace("/run/fcgiwrap.socket", &text(&fcgiwrap_socket(runtime)));
+                vec![fcgiwrap(runtime), apache(kind, world, &site, runtime, port)]
+            }
             Kind::ApacheEvent
             | Kind::ApachePrefork
             | Kind::ApacheEventSuexec
@@ -541,6 +551,11 @@ fn apache_site(kind: Kind, route: Route, world: &World) -> String {
         format!(
             "<Directory {scripts_folder}>\nAllowOverride FileInfo Options=ExecCGI\n</Directory>"
         )
+    } else if kind == Kind::ApacheProxy {
+        let modules = ["proxy", "proxy_fcgi"];
+        let load =
+            modules.map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"));
+        load.concat() + &block_with("ProxyFCGIBackendType GENERIC")
     } else if kind == Kind::ApachePrefork {
         block_with("ScriptAlias /cgi-bin/ /usr/lib/cgi-bin/")
             .replace("/usr/lib/cgi-bin/", &name_of(&scripts.join("")))
@@ -688,6 +703,24 @@ fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) {
         name_of(&world.path(""))
     );
     write_configuration(runtime, &words);
+}
+
+fn civetweb(world: &World, runtime: &Path, port: u16) -> Daemon {
+    let mut line = block_with("civetweb -listening_ports");
+    if !is_root() {
+        line = line.replace(" -run_as_user www-data", "");
+    }
+    let (port, root) = (format!("127.0.0.1:{port}"), text(&world.path("")));
+    let words: Vec<&str> = line
+        .split_whitespace()
+        .skip(1)
+        .map(|word| match word.trim_matches('\'') {
+            "8080" => &port,
+            "/srv/www" => &root,
+            other => other,
+        })
+        .collect();
+    daemon("civetweb", &words, runtime)
 }
 
 fn busybox(route: Route, world: &World, runtime: &Path, port: u16) -> Daemon {
