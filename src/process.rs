@@ -412,12 +412,25 @@ pub(crate) struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Waits for it: standard output whole, and the tail of standard error.
+    /// Waits for it: standard output whole, and the tail of standard error. It is stopped, and has no output, where it prints
+    /// more than `MAX_DATA`: a small file that others wrote can make git say the same thing without end.
     pub(crate) fn end(self) -> Result<Ended> {
-        let (end, took) = self.run.finish(self.child, self.started, &[&self.errors])?;
+        let output = &self.output;
+        let is_too_much = || output.metadata().is_ok_and(|found| found.len() > MAX_DATA);
+        let run = Run {
+            unwanted: Some(&is_too_much),
+            ..self.run
+        };
+        let (mut end, took) = run.finish(self.child, self.started, &[&self.errors])?;
+        if is_too_much() {
+            end = End::Stopped;
+            output
+                .set_len(0)
+                .context("cannot drop the output of a command")?;
+        }
         Ok(Ended {
             end,
-            output: tail(&self.output, MAX_DATA)?,
+            output: tail(output, MAX_DATA)?,
             errors: tail(&self.errors, MAX_TAIL)?,
             took,
         })
@@ -737,6 +750,14 @@ mod tests {
         );
         assert!(ended.output.ends_with(b"xend\n"));
         assert_eq!(ended.output.len() as u64, MAX_TAIL);
+    }
+
+    #[test]
+    fn what_prints_without_end_is_stopped_where_all_of_it_is_wanted() {
+        let env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+        let yes = Run::new(Path::new("/bin/sh"), LONG).args(["-c", "exec yes"]);
+        let ended = yes.env(env).output_apart().unwrap();
+        assert_eq!((ended.end, ended.output.len()), (End::Stopped, 0));
     }
 
     #[test]
