@@ -62,11 +62,21 @@ impl User {
         getent(env, known.uid).unwrap_or(known)
     }
 
-    /// Who owns the home, where that is neither the user nor root: then they, and not the user, say what a configuration
-    /// in it makes git and ssh do.
+    /// Whether others say what a configuration in the home makes git and ssh do.
+    pub(crate) fn has_a_foreign_home(&self) -> bool {
+        self.owner_of_a_foreign_home().is_some() || self.has_an_open_home()
+    }
+
+    /// Who owns the home, where that is neither the user nor root.
     pub(crate) fn owner_of_a_foreign_home(&self) -> Option<u32> {
         let owner = self.home.as_ref()?.metadata().ok()?.uid();
         (owner != self.uid && owner != 0).then_some(owner)
+    }
+
+    /// Whether everybody can put files into the home, as into `/tmp`.
+    pub(crate) fn has_an_open_home(&self) -> bool {
+        let home = self.home.as_ref().and_then(|home| home.metadata().ok());
+        home.is_some_and(|home| home.mode() & 0o002 != 0)
     }
 
     /// The name, or the number where there is none.
@@ -134,7 +144,7 @@ impl Variables {
             variables.set("USER", name);
             variables.set("LOGNAME", name);
         }
-        if user.owner_of_a_foreign_home().is_some() {
+        if user.has_a_foreign_home() {
             variables.set("GIT_CONFIG_GLOBAL", "/dev/null");
             variables.0.retain(|(name, _)| name != "XDG_CONFIG_HOME");
         }

@@ -17,6 +17,11 @@ impl Doctor<'_> {
             |home| format!("at home in {}", line_of(home)),
         );
         match user.home.as_ref().zip(user.owner_of_a_foreign_home()) {
+            None if user.has_an_open_home() => self.problem(
+                "user",
+                format!("{}, {home}, where everybody can put files: what git and ssh are told there is not used", user.shown()),
+                Advice::words(format!("give {} another home, or close this one to others", user.shown())),
+            ),
             None => self.ok("user", format!("{}, {home}", user.shown())),
             Some((home, owner)) => self.findings.push(foreign_home(user, home, owner)),
         }

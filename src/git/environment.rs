@@ -53,7 +53,7 @@ pub(super) fn environment(
                 .any(|family| name.as_bytes().starts_with(family.as_bytes()))
     };
     let mut variables = Variables::of_the_host(host, user, &site.programs, allowed);
-    if user.owner_of_a_foreign_home().is_some() {
+    if user.has_a_foreign_home() {
         // Git before 2.32 does not know GIT_CONFIG_GLOBAL.
         variables.set("HOME", "/dev/null");
     }

@@ -92,7 +92,7 @@ impl WorkTree<'_> {
         };
         env.retain(|(name, _)| name != "GIT_SSH_COMMAND" && name != "GIT_SSH");
         let mut command = ssh_command(key, git.host_keys_file().as_deref());
-        if git.user.owner_of_a_foreign_home().is_some() {
+        if git.user.has_a_foreign_home() {
             command.push(WITHOUT_A_HOME);
         }
         env.push(("GIT_SSH_COMMAND".into(), command));

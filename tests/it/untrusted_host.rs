@@ -181,6 +181,13 @@ fn a_home_that_another_user_owns_configures_nothing() {
 
     for owner in [0, SERVER_USER] {
         chown(&home, Some(owner), None).unwrap();
+        open_to_all(&home, 0o1777);
+        deploy(&format!("open, for {owner}"));
+        assert!(!trace.exists());
+        let pong = world.ping_delivery().through(&host).send();
+        pong.expect(500, "pong");
+        pong.says("where everybody can put files");
+        open_to_all(&home, 0o755);
         deploy(&format!("for {owner}"));
         assert!(trace.exists(), "the home of {owner} counts");
         fs::remove_file(&trace).unwrap();
