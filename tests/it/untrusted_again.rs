@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::checkouts::{change, deployed, has, publish};
 use crate::checkouts_submodules::{point, set_module};
 use crate::tree::paths_below;
-use crate::world::{World, ZERO, payload_after, quoted, text};
+use crate::world::{World, ZERO, payload_after, quoted, text, write_executable};
 
 const TOKEN: &str = "s3cr3tt0ken";
 
@@ -95,4 +95,53 @@ fn a_login_in_the_url_of_a_remote_is_in_no_argument() {
     check.says("the URL of origin has a login in it");
     let trace = arguments(&world);
     assert!(!trace.contains(TOKEN), "{trace}");
+}
+
+#[test]
+fn a_small_file_that_says_the_same_for_ever_fills_no_memory() {
+    let mut world = World::new();
+    world.key("timeout", "\"60s\"");
+    let name = "x".repeat(1 << 14);
+    let lines = "path=y\n".repeat(20_000);
+    let seed = world.path("seed/posts");
+    fs::write(
+        seed.join(".gitmodules"),
+        format!("[submodule \"{name}\"]\n{lines}"),
+    )
+    .unwrap();
+    world.git(&seed, &["add", ".gitmodules"]);
+    let post = publish(&world, "posts");
+    point(&world, "site", "posts", &post);
+    let commit = publish(&world, "site");
+    deployed(&world, &commit);
+    world.verb(&["check"]).expect_exit(0);
+    // The author mends it, or takes it back.
+    fs::write(seed.join(".gitmodules"), "").unwrap();
+    world.git(&seed, &["add", ".gitmodules"]);
+    let post = publish(&world, "posts");
+    point(&world, "site", "posts", &post);
+    deployed(&world, &publish(&world, "site"));
+}
+
+#[test]
+fn a_server_that_talks_without_end_is_ended_at_the_limit() {
+    let mut world = World::new();
+    world.key("timeout", "\"3s\"");
+    let hook = world.path("hook");
+    write_executable(
+        &hook,
+        "#!/bin/sh\nexec yes 'remote: What to do: fatal: x' >&2\n",
+    );
+    let mine = world.path("me/.gitconfig");
+    let config = fs::read_to_string(&mine).unwrap();
+    let command = quoted(&format!("'{}'", text(&hook)));
+    fs::write(
+        &mine,
+        format!("{config}[uploadpack]\n\tpackObjectsHook = {command}\n"),
+    )
+    .unwrap();
+    let reply = world.push_delivery(&world.push("two")).send();
+    reply.expect(500, "failed");
+    reply.says("3s");
+    assert!(reply.body.len() < 64 << 10, "{}", reply.body.len());
 }
