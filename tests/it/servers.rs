@@ -1,5 +1,5 @@
-//! The same requests through every web server that has CGI: Apache, lighttpd, civetweb, busybox httpd, and nginx and
-//! Apache with fcgiwrap.
+//! The same requests through every web server that has CGI: Apache, lighttpd, civetweb, busybox httpd, and nginx,
+//! Apache and Caddy with fcgiwrap.
 //!
 //! Run by root, the servers start as root and answer as www-data, as on a host; run by
 //! anybody else they answer as that person.
@@ -608,6 +608,7 @@ through! {
     suexec_apache_prefork: Kind::ApachePreforkSuexec,
         "needs root and apache2-suexec-custom: ./tests/run";
     apache_with_fcgiwrap: Kind::ApacheProxy, "needs apache2 and fcgiwrap: ./tests/run";
+    caddy_with_fcgiwrap: Kind::Caddy, "needs caddy and fcgiwrap: ./tests/run";
     civetweb: Kind::Civetweb, "needs civetweb: ./tests/run";
     lighttpd: Kind::Lighttpd, "needs lighttpd: ./tests/run";
     lighttpd_that_names_the_program: Kind::LighttpdAssign, "needs lighttpd: ./tests/run";

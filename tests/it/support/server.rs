@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     ApachePreforkSuexec,
     /// `mod_proxy_fcgi` and fcgiwrap.
     ApacheProxy,
+    /// Caddy and fcgiwrap.
+    Caddy,
     /// Leaves `QUERY_STRING` out where there is no query.
     Civetweb,
     Lighttpd,
@@ -262,6 +264,7 @@ impl Server {
             }
             Kind::Busybox => vec![busybox(route, world, runtime, port)],
             Kind::Civetweb => vec![civetweb(world, runtime, port)],
+            Kind::Caddy => vec![fcgiwrap(runtime), caddy(world, runtime, port)],
             Kind::ApacheProxy => {
                 let site = apache_site(kind, route, world)
                     .replace("/run/fcgiwrap.socket", &text(&fcgiwrap_socket(runtime)));
@@ -703,6 +706,26 @@ fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) {
         name_of(&world.path(""))
     );
     write_configuration(runtime, &words);
+}
+
+fn caddy(world: &World, runtime: &Path, port: u16) -> Daemon {
+    let site = block_with("transport fastcgi")
+        .replace(
+            "example.org {",
+            &format!("http://127.0.0.1:{port} {{\nfile_server"),
+        )
+        .replace("/srv/www", &name_of(&world.path("")))
+        .replace("/run/fcgiwrap.socket", &text(&fcgiwrap_socket(runtime)));
+    write_configuration(runtime, &format!("{{\nadmin off\n}}\n{site}\n"));
+    let configuration = configuration(runtime);
+    let words = ["run", "--adapter", "caddyfile", "--config", &configuration];
+    let mut command = command("caddy", runtime);
+    // It keeps what it was told, and certificates.
+    command.args(words).env("HOME", runtime);
+    Daemon {
+        child: command.spawn().unwrap(),
+        end: End::Asked,
+    }
 }
 
 fn civetweb(world: &World, runtime: &Path, port: u16) -> Daemon {
