@@ -289,7 +289,10 @@ mod tests {
             step: Step::Pull,
             diagnosis: Diagnosis {
                 cause: "the branch was rewritten".into(),
-                advice: Some(Advice::run("do this", ["git reset"])),
+                advice: Some(Advice {
+                    words: "do this".into(),
+                    commands: vec!["git reset".into()],
+                }),
             },
             said: "fatal: no\nhint: x\n".into(),
         };

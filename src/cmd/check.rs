@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn check(file: &Path, env: &Environment, format: Format) -> Result<Done> {
     let findings = match Site::read(file, env) {
         Ok(site) => doctor::examine(&site, env, Instant::now() + PATIENCE),
-        Err(error) => doctor::unreadable(file, &error, env),
+        Err(error) => doctor::unreadable(file, error, env),
     };
     let healthy = !findings.iter().any(Finding::is_problem);
     if format == Format::Json {
@@ -55,11 +55,11 @@ struct Line<'a> {
 
 impl<'a> From<&'a Finding> for Line<'a> {
     fn from(finding: &'a Finding) -> Self {
-        let advice = finding.advice.as_ref();
+        let advice = finding.said.advice.as_ref();
         Self {
             what: finding.what,
             state: finding.state,
-            found: &finding.found,
+            found: &finding.said.cause,
             advice: advice.map(|advice| advice.words.as_str()),
             commands: advice.map_or(&[], |advice| &advice.commands),
         }

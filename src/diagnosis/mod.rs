@@ -56,16 +56,6 @@ impl Advice {
         }
     }
 
-    pub(crate) fn run<S: Into<String>>(
-        words: impl Into<String>,
-        commands: impl IntoIterator<Item = S>,
-    ) -> Self {
-        Self {
-            words: words.into(),
-            commands: commands.into_iter().map(Into::into).collect(),
-        }
-    }
-
     /// For whoever looks after what `user` deploys: commands that begin with `sudo ` are root's, the others that user's.
     pub(crate) fn new(
         user: &User,

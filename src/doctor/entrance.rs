@@ -4,17 +4,15 @@
 
 use std::collections::BTreeSet;
 use std::fs::Metadata;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
-use super::Finding;
+use super::Findings;
 use crate::cgi::Environment;
-use crate::diagnosis::Advice;
 use crate::redaction::line_of;
-use crate::shell::{as_root, as_user, quoted};
+use crate::shell::quoted;
 use crate::site::read_small;
 use crate::user::{User, name_of};
 
@@ -23,7 +21,7 @@ pub(crate) const MAX_LINE: usize = 255;
 const MAX_LINE_OF_OLD_KERNELS: usize = 127;
 
 /// Folders that hosts serve to the world, by name.
-const WEB_ROOTS: &[&str] = &[
+const WEB_ROOTS: [&str; 7] = [
     "public_html",
     "htdocs",
     "httpdocs",
@@ -34,265 +32,204 @@ const WEB_ROOTS: &[&str] = &[
 ];
 
 /// Endings of what editors and people leave beside a file.
-const COPIES: &[&str] = &[
+const COPIES: [&str; 11] = [
     "~", ".bak", ".backup", ".orig", ".old", ".save", ".swp", ".txt", ".copy", ".rej", ".1",
 ];
 
-const MARK: &[u8] = b"\xef\xbb\xbf";
+const FIRST_LINE: &str = "#! line";
 
 /// Everything about the site file but what is written in it.
-pub(super) fn examine(file: &Path, user: &User, env: &Environment) -> Vec<Finding> {
-    const WHAT: &str = "site file";
+pub(super) fn examine<'u>(file: &Path, user: &'u User, env: &Environment) -> Findings<'u> {
+    let all = Vec::new();
+    let mut findings = Findings { user, all };
     let Ok(found) = file.symlink_metadata() else {
         // Whoever could not read it has said why.
-        return Vec::new();
+        return findings;
     };
-    let start = read_small(file).unwrap_or_default();
-    let line = start
-        .split(|&byte| byte == b'\n')
-        .next()
-        .unwrap_or_default();
-    let mut findings: Vec<Finding> = Vec::new();
     // Who was started by it needs no proof that it can be.
-    let is_started = env.is_a_request();
-    if !is_started {
-        findings.extend(first_line(file, line, user, env));
-        findings.extend(can_be_run(file, user));
+    if !env.is_a_request() {
+        first_line(file, env, &mut findings);
+        if !can_be_run(file) {
+            findings.problem(
+                "site file",
+                format!("{} may not run {}", user.shown(), line_of(file)),
+                "make it executable",
+                [format!("chmod 755 {}", quoted(file))],
+            );
+        }
     }
-    findings.extend(suexec(file, &found, user));
-    findings.extend(copies(file, user));
-    if findings.is_empty() {
-        findings.push(Finding::ok(WHAT, line_of(file)));
+    suexec(file, &found, &mut findings);
+    copies(file, &mut findings);
+    if findings.all.is_empty() {
+        findings.ok("site file", line_of(file));
     }
     findings
 }
 
+fn can_be_run(file: &Path) -> bool {
+    rustix::fs::access(file, Access::EXEC_OK).is_ok()
+}
+
 /// The line that names the program, for the kernel.
-fn first_line(file: &Path, line: &[u8], user: &User, env: &Environment) -> Option<Finding> {
-    const WHAT: &str = "#! line";
-    let path = quoted(file);
-    let edit = |script: &str| as_user(user, &format!("sed -i {script} {path}"));
-    if line.starts_with(MARK) {
-        return Some(Finding::problem(
-            WHAT,
+fn first_line(file: &Path, env: &Environment, findings: &mut Findings<'_>) {
+    let text = read_small(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let line = text.split('\n').next().unwrap_or_default();
+    let edit = |script: &str| format!("sed -i {script} {}", quoted(file));
+    let us = std::env::current_exe().ok();
+    if line.starts_with('\u{feff}') {
+        findings.problem(
+            FIRST_LINE,
             "a byte order mark stands before it, so that the server says \"Exec format error\"",
-            Advice::run(
-                "save the file without it",
-                [edit("'1s/^\\xEF\\xBB\\xBF//'")],
-            ),
-        ));
-    }
-    let Some(rest) = line.strip_prefix(b"#!") else {
-        return env.first("DEPLOY_CGI_SITE").is_none().then(|| {
-            Finding::problem(
-                WHAT,
-                format!("{} does not begin with one, so the server says \"Exec format error\"", line_of(file)),
-                Advice::run(
-                    "begin the file with #! and the path of deploy-cgi (where the server names the program instead, as \
-                     lighttpd's cgi.assign can, it needs none)",
-                    std::env::current_exe()
-                        .ok()
-                        .map(|exe| edit(&format!("'1i#!{}'", exe.display()))),
-                ),
-            )
-        });
-    };
-    if rest.ends_with(b"\r") {
-        return Some(Finding::problem(
-            WHAT,
+            "save the file without it",
+            [edit("'1s/^\\xEF\\xBB\\xBF//'")],
+        );
+    } else if line.ends_with('\r') && line.starts_with("#!") {
+        findings.problem(
+            FIRST_LINE,
             "it ends in a carriage return (Windows), so that the server says \"No such file or directory\"",
-            Advice::run("save the file with Unix line ends", [edit("'s/\\r$//'")]),
-        ));
+            "save the file with Unix line ends",
+            [edit("'s/\\r$//'")],
+        );
+    } else if let Some(words) = line.strip_prefix("#!") {
+        let name_us = us.map(|us| edit(&format!("'1s|.*|#!{}|'", us.display())));
+        named_program(line.len(), words, name_us, findings);
+    } else if env.first("DEPLOY_CGI_SITE").is_none() {
+        findings.problem(
+            FIRST_LINE,
+            format!("{} does not begin with one, so the server says \"Exec format error\"", line_of(file)),
+            "begin the file with #! and the path of deploy-cgi (where the server names the program instead, as \
+             lighttpd's cgi.assign can, it needs none)",
+            us.map(|us| edit(&format!("'1i#!{}'", us.display()))),
+        );
     }
-    program_of(line, &String::from_utf8_lossy(rest), user, &edit)
 }
 
-/// What stands behind the `#!`.
-fn program_of(
-    line: &[u8],
-    text: &str,
-    user: &User,
-    edit: &dyn Fn(&str) -> String,
-) -> Option<Finding> {
-    const WHAT: &str = "#! line";
-    let interpreter = Path::new(text.split_whitespace().next().unwrap_or_default());
-    if let Some(problem) = unusable_program(line, interpreter, user, edit) {
-        return Some(problem);
-    }
-    if text.split_whitespace().nth(1).is_some() {
-        return Some(Finding::warning(
-            WHAT,
-            "something stands behind the program",
-            Advice::words(
-                "leave nothing but #! and the path of deploy-cgi: the rest arrives as one argument",
-            ),
-        ));
-    }
-    (line.len() > MAX_LINE_OF_OLD_KERNELS).then(|| {
-        Finding::warning(
-            WHAT,
-            format!(
-                "it has {} bytes; before Linux 5.1 kernels take {MAX_LINE_OF_OLD_KERNELS}",
-                line.len()
-            ),
-            Advice::words("if the server says \"No such file or directory\", put deploy-cgi into a folder with a shorter path"),
-        )
-    })
-}
-
-fn unusable_program(
-    line: &[u8],
-    interpreter: &Path,
-    user: &User,
-    edit: &dyn Fn(&str) -> String,
-) -> Option<Finding> {
-    const WHAT: &str = "#! line";
-    let shown = line_of(interpreter);
-    if line.len() > MAX_LINE {
-        return Some(Finding::problem(
-            WHAT,
-            format!(
-                "it has {} bytes, and the kernel takes {MAX_LINE}",
-                line.len()
-            ),
-            Advice::words(
-                "put deploy-cgi into a folder with a shorter path, such as ~/bin, and name it there",
-            ),
-        ));
-    }
-    if !interpreter.is_absolute() {
-        return Some(Finding::problem(
-            WHAT,
+/// What stands behind the `#!`, in a line of so many bytes.
+fn named_program(bytes: usize, words: &str, name_us: Option<String>, findings: &mut Findings<'_>) {
+    let mut words = words.split_whitespace();
+    let program = Path::new(words.next().unwrap_or_default());
+    let (user, shown) = (findings.user.shown(), line_of(program));
+    if bytes > MAX_LINE {
+        findings.problem(
+            FIRST_LINE,
+            format!("it has {bytes} bytes, and the kernel takes {MAX_LINE}"),
+            "put deploy-cgi into a folder with a shorter path, such as ~/bin, and name it there",
+            [],
+        );
+    } else if !program.is_absolute() {
+        findings.problem(
+            FIRST_LINE,
             format!("\"{shown}\" is no absolute path"),
-            Advice::words("name deploy-cgi by its absolute path"),
-        ));
-    }
-    let Ok(program) = interpreter.metadata() else {
-        return Some(Finding::problem(
-            WHAT,
+            "name deploy-cgi by its absolute path",
+            [],
+        );
+    } else if !program.exists() {
+        findings.problem(
+            FIRST_LINE,
             format!(
-                "it names {shown}, which is not there or in a folder that {} may not enter",
-                user.shown()
+                "it names {shown}, which is not there or in a folder that {user} may not enter"
             ),
-            Advice::run(
-                "name the program that you have",
-                std::env::current_exe()
-                    .ok()
-                    .map(|exe| edit(&format!("'1s|.*|#!{}|'", exe.display()))),
-            ),
-        ));
-    };
-    let is_closed =
-        rustix::fs::access(interpreter, Access::EXEC_OK).is_err() || program.mode() & 0o111 == 0;
-    is_closed.then(|| {
-        Finding::problem(
-            WHAT,
-            format!("{} may not run {shown}", user.shown()),
-            Advice::run(
-                "make it executable",
-                [as_user(user, &format!("chmod 755 {}", quoted(interpreter)))],
-            ),
-        )
-    })
-}
-
-fn can_be_run(file: &Path, user: &User) -> Option<Finding> {
-    let mode = file.metadata().map_or(0o111, |found| found.mode());
-    (mode & 0o111 == 0 || rustix::fs::access(file, Access::EXEC_OK).is_err()).then(|| {
-        Finding::problem(
-            "site file",
-            format!("{} may not run {}", user.shown(), line_of(file)),
-            Advice::run(
-                "make it executable",
-                [as_user(user, &format!("chmod 755 {}", quoted(file)))],
-            ),
-        )
-    })
+            "name the program that you have",
+            name_us,
+        );
+    } else if !can_be_run(program) {
+        findings.problem(
+            FIRST_LINE,
+            format!("{user} may not run {shown}"),
+            "make it executable",
+            [format!("chmod 755 {}", quoted(program))],
+        );
+    } else if words.next().is_some() {
+        findings.warn(
+            FIRST_LINE,
+            "something stands behind the program",
+            "leave nothing but #! and the path of deploy-cgi: the rest arrives as one argument",
+            [],
+        );
+    } else if bytes > MAX_LINE_OF_OLD_KERNELS {
+        findings.warn(
+            FIRST_LINE,
+            format!("it has {bytes} bytes; before Linux 5.1 kernels take {MAX_LINE_OF_OLD_KERNELS}"),
+            "if the server says \"No such file or directory\", put deploy-cgi into a folder with a shorter path",
+            [],
+        );
+    }
 }
 
 /// What suexec refuses, which starts scripts as their owner on shared hosts.
-fn suexec(file: &Path, found: &Metadata, user: &User) -> Vec<Finding> {
-    let shown = line_of(file);
-    let warning = |found: String, words: &str, command: String| {
-        Finding::warning("suexec", found, Advice::run(words, [command]))
-    };
+fn suexec(file: &Path, found: &Metadata, findings: &mut Findings<'_>) {
+    const WHAT: &str = "suexec";
+    let (shown, path) = (line_of(file), quoted(file));
     if found.is_symlink() {
-        let path = quoted(file);
-        let copy = format!("cp --remove-destination \"$(readlink -f {path})\" {path}");
-        return vec![warning(
+        return findings.warn(
+            WHAT,
             format!("{shown} is a symbolic link, which suexec does not start"),
             "put the file itself there",
-            as_user(user, &copy),
-        )];
+            [format!(
+                "cp --remove-destination \"$(readlink -f {path})\" {path}"
+            )],
+        );
     }
-    let mut findings = Vec::new();
     let folder = file.parent().unwrap_or(file);
     let around = folder.metadata().ok();
-    for (path, mode) in [
-        (file, Some(found.mode())),
-        (folder, around.as_ref().map(MetadataExt::mode)),
-    ] {
+    for (path, found) in [(file, Some(found)), (folder, around.as_ref())] {
         // A folder with the sticky bit, as /tmp, is no place for scripts, but not writable by others in this sense.
-        if mode.is_some_and(|mode| mode & 0o022 != 0 && mode & 0o1000 == 0) {
-            findings.push(warning(
+        if found.is_some_and(|found| found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0) {
+            findings.warn(
+                WHAT,
                 format!(
                     "others may write {}, so suexec does not start it",
                     line_of(path)
                 ),
                 "let only the owner write",
-                as_user(user, &format!("chmod go-w {}", quoted(path))),
-            ));
+                [format!("chmod go-w {}", quoted(path))],
+            );
         }
     }
     if let Some(around) = around.filter(|around| around.uid() != 0)
         && (around.uid(), around.gid()) != (found.uid(), found.gid())
     {
-        findings.push(warning(
+        findings.warn(
+            WHAT,
             format!(
                 "{shown} belongs to {}, and its folder to {}: suexec wants one owner and one group",
                 name_of(found.uid()),
                 name_of(around.uid())
             ),
             "let both have the same",
-            as_root(
-                user,
-                &format!("chown --reference={} {}", quoted(folder), quoted(file)),
-            ),
-        ));
+            [format!("sudo chown --reference={} {path}", quoted(folder))],
+        );
     }
-    findings
 }
 
 /// Copies beside the file, which servers show to anybody or run.
-fn copies(file: &Path, user: &User) -> Option<Finding> {
-    let (folder, name) = file.parent().zip(file.file_name())?;
+fn copies(file: &Path, findings: &mut Findings<'_>) {
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+        return;
+    };
     let name = name.to_string_lossy();
     let is_copy = |other: &str| {
         let stem = other.trim_start_matches(['.', '#']).trim_end_matches('#');
-        other != name
-            && stem.strip_prefix(&*name).is_some_and(|end| {
-                (end.is_empty() && other.starts_with('#')) || COPIES.contains(&end)
-            })
+        let end = stem.strip_prefix(&*name).filter(|_| other != name);
+        end.is_some_and(|end| COPIES.contains(&end) || (end.is_empty() && other.starts_with('#')))
     };
-    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let copies = entries.filter(|entry| is_copy(&entry.file_name().to_string_lossy()));
-    let mut found: BTreeSet<PathBuf> = BTreeSet::new();
-    found.extend(copies.map(|entry| entry.path()));
-    let first = found.first()?;
-    let home = user.home.clone().unwrap_or_else(|| "/tmp".into());
-    Some(Finding::warning(
-        "copies",
-        format!(
-            "{} lies beside the site file, where anybody can read or run it",
-            line_of(first)
-        ),
-        Advice::run(
+    let copies: BTreeSet<PathBuf> = copies.map(|entry| entry.path()).collect();
+    if let Some(first) = copies.first() {
+        let home = findings.user.home.clone().unwrap_or_else(|| "/tmp".into());
+        let move_away = |copy| format!("mv -n {} {}", quoted(copy), quoted(&home));
+        findings.warn(
+            "copies",
+            format!(
+                "{} lies beside the site file, where anybody can read or run it",
+                line_of(first)
+            ),
             "move it out of the web's reach",
-            found
-                .iter()
-                .map(|copy| as_user(user, &format!("mv -n {} {}", quoted(copy), quoted(&home)))),
-        ),
-    ))
+            copies.iter().map(|copy| move_away(copy)),
+        );
+    }
 }
 
 /// The folder above a path that the host serves to the world, as far as its name or the server tells.
@@ -302,11 +239,8 @@ pub(crate) fn web_root(path: &Path, env: &Environment) -> Option<PathBuf> {
         return (root.parent().is_some() && path.starts_with(&root)).then_some(root);
     }
     let is_root = |folder: &&Path| {
-        folder.file_name().is_some_and(|name| {
-            WEB_ROOTS
-                .iter()
-                .any(|root| name.as_bytes() == root.as_bytes())
-        })
+        let name = folder.file_name();
+        name.is_some_and(|name| WEB_ROOTS.iter().any(|root| name == *root))
     };
     path.ancestors().find(is_root).map(Path::to_owned)
 }

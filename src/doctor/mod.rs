@@ -7,8 +7,6 @@ mod checkout;
 mod entrance;
 mod git;
 mod hook;
-mod keys;
-mod locks;
 mod remote;
 mod secrets;
 mod state;
@@ -19,10 +17,12 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::cgi::Environment;
 use crate::diagnosis::{Advice, Cause, Diagnosis, Situation, explain};
+use crate::git::{Git, Upstream};
 use crate::site::Site;
 use crate::user::User;
 
@@ -37,10 +37,8 @@ const LOCAL_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct Finding {
     pub(crate) what: &'static str,
     pub(crate) state: Health,
-    /// What was found, in a sentence.
-    pub(crate) found: String,
-    /// What to do about it.
-    pub(crate) advice: Option<Advice>,
+    /// What was found, and what to do about it.
+    pub(crate) said: Diagnosis,
 }
 
 /// How a thing is.
@@ -55,41 +53,17 @@ pub(crate) enum Health {
 }
 
 impl Finding {
-    fn ok(what: &'static str, found: impl Into<String>) -> Self {
-        Self {
-            what,
-            state: Health::Ok,
-            found: found.into(),
-            advice: None,
-        }
-    }
-
-    fn warning(what: &'static str, found: impl Into<String>, advice: Advice) -> Self {
-        Self {
-            what,
-            state: Health::Warning,
-            found: found.into(),
-            advice: Some(advice),
-        }
-    }
-
-    fn problem(what: &'static str, found: impl Into<String>, advice: Advice) -> Self {
-        Self {
-            what,
-            state: Health::Problem,
-            found: found.into(),
-            advice: Some(advice),
-        }
-    }
-
-    /// An error of ours, whose chain says what to do where there is something.
-    fn error(what: &'static str, error: &anyhow::Error) -> Self {
-        Self {
-            what,
-            state: Health::Problem,
-            found: format!("{error:#}"),
-            advice: None,
-        }
+    fn new(
+        what: &'static str,
+        state: Health,
+        found: impl Into<String>,
+        advice: Option<Advice>,
+    ) -> Self {
+        let said = Diagnosis {
+            cause: found.into(),
+            advice,
+        };
+        Self { what, state, said }
     }
 
     pub(crate) fn is_problem(&self) -> bool {
@@ -97,16 +71,69 @@ impl Finding {
     }
 }
 
+/// What was found so far, with advice for whoever looks after what this user deploys.
+struct Findings<'d> {
+    user: &'d User,
+    all: Vec<Finding>,
+}
+
+impl Findings<'_> {
+    fn ok(&mut self, what: &'static str, found: impl Into<String>) {
+        self.all.push(Finding::new(what, Health::Ok, found, None));
+    }
+
+    fn warn(
+        &mut self,
+        what: &'static str,
+        found: impl Into<String>,
+        words: impl Into<String>,
+        commands: impl IntoIterator<Item = String>,
+    ) {
+        let advice = Advice::new(self.user, words, commands);
+        self.all
+            .push(Finding::new(what, Health::Warning, found, Some(advice)));
+    }
+
+    fn problem(
+        &mut self,
+        what: &'static str,
+        found: impl Into<String>,
+        words: impl Into<String>,
+        commands: impl IntoIterator<Item = String>,
+    ) {
+        let advice = Advice::new(self.user, words, commands);
+        self.all
+            .push(Finding::new(what, Health::Problem, found, Some(advice)));
+    }
+
+    /// What somebody stated as the cause, in the words of the diagnosis.
+    fn cause(&mut self, what: &'static str, state: Health, cause: &Cause, at: &Situation<'_>) {
+        let said = explain(cause, at);
+        self.all.push(Finding { what, state, said });
+    }
+
+    /// What there is. An error of ours is a problem, and its chain says what to do where there is something.
+    fn known<T>(&mut self, what: &'static str, result: Result<T>) -> Option<T> {
+        result
+            .inspect_err(|error| {
+                let found = format!("{error:#}");
+                self.all
+                    .push(Finding::new(what, Health::Problem, found, None));
+            })
+            .ok()
+    }
+}
+
 /// Examines a site whose file could be read, with the environment and as the user that would deploy it. What asks the
 /// network ends at `until`.
 pub(crate) fn examine(site: &Site, env: &Environment, until: Instant) -> Vec<Finding> {
-    let user = User::running(env);
+    let user = &User::running(env);
     let mut doctor = Doctor {
         site,
         env,
-        user: &user,
+        user,
         until,
-        findings: entrance::examine(&site.file, &user, env),
+        findings: entrance::examine(&site.file, user, env),
         hidden: Vec::new(),
     };
     doctor.running_user();
@@ -115,30 +142,20 @@ pub(crate) fn examine(site: &Site, env: &Environment, until: Instant) -> Vec<Fin
     let Doctor {
         findings, hidden, ..
     } = doctor;
-    findings
-        .into_iter()
-        .map(|finding| {
-            let said = Diagnosis {
-                cause: finding.found,
-                advice: finding.advice,
-            };
-            let shown = said.shown(&hidden);
-            Finding {
-                found: shown.cause,
-                advice: shown.advice,
-                ..finding
-            }
-        })
-        .collect()
+    let shown = |finding: Finding| Finding {
+        said: finding.said.shown(&hidden),
+        ..finding
+    };
+    findings.all.into_iter().map(shown).collect()
 }
 
 /// What can be found of a site whose file cannot be read or understood.
-pub(crate) fn unreadable(file: &Path, error: &anyhow::Error, env: &Environment) -> Vec<Finding> {
+pub(crate) fn unreadable(file: &Path, error: anyhow::Error, env: &Environment) -> Vec<Finding> {
     let user = User::running(env);
     let mut findings = entrance::examine(file, &user, env);
-    findings.retain(|finding| finding.state != Health::Ok);
-    findings.push(Finding::error("site file", error));
-    findings
+    findings.all.retain(|finding| finding.state != Health::Ok);
+    findings.known::<()>("site file", Err(error));
+    findings.all
 }
 
 /// The findings as lines, for a person.
@@ -150,8 +167,12 @@ pub(crate) fn report<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Str
             Health::Warning => "warning",
             Health::Problem => "PROBLEM",
         };
-        let _ = writeln!(report, "{state:<8} {:<13} {}", finding.what, finding.found);
-        if let Some(advice) = &finding.advice {
+        let _ = writeln!(
+            report,
+            "{state:<8} {:<13} {}",
+            finding.what, finding.said.cause
+        );
+        if let Some(advice) = &finding.said.advice {
             let _ = writeln!(report, "{:<8} {:<13} -> {advice}", "", "");
         }
     }
@@ -164,32 +185,16 @@ struct Doctor<'d> {
     env: &'d Environment,
     user: &'d User,
     until: Instant,
-    findings: Vec<Finding>,
+    findings: Findings<'d>,
     /// What must not be shown.
     hidden: Vec<String>,
 }
 
-impl Doctor<'_> {
-    fn ok(&mut self, what: &'static str, found: impl Into<String>) {
-        self.findings.push(Finding::ok(what, found));
-    }
-
-    fn warn(&mut self, what: &'static str, found: impl Into<String>, advice: Advice) {
-        self.findings.push(Finding::warning(what, found, advice));
-    }
-
-    fn problem(&mut self, what: &'static str, found: impl Into<String>, advice: Advice) {
-        self.findings.push(Finding::problem(what, found, advice));
-    }
-
-    /// What somebody stated as the cause, in the words of the diagnosis.
-    fn cause(&mut self, what: &'static str, state: Health, cause: &Cause, at: &Situation<'_>) {
-        let explained = explain(cause, at);
-        self.findings.push(Finding {
-            what,
-            state,
-            found: explained.cause,
-            advice: explained.advice,
-        });
+impl<'d> Doctor<'d> {
+    fn situation<'s>(&self, git: &'s Git<'s>, followed: Option<&Upstream>) -> Situation<'s>
+    where
+        'd: 's,
+    {
+        Situation::new(self.site, git, self.env, followed)
     }
 }

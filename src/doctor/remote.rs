@@ -1,15 +1,19 @@
-//! Whether the remote can be reached without a question, and has the branch.
+//! Whether the remote can be reached without a question and has the branch, and what ssh has for it.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Doctor, Finding, Health};
-use crate::diagnosis::{Advice, Cause, Situation};
-use crate::git::{Git, Upstream};
+use super::{Doctor, Health};
+use crate::diagnosis::{Cause, Situation, has_passphrase};
+use crate::git::{Config, Git, Upstream};
 use crate::process::End;
 use crate::redaction::{escape_line, line_of};
-use crate::shell::{as_user, quoted, word};
+use crate::shell::{quoted, word};
+use crate::site::read_small;
 
-const WHAT: &str = "remote";
+const REMOTE: &str = "remote";
+const SSH_KEY: &str = "ssh key";
 
 /// Less than this is too little to ask a remote.
 const MIN_FOR_REMOTE: Duration = Duration::from_millis(300);
@@ -18,54 +22,127 @@ impl Doctor<'_> {
     pub(super) fn remote(&mut self, git: &Git<'_>, followed: &Upstream) {
         let left = self.until.saturating_duration_since(Instant::now());
         if left < MIN_FOR_REMOTE {
-            self.ok(WHAT, "not asked: there is no time left for it");
-            return;
+            return self
+                .findings
+                .ok(REMOTE, "not asked: there is no time left for it");
         }
-        let asked = match git.ask_remote(followed, left) {
-            Ok(asked) => asked,
-            Err(error) => {
-                self.findings.push(Finding::error(WHAT, &error));
-                return;
-            }
+        let asked = git.ask_remote(followed, left);
+        let Some(asked) = self.findings.known(REMOTE, asked) else {
+            return;
         };
         let said = String::from_utf8_lossy(&asked.output);
-        let at = Situation::new(self.site, git, self.env, Some(followed)).with_output(&said);
-        match asked.end {
-            End::Exit(0) => self.ok(
-                WHAT,
-                format!("can be reached, and has {}", line_of(followed.remote_branch())),
-            ),
-            End::Exit(2) => self.cause(WHAT, Health::Problem, &Cause::UpstreamGone, &at),
-            End::Limit(limit) => self.warn(
-                WHAT,
-                format!(
-                    "{} has not answered within {:.1} s",
-                    followed.url,
-                    limit.as_secs_f64()
-                ),
-                Advice::words(
+        let at = self.situation(git, Some(followed)).with_output(&said);
+        let cause = match asked.end {
+            End::Exit(0) => {
+                let branch = line_of(followed.remote_branch());
+                return self
+                    .findings
+                    .ok(REMOTE, format!("can be reached, and has {branch}"));
+            }
+            End::Limit(limit) => {
+                let limit = limit.as_secs_f64();
+                return self.findings.warn(
+                    REMOTE,
+                    format!("{} has not answered within {limit:.1} s", followed.url),
                     "press Redeliver on the ping, or run check, to ask again; if it stays so, this host may not connect out",
-                ),
+                    [],
+                );
+            }
+            End::Exit(2) => Some(Cause::UpstreamGone),
+            End::Signal(_) => Some(Cause::Ended(asked.end)),
+            End::Exit(_) | End::Stopped => Cause::of_output(&said),
+        };
+        if let Some(cause) = cause {
+            return self.findings.cause(REMOTE, Health::Problem, &cause, &at);
+        }
+        let (folder, remote) = (quoted(&git.checkout.folder), word(&followed.remote));
+        self.findings.problem(
+            REMOTE,
+            format!(
+                "git ls-remote ended with {}: {}",
+                asked.end,
+                escape_line(said.trim())
             ),
-            End::Signal(_) => self.cause(WHAT, Health::Problem, &Cause::Ended(asked.end), &at),
-            End::Exit(_) | End::Stopped => match Cause::of_output(&said) {
-                Some(cause) => self.cause(WHAT, Health::Problem, &cause, &at),
-                None => self.problem(
-                    WHAT,
-                    format!("git ls-remote ended with {}: {}", asked.end, escape_line(said.trim())),
-                    Advice::run(
-                        "try it by hand",
-                        [as_user(
-                            self.user,
-                            &format!(
-                                "git -C {} ls-remote {}",
-                                quoted(&git.checkout.folder),
-                                word(&followed.remote)
-                            ),
-                        )],
+            "try it by hand",
+            [format!("git -C {folder} ls-remote {remote}")],
+        );
+    }
+
+    pub(super) fn keys(
+        &mut self,
+        git: &Git<'_>,
+        config: &Config,
+        followed: &Upstream,
+        at: &Situation<'_>,
+    ) {
+        let findings = &mut self.findings;
+        let named = self.site.ssh_key.is_some();
+        let Some(host) = followed.url.host().filter(|_| followed.url.is_ssh()) else {
+            if named {
+                findings.warn(
+                    SSH_KEY,
+                    format!(
+                        "ssh_key is set, and the remote is not reached by ssh: {}",
+                        followed.url
                     ),
-                ),
-            },
+                    "give the remote an ssh address (git remote set-url), or remove the key",
+                    [],
+                );
+            }
+            return;
+        };
+        if self.site.programs.find("ssh").is_none() {
+            return findings.cause("ssh", Health::Problem, &Cause::NoSsh, at);
+        }
+        // Who says how ssh is started.
+        let mut env = self.site.env.iter();
+        let by_env = env.any(|(name, _)| name == "GIT_SSH_COMMAND" || name == "GIT_SSH");
+        if by_env && named {
+            findings.warn(
+                SSH_KEY,
+                "both ssh_key and env.GIT_SSH_COMMAND are set; the second one counts",
+                "remove one of them",
+                [],
+            );
+        } else if config.last("core.sshcommand").is_some() && !named {
+            findings.ok("ssh", "as core.sshCommand says");
+        } else if host == "github.com" && !by_env {
+            findings.ok("host keys", "GitHub's are built in");
+        }
+        let has_agent = !named && self.env.first("SSH_AUTH_SOCK").is_some();
+        let mut keys = git.keys_offered(&followed.url);
+        keys.retain(|key| key.exists());
+        if keys.is_empty() && has_agent {
+            findings.ok(SSH_KEY, "none; an ssh agent may have one");
+        } else if keys.is_empty() {
+            let state = if named {
+                Health::Problem
+            } else {
+                Health::Warning
+            };
+            findings.cause(SSH_KEY, state, &Cause::KeyRefused, at);
+        }
+        for key in keys {
+            match unusable(&key) {
+                // The agent has it open.
+                Some(cause @ Cause::KeyHasPassphrase(_)) if has_agent => {
+                    findings.cause(SSH_KEY, Health::Warning, &cause, at);
+                }
+                Some(cause) => findings.cause(SSH_KEY, Health::Problem, &cause, at),
+                None => findings.ok(SSH_KEY, line_of(&key)),
+            }
         }
     }
+}
+
+/// Why ssh cannot use a key that is there.
+fn unusable(key: &Path) -> Option<Cause> {
+    let Ok(text) = read_small(key) else {
+        return Some(Cause::KeyUnreadable(key.into()));
+    };
+    if has_passphrase(&String::from_utf8_lossy(&text)) {
+        return Some(Cause::KeyHasPassphrase(key.into()));
+    }
+    let is_open = key.metadata().is_ok_and(|file| file.mode() & 0o077 != 0);
+    is_open.then(|| Cause::KeyTooOpen(key.into()))
 }

@@ -1,15 +1,18 @@
-//! What earlier deploys left: whose the state folder is, what waits, how the last one ended.
+//! What earlier deploys left: whose the state folder is, what waits, how the last one ended, and locks of git's.
+
+use std::path::Path;
 
 use rustix::fs::Access;
 
-use super::{Doctor, Finding};
-use crate::diagnosis::Advice;
-use crate::git::Checkout;
+use super::{Doctor, Health};
+use crate::deploy::MARKER;
+use crate::diagnosis::{Cause, Situation};
+use crate::git::{Checkout, Upstream};
 use crate::history::History;
 use crate::outcome::Verdict;
 use crate::queue::Queue;
 use crate::redaction::line_of;
-use crate::shell::{as_user, give_to, quoted};
+use crate::shell::{give_to, quoted};
 use crate::state::StateFolder;
 
 const WHAT: &str = "state folder";
@@ -19,38 +22,25 @@ impl Doctor<'_> {
         let Some(state) = StateFolder::existing(checkout) else {
             let path = checkout.git_dir.join("deploy-cgi");
             if path.symlink_metadata().is_ok() {
-                let kept = path.with_extension("kept");
-                self.problem(
-                    WHAT,
-                    format!("{} is no folder", line_of(&path)),
-                    Advice::run(
-                        "move it away",
-                        [as_user(
-                            self.user,
-                            &format!("mv {} {}", quoted(&path), quoted(&kept)),
-                        )],
-                    ),
-                );
+                let kept = quoted(&path.with_extension("kept"));
+                let found = format!("{} is no folder", line_of(&path));
+                let move_it = format!("mv {} {kept}", quoted(&path));
+                self.findings
+                    .problem(WHAT, found, "move it away", [move_it]);
             }
             return;
         };
-        if let Err(error) = StateFolder::examine(checkout, self.site) {
-            self.findings.push(Finding::error(WHAT, &error));
-        }
-        if rustix::fs::access(state.path(""), Access::WRITE_OK | Access::EXEC_OK).is_err() {
-            self.problem(
+        self.findings
+            .known(WHAT, StateFolder::examine(checkout, self.site));
+        let folder = state.path("");
+        if rustix::fs::access(&folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+            let user = self.user.shown();
+            return self.findings.problem(
                 WHAT,
-                format!(
-                    "{} may not write in {}",
-                    self.user.shown(),
-                    line_of(state.path(""))
-                ),
-                Advice::run(
-                    format!("give it to {}", self.user.shown()),
-                    [give_to(self.user, &state.path(""))],
-                ),
+                format!("{user} may not write in {}", line_of(&folder)),
+                format!("give it to {user}"),
+                [give_to(self.user, &folder)],
             );
-            return;
         }
         self.queue(&state);
         // The answer to a ping has the whole report below.
@@ -60,57 +50,73 @@ impl Doctor<'_> {
     }
 
     fn queue(&mut self, state: &StateFolder) {
+        const WHAT: &str = "queue";
         let queue = Queue::of(state);
-        match (queue.list(), is_held(state)) {
-            (Err(error), _) => self.findings.push(Finding::error("queue", &error)),
-            (Ok(waiting), _) if waiting.is_empty() => {}
-            (Ok(waiting), true) => self.ok(
-                "queue",
-                format!("{} wait, and a deploy is running", waiting.len()),
-            ),
-            (Ok(waiting), false) => self.warn(
-                "queue",
-                format!("{} wait, and no deploy is running", waiting.len()),
-                Advice::run(
-                    "the next delivery serves them; or now",
-                    [as_user(
-                        self.user,
-                        &format!("{} run", quoted(&self.site.file)),
-                    )],
-                ),
-            ),
+        let waiting = self.findings.known(WHAT, queue.list()).unwrap_or_default();
+        if waiting.is_empty() {
+            return;
         }
+        // Asked without making the lock's file.
+        let is_held = state.path("turn").exists() && queue.is_somebodys_turn().unwrap_or(false);
+        if is_held {
+            let found = format!("{} wait, and a deploy is running", waiting.len());
+            return self.findings.ok(WHAT, found);
+        }
+        self.findings.warn(
+            WHAT,
+            format!("{} wait, and no deploy is running", waiting.len()),
+            "the next delivery serves them; or now",
+            [format!("{} run", quoted(&self.site.file))],
+        );
     }
 
     fn last_deploy(&mut self, state: &StateFolder) {
         const WHAT: &str = "last deploy";
-        match History::of(state).last() {
-            Ok(Some(last)) => {
-                let headline = last.report.lines().next().unwrap_or_default();
-                let found = format!("{}: {headline}", last.time);
-                let mut deliveries = last.tickets.iter().rev();
-                let delivery = deliveries.find_map(|served| served.delivery.as_deref());
-                match (last.verdict, delivery) {
-                    (Verdict::Deployed | Verdict::Unchanged, _) => self.ok(WHAT, found),
-                    (Verdict::Failed, Some(delivery)) => {
-                        let status = format!("{} status {delivery}", quoted(&self.site.file));
-                        let status = as_user(self.user, &status);
-                        self.warn(WHAT, found, Advice::run("to read all of it", [status]));
-                    }
-                    (Verdict::Failed, None) => {
-                        let run = format!("{} run", quoted(&self.site.file));
-                        let run = as_user(self.user, &run);
-                        self.warn(WHAT, found, Advice::run("to try it again", [run]));
-                    }
-                }
+        let last = self.findings.known("history", History::of(state).last());
+        let Some(last) = last.flatten() else {
+            return;
+        };
+        let headline = last.report.lines().next().unwrap_or_default();
+        let found = format!("{}: {headline}", last.time);
+        let site = quoted(&self.site.file);
+        let mut tickets = last.tickets.iter().rev();
+        let delivery = tickets.find_map(|served| served.delivery.as_deref());
+        let (words, command) = match (last.verdict, delivery) {
+            (Verdict::Deployed | Verdict::Unchanged, _) => return self.findings.ok(WHAT, found),
+            (Verdict::Failed, Some(delivery)) => {
+                ("to read all of it", format!("{site} status {delivery}"))
             }
-            Ok(None) => {}
-            Err(error) => self.findings.push(Finding::error("history", &error)),
+            (Verdict::Failed, None) => ("to try it again", format!("{site} run")),
+        };
+        self.findings.warn(WHAT, found, words, [command]);
+    }
+
+    /// Locks that a git left which was killed.
+    pub(super) fn locks(&mut self, followed: &Upstream, at: &Situation<'_>) {
+        let git_dir = at.git_dir();
+        let modified = |file: &Path| file.symlink_metadata()?.modified();
+        let began = modified(&git_dir.join("deploy-cgi").join(MARKER)).ok();
+        let modules = std::fs::read_dir(git_dir.join("modules"));
+        let modules = modules
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path());
+        let mut locks = vec![
+            git_dir.join("ORIG_HEAD.lock"),
+            git_dir.join(format!("refs/heads/{}.lock", followed.branch)),
+            git_dir.join(format!("refs/remotes/{}.lock", followed.upstream_name())),
+        ];
+        for git_dir in modules.chain([git_dir.to_owned()]) {
+            locks.extend(["index.lock", "HEAD.lock", "config.lock"].map(|lock| git_dir.join(lock)));
+        }
+        for lock in locks {
+            // A deploy runs and made it, or the next one clears up after one that died.
+            let is_ours = |made| began.is_some_and(|began| made >= began);
+            if modified(&lock).is_ok_and(|made| !is_ours(made)) {
+                self.findings
+                    .cause("locks", Health::Problem, &Cause::Locked(lock), at);
+            }
         }
     }
-}
-
-/// Whether somebody deploys. Asked without making the lock's file.
-fn is_held(state: &StateFolder) -> bool {
-    state.path("turn").exists() && Queue::of(state).is_somebodys_turn().unwrap_or(false)
 }

@@ -4,43 +4,38 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{Doctor, Finding, Health};
-use crate::diagnosis::{Advice, Cause, Situation};
+use super::{Doctor, Health};
+use crate::diagnosis::Cause;
 use crate::git::{Config, Found, Git, Module, Submodule};
 use crate::redaction::{line_of, list};
 use crate::remote_url::RemoteUrl;
-use crate::shell::{as_user, quoted};
+use crate::shell::quoted;
 use crate::site::Submodules;
 
 const WHAT: &str = "submodules";
+const LFS: &str = "git-lfs";
 
 impl Doctor<'_> {
     pub(super) fn submodules(&mut self, git: &Git<'_>, config: &Config) {
-        let folder = &git.checkout.folder;
-        if !folder.join(".gitmodules").exists() {
+        if !git.checkout.folder.join(".gitmodules").exists() {
             return;
         }
         if self.site.submodules == Submodules::Skip {
-            self.ok(WHAT, "left alone (submodules = \"skip\")");
-            return;
+            return self.findings.ok(WHAT, "left alone (submodules = \"skip\")");
         }
-        let known = git
-            .submodules()
-            .and_then(|there| Ok((there, git.work_tree(folder).gitmodules(None)?)));
-        let (there, modules) = match known {
-            Ok(known) => known,
-            Err(error) => {
-                self.findings.push(Finding::error(WHAT, &error));
-                return;
-            }
+        let Some(there) = self.findings.known(WHAT, git.submodules()) else {
+            return;
         };
-        let before = self.findings.len();
+        let Some(modules) = self.findings.known(WHAT, git.top().gitmodules(None)) else {
+            return;
+        };
+        let before = self.findings.all.len();
         for (name, module) in &modules {
             let url = config.last(&format!("submodule.{name}.url"));
             let url = RemoteUrl::parse(url.unwrap_or(&module.url));
             self.url(git, module, &url);
         }
-        if self.findings.len() > before {
+        if self.findings.all.len() > before {
             return;
         }
         let is_missing = |submodule: &&Submodule| match self.site.submodules {
@@ -49,15 +44,12 @@ impl Doctor<'_> {
         };
         let missing = there.iter().filter(is_missing);
         let missing: Vec<&PathBuf> = missing.map(|submodule| &submodule.path).collect();
-        let count = there.len();
-        if missing.is_empty() {
-            self.ok(WHAT, format!("{count}, all there"));
+        let state = if missing.is_empty() {
+            ", all there".to_owned()
         } else {
-            self.ok(
-                WHAT,
-                format!("{count}; the next deploy brings {}", list(&missing)),
-            );
-        }
+            format!("; the next deploy brings {}", list(&missing))
+        };
+        self.findings.ok(WHAT, format!("{}{state}", there.len()));
     }
 
     /// Whether git can clone a submodule from its URL.
@@ -68,61 +60,52 @@ impl Doctor<'_> {
             self.site.ssh_key.is_none() && keys.iter().all(|key| !key.exists())
         };
         if module.url.is_empty() {
-            self.problem(
+            self.findings.problem(
                 WHAT,
                 format!("{path} has no URL in .gitmodules"),
-                Advice::words("give it one where the site is written, and push"),
+                "give it one where the site is written, and push",
+                [],
             );
         } else if url.is_path() {
-            self.warn(
+            self.findings.warn(
                 WHAT,
                 format!("{path} comes from a path on this machine, which git does not clone from"),
-                Advice::words("give it a URL in .gitmodules where it is written, and push"),
+                "give it a URL in .gitmodules where it is written, and push",
+                [],
             );
         } else if url.is_ssh() && url.host() == Some("github.com") && has_no_key() {
-            self.warn(
+            self.findings.warn(
                 WHAT,
                 format!(
-                    "{path} is reached by ssh, and {} has no key: {}",
-                    self.user.shown(),
-                    url
+                    "{path} is reached by ssh, and {} has no key: {url}",
+                    self.user.shown()
                 ),
-                Advice::run(
-                    "if it is public, use https for it",
-                    [as_user(
-                        self.user,
-                        "git config --global url.https://github.com/.insteadOf git@github.com:",
-                    )],
-                ),
+                "if it is public, use https for it",
+                ["git config --global url.https://github.com/.insteadOf git@github.com:".into()],
             );
         }
     }
 
     pub(super) fn lfs(&mut self, git: &Git<'_>, config: &Config) {
-        let (folder, is_on) = match self.large_files(git, config) {
-            Ok(Some(found)) => found,
-            Ok(None) => return,
-            Err(error) => {
-                self.findings.push(Finding::error("git-lfs", &error));
-                return;
-            }
+        let found = self.large_files(git, config);
+        let Some((folder, is_on)) = self.findings.known(LFS, found).flatten() else {
+            return;
         };
-        if self.site.programs.find("git-lfs").is_none() {
-            let at = Situation::new(self.site, git, self.env, None);
-            self.cause("git-lfs", Health::Problem, &Cause::LfsMissing, &at);
+        if self.site.programs.find(LFS).is_none() {
+            let at = self.situation(git, None);
+            self.findings
+                .cause(LFS, Health::Problem, &Cause::LfsMissing, &at);
         } else if is_on {
-            self.ok("git-lfs", "there and switched on");
+            self.findings.ok(LFS, "there and switched on");
         } else {
-            self.problem(
-                "git-lfs",
+            self.findings.problem(
+                LFS,
                 "there, but not switched on: its files stay pointers",
-                Advice::run(
-                    "switch it on, and have the files brought",
-                    [
-                        as_user(self.user, "git lfs install"),
-                        as_user(self.user, &format!("git -C {} lfs pull", quoted(&folder))),
-                    ],
-                ),
+                "switch it on, and have the files brought",
+                [
+                    "git lfs install".into(),
+                    format!("git -C {} lfs pull", quoted(&folder)),
+                ],
             );
         }
     }
@@ -130,17 +113,17 @@ impl Doctor<'_> {
     /// A work tree whose files git-lfs keeps, and whether it is switched on there; one where it is not, if there is any.
     fn large_files(&self, git: &Git<'_>, config: &Config) -> Result<Option<(PathBuf, bool)>> {
         let top = &git.checkout.folder;
-        let mut found = (!git.work_tree(top).large_files()?.is_empty())
-            .then(|| (top.clone(), config.has_lfs()));
+        let mut found =
+            (!git.top().large_files()?.is_empty()).then(|| (top.clone(), config.has_lfs()));
         let submodules = match self.site.submodules {
             Submodules::Recorded | Submodules::Latest => git.submodules()?,
             Submodules::Skip => Vec::new(),
         };
         for folder in submodules.iter().map(|submodule| top.join(&submodule.path)) {
-            if found.as_ref().is_none_or(|(_, is_on)| *is_on)
-                && !git.work_tree(&folder).large_files()?.is_empty()
-            {
-                let is_on = git.work_tree(&folder).read_config()?.has_lfs();
+            let is_asked = found.as_ref().is_none_or(|(_, is_on)| *is_on);
+            let tree = git.work_tree(&folder);
+            if is_asked && !tree.large_files()?.is_empty() {
+                let is_on = tree.read_config()?.has_lfs();
                 found = Some((folder, is_on));
             }
         }

@@ -1,29 +1,44 @@
 //! Who deploys, and who looks.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
-use super::{Doctor, Finding};
+use super::{Doctor, Finding, Health};
 use crate::diagnosis::Advice;
 use crate::redaction::line_of;
-use crate::shell::{as_root, quoted};
-use crate::user::{User, name_of};
+use crate::shell::quoted;
+use crate::user::name_of;
+
+const WHAT: &str = "user";
 
 impl Doctor<'_> {
     pub(super) fn running_user(&mut self) {
         let user = self.user;
-        let home = user.home.as_ref().map_or_else(
-            || "without a home folder".to_owned(),
-            |home| format!("at home in {}", line_of(home)),
-        );
-        match user.home.as_ref().zip(user.owner_of_a_foreign_home()) {
-            None if user.has_an_open_home() => self.problem(
-                "user",
-                format!("{}, {home}, where everybody can put files: what git and ssh are told there is not used", user.shown()),
-                Advice::words(format!("give {} another home, or close this one to others", user.shown())),
+        let shown = user.shown();
+        match (&user.home, user.owner_of_a_foreign_home()) {
+            // Whoever owns a home says what git and ssh do in it.
+            (Some(home), Some(owner)) => self.findings.problem(
+                WHAT,
+                format!(
+                    "{shown}, whose home {} belongs to {}: what git and ssh are told there is not used",
+                    line_of(home),
+                    name_of(owner)
+                ),
+                format!("give the folder to {shown}; or to root; or give {shown} another home"),
+                [format!("sudo chown {} {}", user.uid, quoted(home))],
             ),
-            None => self.ok("user", format!("{}, {home}", user.shown())),
-            Some((home, owner)) => self.findings.push(foreign_home(user, home, owner)),
+            (Some(home), None) if user.has_an_open_home() => self.findings.problem(
+                WHAT,
+                format!(
+                    "{shown}, at home in {}, where everybody can put files: what git and ssh are told there is not used",
+                    line_of(home)
+                ),
+                format!("give {shown} another home, or close this one to others"),
+                [],
+            ),
+            (Some(home), None) => {
+                self.findings.ok(WHAT, format!("{shown}, at home in {}", line_of(home)));
+            }
+            (None, _) => self.findings.ok(WHAT, format!("{shown}, without a home folder")),
         }
         let owner = self
             .site
@@ -31,42 +46,19 @@ impl Doctor<'_> {
             .metadata()
             .map_or(user.uid, |repo| repo.uid());
         if !self.env.is_a_request() && owner != user.uid {
-            self.warn(
-                "user",
-                format!(
-                    "this speaks for {}; the checkout belongs to {}, whom the web server may run it as",
-                    user.shown(),
-                    name_of(owner)
-                ),
-                Advice::run(
-                    "look as that user too, or press Redeliver on the ping at GitHub",
-                    [format!(
-                        "sudo -u {} {} check",
-                        name_of(owner),
-                        quoted(&self.site.file)
-                    )],
-                ),
+            let owner = name_of(owner);
+            let look = format!("sudo -u {owner} {} check", quoted(&self.site.file));
+            let found = format!(
+                "this speaks for {shown}; the checkout belongs to {owner}, whom the web server may run it as"
             );
+            // Not for the user who looks.
+            let advice = Advice {
+                words: "look as that user too, or press Redeliver on the ping at GitHub".into(),
+                commands: vec![look],
+            };
+            self.findings
+                .all
+                .push(Finding::new(WHAT, Health::Warning, found, Some(advice)));
         }
     }
-}
-
-/// Whoever owns a home says what git and ssh do in it.
-fn foreign_home(user: &User, home: &Path, owner: u32) -> Finding {
-    let shown = user.shown();
-    Finding::problem(
-        "user",
-        format!(
-            "{shown}, whose home {} belongs to {}: what git and ssh are told there is not used",
-            line_of(home),
-            name_of(owner)
-        ),
-        Advice::run(
-            format!("give the folder to {shown}; or to root; or give {shown} another home"),
-            [as_root(
-                user,
-                &format!("chown {} {}", user.uid, quoted(home)),
-            )],
-        ),
-    )
 }
