@@ -105,7 +105,7 @@ impl Update<'_> {
             let folder = self.git.submodule(path).folder;
             if folder.join(".git").exists() && self.git.top().has_files_at(target, path)? {
                 if !self.can_be_cleared(path)? {
-                    let cause = Cause::SubmoduleToBeReplaced(path.to_owned());
+                    let cause = Cause::SubmoduleBecameFiles(path.to_owned());
                     return Err(StepFailed::stated(Step::Pull, cause));
                 }
                 replaced.push(path.to_owned());

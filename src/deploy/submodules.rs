@@ -480,7 +480,7 @@ impl Update<'_> {
                 Indexed::Submodule => {}
                 Indexed::Files(files) if self.clear_from_among(path, &files)? => {}
                 Indexed::Files(_) => {
-                    let cause = Cause::SubmoduleReplaced(path.to_owned());
+                    let cause = Cause::SubmoduleBecameFiles(path.to_owned());
                     return Err(StepFailed::stated(Step::Submodules, cause));
                 }
                 Indexed::Nothing if self.can_be_cleared(path)? => self.remove(path)?,

@@ -207,13 +207,7 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
             "give the submodule a URL in .gitmodules where it is written, and push",
             [],
         ),
-        Cause::SubmoduleToBeReplaced(path) => submodule::became_files(path, submodule::move_away(path, at), at),
-        // Its files are in the checkout's own index.
-        Cause::SubmoduleReplaced(path) => {
-            let place = at.folder().join(path);
-            let restore = format!("{git} checkout HEAD -- {}", quoted(&place));
-            submodule::became_files(path, [submodule::move_to_kept(&place), restore], at)
-        }
+        Cause::SubmoduleBecameFiles(path) => submodule::became_files(path, at),
         Cause::SubmodulesMissing => at.advise(
             "git reported no error, but submodules are not where they belong",
             "look at them",

@@ -31,6 +31,7 @@ pub(crate) use cause::{Cause, Stated};
 pub(crate) use explain::explain;
 pub(crate) use message::with_names_on_one_line;
 pub(crate) use ssh::has_passphrase;
+pub(crate) use work_tree::owner_of;
 
 /// What it means, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

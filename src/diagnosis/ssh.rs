@@ -229,16 +229,22 @@ mod tests {
 
     #[test]
     fn an_encrypted_key_is_known_by_its_beginning() {
-        let key = |second: &str| format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{second}\n");
-        assert!(!has_passphrase(&key(
-            "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ"
-        )));
-        assert!(has_passphrase(&key(
-            "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAA"
-        )));
-        assert!(has_passphrase(
-            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"
-        ));
-        assert!(!has_passphrase("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n"));
+        for (first, second, expected) in [
+            (
+                "OPENSSH",
+                "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ",
+                false,
+            ),
+            (
+                "OPENSSH",
+                "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAA",
+                true,
+            ),
+            ("RSA", "Proc-Type: 4,ENCRYPTED", true),
+            ("RSA", "MIIE", false),
+        ] {
+            let key = format!("-----BEGIN {first} PRIVATE KEY-----\n{second}\n");
+            assert_eq!(has_passphrase(&key), expected, "{key}");
+        }
     }
 }

@@ -114,34 +114,34 @@ pub(super) fn not_a_submodule(path: &Path) -> Diagnosis {
     }
 }
 
-/// A submodule becomes plain files; in the checkout's index it is one yet, unless the files have come already.
-pub(super) fn became_files(
-    path: &Path,
-    commands: impl IntoIterator<Item = String>,
-    at: &Situation<'_>,
-) -> Diagnosis {
+/// A submodule becomes plain files. Where they have come already, the checkout's own index has them.
+pub(super) fn became_files(path: &Path, at: &Situation<'_>) -> Diagnosis {
     let place = at.folder().join(path);
+    let kept = line_of(kept(&place));
+    let gitlinks = at.git.top().gitlinks().unwrap_or_default();
+    let have_come = !gitlinks.iter().any(|own| own.path == path);
+    let restore = || format!("{} checkout HEAD -- {}", at.git(), quoted(&place));
+    let commands = [move_to_kept(&place)]
+        .into_iter()
+        .chain(have_come.then(restore));
     at.advise(
         format!(
             "the submodule {} became plain files, and holds untracked files or uncommitted changes",
             line_of(&place)
         ),
-        format!(
-            "move it away, then press Redeliver; what was in it stays in {}",
-            line_of(kept(&place))
-        ),
+        format!("move it away, then press Redeliver; what was in it stays in {kept}"),
         commands,
     )
 }
 
 /// Moves a submodule of the checkout away, or a folder that it is in.
-pub(super) fn move_away(path: &Path, at: &Situation<'_>) -> Option<String> {
+fn move_away(path: &Path, at: &Situation<'_>) -> Option<String> {
     let own = at.git.top().gitlinks().ok()?;
     let is_own = own.iter().any(|own| own.path.starts_with(path));
     is_own.then(|| move_to_kept(&at.folder().join(path)))
 }
 
-pub(super) fn move_to_kept(place: &Path) -> String {
+fn move_to_kept(place: &Path) -> String {
     format!("mv -T {} {}", quoted(place), quoted(&kept(place)))
 }
 

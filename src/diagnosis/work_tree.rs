@@ -1,5 +1,6 @@
 //! The files of a person's in the way, and what a person or another git has begun here.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -128,26 +129,39 @@ pub(super) fn elsewhere(there: &Path, at: &Situation<'_>) -> Diagnosis {
     )
 }
 
-/// Something in the checkout that is another user's.
+/// Something in the checkout that is another user's, or closed by its mode.
 pub(super) fn not_writable(path: Option<&Path>, at: &Situation<'_>) -> Diagnosis {
-    let top = at.folder();
-    let is_others = |path: &&Path| {
-        path.symlink_metadata()
-            .is_ok_and(|file| file.uid() != at.user.uid)
-    };
+    let (top, user) = (at.folder(), at.user());
     // A file that is to be made belongs to nobody yet; its folder does.
     let path = path.map_or_else(|| top.to_owned(), |path| top.join(path));
-    let mut within = path.ancestors().take_while(|path| path.starts_with(top));
-    let closed = within.find(is_others).unwrap_or(top);
+    let first = |is: fn(&Metadata, u32) -> bool| {
+        let mut within = path.ancestors().take_while(|path| path.starts_with(top));
+        within.find(|path| {
+            path.symlink_metadata()
+                .is_ok_and(|found| is(&found, at.user.uid))
+        })
+    };
+    let others = first(|found, uid| found.uid() != uid);
+    let closed = first(|found, _| {
+        let needed = if found.is_dir() { 0o300 } else { 0o200 };
+        found.mode() & needed != needed
+    });
+    if let (None, Some(closed)) = (others, closed) {
+        return at.advise(
+            format!("{} is closed to its owner, {user}", line_of(closed)),
+            "open it, then press Redeliver",
+            [format!("chmod -R u+rwX {}", quoted(top))],
+        );
+    }
+    let closed = others.unwrap_or(top);
     at.fix_owner(format!(
-        "{} may not write in {}, which belongs to {}",
-        at.user(),
+        "{user} may not write in {}, which belongs to {}",
         line_of(closed),
         owner_of(closed)
     ))
 }
 
-pub(super) fn owner_of(path: &Path) -> String {
+pub(crate) fn owner_of(path: &Path) -> String {
     path.metadata()
         .map_or_else(|_| "another user".to_owned(), |file| name_of(file.uid()))
 }

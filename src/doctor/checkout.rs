@@ -7,13 +7,13 @@ use std::time::Instant;
 use rustix::fs::Access;
 
 use super::entrance::web_root;
-use super::{Doctor, LOCAL_LIMIT};
+use super::{Doctor, Health, LOCAL_LIMIT};
 use crate::deploy::clone;
+use crate::diagnosis::{Cause, owner_of};
 use crate::git::{Checkout, Git};
 use crate::redaction::line_of;
 use crate::shell::{give_to, quoted};
 use crate::site::read_small;
-use crate::user::name_of;
 
 /// How many folders are looked at for whether git may write there.
 const MAX_FOLDERS: usize = 5_000;
@@ -37,55 +37,44 @@ impl Doctor<'_> {
             return;
         };
         self.findings.ok(WHAT, line_of(&checkout.folder));
-        self.write_access(&checkout);
-        self.disk_space(&checkout);
-        self.seen_from_the_web(&checkout);
         // The host's own files are looked at even where there is no time for the network.
         let until = self.until.max(Instant::now() + LOCAL_LIMIT);
         let git = Git::new(self.site, &checkout, self.env).and_then(|git| git.only_looking(until));
-        if let Some(git) = self.findings.known("git", git) {
-            self.git(&git);
+        let git = self.findings.known("git", git);
+        if let Some(git) = &git {
+            self.write_access(git);
+        }
+        self.disk_space(&checkout);
+        self.seen_from_the_web(&checkout);
+        if let Some(git) = &git {
+            self.git(git);
         }
         self.state_folder(&checkout);
     }
 
     /// Whether git could write what a pull writes.
-    fn write_access(&mut self, checkout: &Checkout) {
+    fn write_access(&mut self, git: &Git<'_>) {
         const WHAT: &str = "write access";
-        let user = self.user;
-        let shown = user.shown();
-        let owner = |path: &Path| name_of(path.metadata().map_or(user.uid, |file| file.uid()));
-        let words = format!("give the checkout to {shown}");
-        let give = [give_to(user, &checkout.folder)];
-        match others_than(user.uid, checkout) {
-            Some(Others::Closed(path)) if is_closed_to_its_owner(&path, user.uid) => {
-                self.findings.problem(
+        let (user, folder) = (self.user, &git.checkout.folder);
+        match others_than(user.uid, git.checkout) {
+            Some(Others::Closed(path)) => {
+                let at = self.situation(git, None);
+                let cause = Cause::NotWritable(Some(path));
+                self.findings.cause(WHAT, Health::Problem, &cause, &at);
+            }
+            Some(Others::File(path)) => {
+                let shown = user.shown();
+                self.findings.warn(
                     WHAT,
-                    format!("{} is closed to its owner, {shown}", line_of(&path)),
-                    "open it",
-                    [format!("chmod -R u+rwX {}", quoted(&checkout.folder))],
+                    format!(
+                        "{} belongs to {}, and {shown} deploys: files of two users get into each other's way",
+                        line_of(&path),
+                        owner_of(&path)
+                    ),
+                    format!("give the checkout to {shown}"),
+                    [give_to(user, folder)],
                 );
             }
-            Some(Others::Closed(path)) => self.findings.problem(
-                WHAT,
-                format!(
-                    "{shown} may not write in {}; the checkout belongs to {}",
-                    line_of(&path),
-                    owner(&checkout.folder)
-                ),
-                words,
-                give,
-            ),
-            Some(Others::File(path)) => self.findings.warn(
-                WHAT,
-                format!(
-                    "{} belongs to {}, and {shown} deploys: files of two users get into each other's way",
-                    line_of(&path),
-                    owner(&path)
-                ),
-                words,
-                give,
-            ),
             None => self.findings.ok(WHAT, "yes"),
         }
     }
@@ -154,12 +143,6 @@ enum Others {
     Closed(PathBuf),
     /// A file that belongs to somebody else.
     File(PathBuf),
-}
-
-/// Whether its mode, and not a disk that is read only, keeps its owner from writing there.
-fn is_closed_to_its_owner(path: &Path, owner: u32) -> bool {
-    path.metadata()
-        .is_ok_and(|found| found.uid() == owner && found.mode() & 0o300 != 0o300)
 }
 
 fn others_than(uid: u32, checkout: &Checkout) -> Option<Others> {

@@ -117,14 +117,7 @@ fn named_program(bytes: usize, words: &str, name_us: Option<String>, findings: &
             "put deploy-cgi into a folder with a shorter path, such as ~/bin, and name it there",
             [],
         );
-    } else if !program.is_absolute() {
-        findings.problem(
-            FIRST_LINE,
-            format!("\"{shown}\" is no absolute path"),
-            "name deploy-cgi by its absolute path",
-            [],
-        );
-    } else if !program.exists() {
+    } else if !program.is_absolute() || !program.exists() {
         findings.problem(
             FIRST_LINE,
             format!(

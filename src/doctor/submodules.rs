@@ -9,7 +9,6 @@ use crate::diagnosis::Cause;
 use crate::git::{Config, Found, Git, Module, Submodule};
 use crate::redaction::{line_of, list};
 use crate::remote_url::RemoteUrl;
-use crate::shell::quoted;
 use crate::site::Submodules;
 
 const WHAT: &str = "submodules";
@@ -91,23 +90,14 @@ impl Doctor<'_> {
         let Some((folder, is_on)) = self.findings.known(LFS, found).flatten() else {
             return;
         };
-        if self.site.programs.find(LFS).is_none() {
-            let at = self.situation(git, None);
-            self.findings
-                .cause(LFS, Health::Problem, &Cause::LfsMissing, &at);
-        } else if is_on {
-            self.findings.ok(LFS, "there and switched on");
-        } else {
-            self.findings.problem(
-                LFS,
-                "there, but not switched on: its files stay pointers",
-                "switch it on, and have the files brought",
-                [
-                    "git lfs install".into(),
-                    format!("git -C {} lfs pull", quoted(&folder)),
-                ],
-            );
-        }
+        let cause = match self.site.programs.find(LFS) {
+            None => Cause::LfsMissing,
+            Some(_) if is_on => return self.findings.ok(LFS, "there and switched on"),
+            Some(_) => Cause::LfsNotSetUp(folder),
+        };
+        let at = self.situation(git, None);
+        let findings = &mut self.findings;
+        findings.cause(LFS, Health::Problem, &cause, &at);
     }
 
     /// A work tree whose files git-lfs keeps, and whether it is switched on there; one where it is not, if there is any.
