@@ -608,6 +608,8 @@ through! {
     suexec_apache_prefork: Kind::ApachePreforkSuexec,
         "needs root and apache2-suexec-custom: ./tests/run";
     apache_with_fcgiwrap: Kind::ApacheProxy, "needs apache2 and fcgiwrap: ./tests/run";
+    apache_with_mod_fcgid: Kind::ApacheFcgid,
+        "needs libapache2-mod-fcgid and fcgiwrap: ./tests/run";
     caddy_with_fcgiwrap: Kind::Caddy, "needs caddy and fcgiwrap: ./tests/run";
     civetweb: Kind::Civetweb, "needs civetweb: ./tests/run";
     lighttpd: Kind::Lighttpd, "needs lighttpd: ./tests/run";

@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     ApachePreforkSuexec,
     /// `mod_proxy_fcgi` and fcgiwrap.
     ApacheProxy,
+    /// `mod_fcgid`, which starts fcgiwrap itself.
+    ApacheFcgid,
     /// Caddy and fcgiwrap.
     Caddy,
     /// Leaves `QUERY_STRING` out where there is no query.
@@ -265,6 +267,14 @@ impl Server {
             Kind::Busybox => vec![busybox(route, world, runtime, port)],
             Kind::Civetweb => vec![civetweb(world, runtime, port)],
             Kind::Caddy => vec![fcgiwrap(runtime), caddy(world, runtime, port)],
+            Kind::ApacheFcgid => {
+                let folder = text(runtime);
+                let site = apache_site(kind, route, world);
+                let site = format!(
+                    "{site}FcgidIPCDir {folder}\nFcgidProcessTableFile {folder}/processes\n"
+                );
+                vec![apache(kind, world, &site, runtime, port)]
+            }
             Kind::ApacheProxy => {
                 let site = apache_site(kind, route, world)
                     .replace("/run/fcgiwrap.socket", &text(&fcgiwrap_socket(runtime)));
@@ -554,6 +564,11 @@ fn apache_site(kind: Kind, route: Route, world: &World) -> String {
         format!(
             "<Directory {scripts_folder}>\nAllowOverride FileInfo Options=ExecCGI\n</Directory>"
         )
+    } else if kind == Kind::ApacheFcgid {
+        let load = format!("LoadModule fcgid_module {MODULES}/mod_fcgid.so\n");
+        load + &block_with("FcgidWrapper")
+            .replace("/srv/www/cgi-bin/", &name_of(&scripts.join("")))
+            .replace("/srv/www/cgi-bin", &scripts_folder)
     } else if kind == Kind::ApacheProxy {
         let modules = ["proxy", "proxy_fcgi"];
         let load =
