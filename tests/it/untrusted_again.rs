@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::checkouts::{change, deployed, has, publish};
-use crate::checkouts_submodules::{point, set_module};
+use crate::checkouts_submodules::{add, plant, point, set_module};
 use crate::tree::paths_below;
 use crate::world::{World, ZERO, payload_after, quoted, text, write_executable};
 
@@ -144,4 +144,119 @@ fn a_server_that_talks_without_end_is_ended_at_the_limit() {
     reply.expect(500, "failed");
     reply.says("3s");
     assert!(reply.body.len() < 64 << 10, "{}", reply.body.len());
+}
+
+/// A submodule of a submodule of a submodule, each filled from where anybody may be taken from, and a private repository
+/// beside the site.
+fn three_deep(submodules: &str) -> (World, String) {
+    let mut world = World::new();
+    world.key("submodules", &quoted(submodules));
+    let deepest = plant(&world, "deepest", "file", "one\n");
+    plant(&world, "notes", "note", "one\n");
+    let url = |name: &str| world.origin.url(&format!("me/{name}.git"));
+    add(&world, "notes", "deepest", &url("deepest"), &deepest);
+    let note = publish(&world, "notes");
+    add(&world, "posts", "notes", &url("notes"), &note);
+    publish_posts(&world);
+    let private = world.path("victim/private");
+    world.git(&world.path(""), &["init", "-q", &text(&private)]);
+    fs::write(private.join("private"), "mine\n").unwrap();
+    world.git(&private, &["add", "private"]);
+    world.git(&private, &["commit", "-q", "-m", "Mine"]);
+    let commit = world.git(&private, &["rev-parse", "HEAD"]);
+    (world, commit)
+}
+
+fn publish_posts(world: &World) {
+    let post = publish(world, "posts");
+    point(world, "site", "posts", &post);
+    deployed(world, &publish(world, "site"));
+}
+
+#[test]
+fn no_url_of_a_deep_submodule_leads_to_the_host_or_starts_a_program() {
+    for (submodules, is_bumped) in [("recorded", true), ("latest", false)] {
+        let (world, private) = three_deep(submodules);
+        let path = text(&world.path("victim/private"));
+        let ran = world.path("ran");
+        let touch = format!("touch {}", text(&ran).replace(' ', "% "));
+        let up = "../".repeat(12);
+        for url in [
+            format!("file://{path}"),
+            format!("ext::{touch}"),
+            format!("{up}{}", path.trim_start_matches('/')),
+            format!("{path}/.git"),
+            format!("ssh://-oProxyCommand={touch}/x"),
+            format!("git@-oProxyCommand={touch}:x"),
+        ] {
+            set_module(&world, "notes", "deepest.url", &url);
+            if is_bumped {
+                point(&world, "notes", "deepest", &private);
+            }
+            let note = publish(&world, "notes");
+            point(&world, "posts", "notes", &note);
+            let post = publish(&world, "posts");
+            point(&world, "site", "posts", &post);
+            let commit = publish(&world, "site");
+            for _ in 0..2 {
+                let reply = world.push_delivery(&commit).send();
+                world.settle();
+                let case = format!("{submodules}, {url}, {is_bumped}: {reply:#?}");
+                assert!(
+                    !world.exists("checkout/posts/notes/deepest/private"),
+                    "{case}"
+                );
+                assert!(!ran.exists(), "{case}");
+                assert!(!reply.body.contains("file.allow always"), "{case}");
+            }
+        }
+        world.verb(&["check"]);
+        assert!(!ran.exists());
+    }
+}
+
+#[test]
+fn names_that_are_also_others_names_confuse_nothing() {
+    for update in ["fast-forward", "reset"] {
+        let mut world = World::latest();
+        world.key("update", &quoted(update));
+        for folder in ["checkout", "checkout/posts"] {
+            let folder = world.path(folder);
+            for name in [
+                "refs/tags/main",
+                "refs/tags/HEAD",
+                "refs/tags/origin/main",
+                "refs/heads/origin/main",
+                "refs/heads/origin/HEAD",
+                "refs/heads/HEAD",
+                "refs/remotes/main",
+                "refs/FETCH_HEAD",
+                "refs/tags/FETCH_HEAD",
+            ] {
+                world.git(&folder, &["update-ref", name, "HEAD"]);
+            }
+        }
+        for seed in ["seed/site", "seed/posts"] {
+            for name in [
+                "refs/heads/HEAD",
+                "refs/heads/origin/main",
+                "refs/heads/posts",
+            ] {
+                world.git(
+                    &world.path(seed),
+                    &["push", "-q", "origin", &format!("HEAD:{name}")],
+                );
+            }
+        }
+        for round in ["two", "three"] {
+            let (commit, post) = world.push_with_post(round);
+            deployed(&world, &commit);
+            assert_eq!(
+                (world.head(), world.submodule_head()),
+                (commit, post),
+                "{update}"
+            );
+            world.verb(&["check"]).expect_exit(0);
+        }
+    }
 }
