@@ -616,6 +616,7 @@ through! {
     lighttpd_that_names_the_program: Kind::LighttpdAssign, "needs lighttpd: ./tests/run";
     nginx_with_fcgiwrap: Kind::Nginx, "needs nginx and fcgiwrap: ./tests/run";
     nginx_with_fcgiwrap_as_packaged: Kind::NginxStock, "needs nginx and fcgiwrap: ./tests/run";
+    nginx_with_uwsgi: Kind::NginxUwsgi, "needs nginx and uwsgi-core: ./tests/run";
     busybox: Kind::Busybox, "needs busybox: ./tests/run";
 }
 

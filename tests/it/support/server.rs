@@ -55,6 +55,8 @@ pub(crate) enum Kind {
     Nginx,
     /// The same with Debian's parameters, which have no `SCRIPT_FILENAME`.
     NginxStock,
+    /// nginx and the plugin cgi of uwsgi.
+    NginxUwsgi,
     Busybox,
 }
 
@@ -261,6 +263,13 @@ impl Server {
                 nginx(kind, route, world, runtime, port);
                 vec![
                     fcgiwrap(runtime),
+                    daemon("nginx", &["-c", &configuration(runtime)], runtime),
+                ]
+            }
+            Kind::NginxUwsgi => {
+                nginx(kind, route, world, runtime, port);
+                vec![
+                    uwsgi(world, runtime),
                     daemon("nginx", &["-c", &configuration(runtime)], runtime),
                 ]
             }
@@ -690,13 +699,20 @@ fn id_of(user: &str) -> u32 {
 fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) {
     let folder = text(runtime);
     // The `include fastcgi_params` of docs/servers.md is beside the configuration.
-    symlink("/etc/nginx/fastcgi_params", runtime.join("fastcgi_params")).unwrap();
+    for parameters in ["fastcgi_params", "uwsgi_params"] {
+        let packaged = Path::new("/etc/nginx").join(parameters);
+        symlink(packaged, runtime.join(parameters)).unwrap();
+    }
     let user = if is_root() {
         format!("user {SERVER_USER};\n")
     } else {
         String::new()
     };
-    let location = block_with("location = /cgi-bin/deploy.cgi {");
+    let location = if kind == Kind::NginxUwsgi {
+        block_with("uwsgi_pass")
+    } else {
+        block_with("location = /cgi-bin/deploy.cgi {")
+    };
     let mut lines: Vec<&str> = location
         .lines()
         .filter(|line| kind != Kind::NginxStock || !line.contains("SCRIPT_FILENAME"))
@@ -709,7 +725,8 @@ fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) {
     let location = lines
         .join("\n")
         .replace("/usr/lib/cgi-bin/deploy.cgi", &name_of(&world.site_file()))
-        .replace("/run/fcgiwrap.socket", &text(&fcgiwrap_socket(runtime)));
+        .replace("/run/fcgiwrap.socket", &text(&fcgiwrap_socket(runtime)))
+        .replace("/run/uwsgi-cgi.socket", &text(&uwsgi_socket(runtime)));
     let git = block_with("location ~ /\\.git {");
     let temporary = ["client_body", "fastcgi", "proxy", "uwsgi", "scgi"];
     let temporary = temporary.map(|name| format!("{name}_temp_path {folder}/{name};\n"));
@@ -721,6 +738,30 @@ fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) {
         name_of(&world.path(""))
     );
     write_configuration(runtime, &words);
+}
+
+fn uwsgi_socket(runtime: &Path) -> PathBuf {
+    runtime.join("uwsgi-cgi.socket")
+}
+
+fn uwsgi(world: &World, runtime: &Path) -> Daemon {
+    let line = block_with("uwsgi --plugins cgi");
+    let words = line.split_whitespace().skip(1).map(|word| {
+        word.replace("/run/uwsgi-cgi.socket", &text(&uwsgi_socket(runtime)))
+            .replace("/srv/www", &text(&world.path("")))
+    });
+    let mut command = command("uwsgi", runtime);
+    command.args(words);
+    if is_root() {
+        let user = id_of(SERVER_USER);
+        command.uid(user).gid(user);
+    }
+    let daemon = Daemon {
+        child: command.spawn().unwrap(),
+        end: End::Asked,
+    };
+    wait_until("uwsgi", || uwsgi_socket(runtime).exists());
+    daemon
 }
 
 fn caddy(world: &World, runtime: &Path, port: u16) -> Daemon {
