@@ -16,7 +16,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::commit_id::CommitId;
 use crate::diagnosis::{Cause, Stated};
-use crate::git::{self, Ancestry, Edits, MissingFrom, WorkTree};
+use crate::files;
+use crate::git::{Ancestry, Edits, Own, WorkTree};
 use crate::redaction;
 use crate::shell::quoted;
 
@@ -28,9 +29,6 @@ const KEPT: &str = "deploy-cgi/kept";
 
 /// How many of the newest refs and folders stay.
 const MAX_KEPT: usize = 10;
-
-/// How many paths are named in a report.
-const MAX_PATHS: usize = 10;
 
 /// What one deploy keeps.
 #[derive(Debug, Default)]
@@ -51,18 +49,12 @@ impl Backup {
         known: Option<&CommitId>,
     ) -> Result<Option<String>> {
         ensure_none_hidden(&tree.folder, &edits.hidden)?;
-        // Without edits every tracked file is where the index has it.
-        let missing_from = if edits.seen.is_empty() {
-            MissingFrom::Index
-        } else {
-            MissingFrom::WorkTree
-        };
-        let Some(untracked) = where_missing(tree, target, missing_from)? else {
+        let Some(untracked) = untracked_in_the_way(tree, target)? else {
             bail!("there is no commit {target} in {}", tree.folder.display())
         };
         ensure_no_repository(&tree.folder, &edits.seen, &untracked)?;
         let head = tree.head()?;
-        let has_commits = head.is_some() && tree.has_commits_of_its_own(target, known)?;
+        let has_commits = head.is_some() && tree.has_of_its_own(Own::Commits, target, known)?;
         let at = quoted(&tree.folder);
         let mut sentence = String::new();
         if has_commits || !edits.seen.is_empty() {
@@ -91,7 +83,7 @@ impl Backup {
                 let _ = write!(
                     sentence,
                     " Edits in {}: `git -C {at} stash apply {name}` brings them back.",
-                    list(&edits.seen)
+                    redaction::list(&edits.seen)
                 );
             }
         }
@@ -100,7 +92,7 @@ impl Backup {
             let _ = write!(
                 sentence,
                 " Untracked files, {}: they are in {}.",
-                list(&untracked),
+                redaction::list(&untracked),
                 redaction::escape_line(&to.to_string_lossy())
             );
         }
@@ -119,7 +111,7 @@ impl Backup {
         let to = kept.join(below.unwrap_or(Path::new("")));
         for file in files {
             move_file(&tree.folder.join(file), &to.join(file))?;
-            git::remove_empty_parents(&tree.folder, &tree.folder.join(file));
+            files::remove_empty_parents(&tree.folder, &tree.folder.join(file));
         }
         Ok(to)
     }
@@ -131,7 +123,7 @@ pub(crate) fn keep_head(
     target: &CommitId,
     known: Option<&CommitId>,
 ) -> Result<Option<String>> {
-    if !tree.has_commits_of_its_own(target, known)? || tree.a_branch_has_head()? {
+    if !tree.has_of_its_own(Own::Commits, target, known)? || tree.a_branch_has_head()? {
         return Ok(None);
     }
     let Some(head) = tree.head()? else {
@@ -151,11 +143,11 @@ fn name(tree: &WorkTree<'_>, commit: &CommitId) -> Result<String> {
     let name = names
         .find(|name| !taken.contains(name))
         .context("no name is free")?;
-    if !tree.name(&name, commit)? {
+    if !tree.create_ref(&name, commit)? {
         bail!("cannot make the ref {name} in {}", tree.folder.display());
     }
     for old in taken.iter().rev().skip(MAX_KEPT - 1) {
-        tree.forget(old)?;
+        tree.delete_ref(old)?;
     }
     Ok(name)
 }
@@ -268,7 +260,7 @@ fn pick(
         Some(_) | None => String::new(),
     };
     let target_and = format!("{}..{last}{withdrawn}", target.short());
-    Ok(match tree.has_merges_of_its_own(target, known)? {
+    Ok(match tree.has_of_its_own(Own::Merges, target, known)? {
         true if withdrawn.is_empty() => format!("git -C {at} merge --no-edit {last}"),
         true => {
             format!("git -C {at} cherry-pick --keep-redundant-commits --no-merges {target_and}")
@@ -277,40 +269,13 @@ fn pick(
     })
 }
 
-/// A sentence about what was kept, with the submodule that it was in.
-pub(crate) fn in_the_submodule(path: &Path, kept: &str) -> String {
-    let path = redaction::excerpt(&path.to_string_lossy());
-    format!("in the submodule {path} {kept}")
-}
-
-fn list<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> String {
-    let mut paths = paths.into_iter();
-    let mut named: Vec<_> = paths
-        .by_ref()
-        .take(MAX_PATHS)
-        .map(|path| redaction::excerpt(&path.to_string_lossy()))
-        .collect();
-    if paths.next().is_some() {
-        named.push("…".into());
-    }
-    named.join(", ")
-}
-
 /// Untracked files, ignored ones too, where a commit has a file, a folder, a file in a folder of that name, or a submodule.
 /// `None` where there is no such commit.
 pub(crate) fn untracked_in_the_way(
     tree: &WorkTree<'_>,
     target: &CommitId,
 ) -> Result<Option<BTreeSet<PathBuf>>> {
-    where_missing(tree, target, MissingFrom::Index)
-}
-
-fn where_missing(
-    tree: &WorkTree<'_>,
-    target: &CommitId,
-    from: MissingFrom,
-) -> Result<Option<BTreeSet<PathBuf>>> {
-    let Some(missing) = tree.missing(target, from)? else {
+    let Some(missing) = tree.missing(target)? else {
         return Ok(None);
     };
     let mut found = BTreeSet::new();

@@ -5,16 +5,21 @@
 //! Must not know what they are for.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{Error, ErrorKind, Read, Result};
+use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
+use tempfile::NamedTempFile;
 
 /// The mode of a file that others may neither read nor lock: whoever can open a file can hold its lock.
 const FILE_MODE: u32 = 0o600;
+
+/// Begins the name of a file that is not yet whole.
+pub(crate) const UNFINISHED: &str = ".new-";
 
 /// The mode of a folder with such files.
 const FOLDER_MODE: u32 = 0o700;
@@ -44,6 +49,77 @@ pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
         std::fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE))?;
     }
     Ok(())
+}
+
+/// Whether a file has to survive a power failure from now on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sync {
+    Yes,
+    No,
+}
+
+/// Writes a file that only its owner can open, in place of what is there: whoever looks sees the old file or the new one,
+/// also after a death.
+pub(crate) fn replace(path: &Path, bytes: &[u8], sync: Sync) -> anyhow::Result<()> {
+    let rename = |unfinished: NamedTempFile| Ok(unfinished.persist(path).map(drop)?);
+    put(path, bytes, sync, rename).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The same where there is no such file yet. Returns whether there was none.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
+    let rename = |unfinished: NamedTempFile| Ok(unfinished.persist_noclobber(path).map(drop)?);
+    match put(path, bytes, Sync::Yes, rename) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        written => written
+            .map(|()| true)
+            .with_context(|| format!("cannot write {}", path.display())),
+    }
+}
+
+fn put(
+    path: &Path,
+    bytes: &[u8],
+    sync: Sync,
+    rename: impl FnOnce(NamedTempFile) -> Result<()>,
+) -> Result<()> {
+    let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
+    let mut unfinished = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempfile_in(folder)?;
+    let mode = Permissions::from_mode(FILE_MODE);
+    unfinished.as_file().set_permissions(mode)?;
+    unfinished.write_all(bytes)?;
+    if sync == Sync::No {
+        return rename(unfinished);
+    }
+    unfinished.as_file().sync_all()?;
+    rename(unfinished)?;
+    File::open(folder)?.sync_all()
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove_if_there(path: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done.with_context(|| format!("cannot remove {}", path.display())),
+    }
+}
+
+/// Removes the folders above a path that are empty now, up to the top.
+pub(crate) fn remove_empty_parents(top: &Path, path: &Path) {
+    for parent in path.ancestors().skip(1).take_while(|folder| *folder != top) {
+        if std::fs::remove_dir(parent).is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads a file of our own; `None` where there is none.
+pub(crate) fn read_if_there(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => Some(read.with_context(|| format!("cannot read {}", path.display()))).transpose(),
+    }
 }
 
 /// Locks a file for as long as it is open. `TimedOut` where somebody else has it for longer than `limit`: flock itself

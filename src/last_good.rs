@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::commit_id::CommitId;
-use crate::git::{Checkout, Found, Submodule, gathered, gitmodules_text};
+use crate::git::{Checkout, Found, Submodule, gitmodules_text};
 use crate::state::StateFolder;
 
 /// The file.
@@ -56,21 +56,19 @@ impl LastGood {
     ) -> Self {
         let top = Path::new("");
         let folders = submodules.iter().map(|submodule| submodule.path.as_path());
+        let at = |submodule: &Submodule| match &submodule.found {
+            Found::At(commit) => Some((key(&submodule.path), commit.clone())),
+            Found::WithoutIndex(_) | Found::Nothing => None,
+        };
         Self {
             head,
-            submodules: gathered(submodules.iter().filter_map(
-                |submodule| match &submodule.found {
-                    Found::At(commit) => Some((key(&submodule.path), commit.clone())),
-                    Found::WithoutIndex(_) | Found::Nothing => None,
-                },
-            )),
+            submodules: submodules.iter().filter_map(at).collect(),
             moved: Vec::new(),
             by_a_person: false,
-            gitmodules: gathered(
-                std::iter::once(top)
-                    .chain(folders)
-                    .filter_map(|below| Some((key(below), gitmodules_digest(checkout, below)?))),
-            ),
+            gitmodules: std::iter::once(top)
+                .chain(folders)
+                .filter_map(|below| Some((key(below), gitmodules_digest(checkout, below)?)))
+                .collect(),
         }
     }
 
@@ -93,11 +91,6 @@ impl LastGood {
             by_a_person: true,
             ..self
         }
-    }
-
-    /// Whether a deploy left a work tree below the checkout at a commit.
-    pub(crate) fn left(&self, below: &Path, commit: &CommitId) -> bool {
-        self.commit_left(below) == Some(commit)
     }
 
     /// The commit that a deploy left a work tree below the checkout at.

@@ -118,14 +118,13 @@ pub(crate) fn line_of(name: impl AsRef<OsStr>) -> String {
 }
 
 /// Paths on one line: the first ten, and how many more there are.
-pub(crate) fn list<P: AsRef<OsStr>>(paths: &[P]) -> String {
-    let named: Vec<String> = paths.iter().take(MAX_NAMED).map(line_of).collect();
-    let more = paths.len() - named.len();
+pub(crate) fn list<P: AsRef<OsStr>>(paths: impl IntoIterator<Item = P>) -> String {
+    let mut paths = paths.into_iter();
+    let named: Vec<String> = paths.by_ref().take(MAX_NAMED).map(line_of).collect();
     let named = named.join(", ");
-    if more == 0 {
-        named
-    } else {
-        format!("{named} and {more} more")
+    match paths.count() {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 

@@ -4,7 +4,7 @@
 //! Must not know what the files mean.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::files::{make_private_folder, open_private};
+use crate::files::{self, Sync, UNFINISHED, make_private_folder, open_private};
 use crate::git::Checkout;
 use crate::ignored::ignore;
-use crate::random::fill_with_random;
 use crate::site::Site;
 
 /// Its name below the git directory.
@@ -26,9 +25,6 @@ const OWNER: &str = "site";
 
 /// An unfinished file older than this was left by a death.
 const ABANDONED: Duration = Duration::from_hours(1);
-
-/// Begins the name of a file that is not yet whole.
-const UNFINISHED: &str = ".new-";
 
 /// What deploys of one checkout remember.
 #[derive(Clone, Debug)]
@@ -107,101 +103,22 @@ impl StateFolder {
 
     /// Reads a file; `None` where there is none.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let path = self.path(name);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
+        files::read_if_there(&self.path(name))
     }
 
-    /// Writes a file whole: under another name, synced, renamed into place, the folder synced.
+    /// Writes a file whole, so that it outlives a power failure.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.write_by(name, bytes, Sync::Yes, |unfinished, path| {
-            std::fs::rename(unfinished, path)
-        })
+        files::replace(&self.path(name), bytes, Sync::Yes)
     }
 
     /// The same for what a power failure may undo: whoever looks sees the old file or the new one.
     pub(crate) fn write_unsynced(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.write_by(name, bytes, Sync::No, |unfinished, path| {
-            std::fs::rename(unfinished, path)
-        })
-    }
-
-    /// The same where there is no such file yet. Returns whether there was none.
-    pub(crate) fn write_new(&self, name: &str, bytes: &[u8]) -> Result<bool> {
-        let mut is_new = true;
-        self.write_by(name, bytes, Sync::Yes, |unfinished, path| {
-            match std::fs::hard_link(unfinished, path) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => is_new = false,
-                done => done?,
-            }
-            std::fs::remove_file(unfinished)
-        })?;
-        Ok(is_new)
-    }
-
-    fn write_by(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        sync: Sync,
-        put: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
-    ) -> Result<()> {
-        let path = self.path(name);
-        let Some((folder, file)) = path.parent().zip(path.file_name()) else {
-            bail!("no file name in {name}")
-        };
-        // A name of its own: several of us may write the same file at the same time.
-        let mut random = [0; 8];
-        fill_with_random(&mut random)?;
-        let mut unfinished = std::ffi::OsString::from(UNFINISHED);
-        unfinished.push(file);
-        unfinished.push(format!("-{}", hex::encode(random)));
-        let unfinished = folder.join(unfinished);
-        let written = || -> std::io::Result<()> {
-            let mut new = open_private(&unfinished, File::options().write(true).create_new(true))?;
-            new.write_all(bytes)?;
-            match sync {
-                Sync::No => put(&unfinished, &path),
-                Sync::Yes => {
-                    new.sync_all()?;
-                    put(&unfinished, &path)?;
-                    File::open(folder)?.sync_all()
-                }
-            }
-        };
-        written()
-            .inspect_err(|_| {
-                ignore(
-                    std::fs::remove_file(&unfinished),
-                    "it is useless, and in the way of nothing",
-                );
-            })
-            .with_context(|| format!("cannot write {}", path.display()))
-    }
-
-    /// Writes a file whose being there is what counts: after a power failure it is there, perhaps without its content.
-    pub(crate) fn mark(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.path(name);
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true);
-        open_private(&path, &mut options)
-            .and_then(|mut file| file.write_all(bytes))
-            .and_then(|()| File::open(&self.0)?.sync_all())
-            .with_context(|| format!("cannot write {}", path.display()))
+        files::replace(&self.path(name), bytes, Sync::No)
     }
 
     /// Removes a file, if it is there.
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
-        let path = self.path(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", path.display()))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        files::remove_if_there(&self.path(name))
     }
 
     /// Removes what writers left in one of its folders who died, and closes to others what an older version left open.
@@ -236,7 +153,11 @@ impl StateFolder {
         match self.owner_as_seen_by(site)? {
             Owner::Us => Ok(()),
             Owner::Gone(ours) => self.write(OWNER, ours.as_os_str().as_bytes()),
-            Owner::Nobody(ours) if self.write_new(OWNER, ours.as_os_str().as_bytes())? => Ok(()),
+            Owner::Nobody(ours)
+                if files::write_new(&self.path(OWNER), ours.as_os_str().as_bytes())? =>
+            {
+                Ok(())
+            }
             // Somebody was quicker: another delivery to us, or to a second site.
             Owner::Nobody(_) => self.owner_as_seen_by(site).map(drop),
         }
@@ -267,13 +188,6 @@ impl StateFolder {
             ours.display()
         )
     }
-}
-
-/// Whether a file has to survive a power failure from now on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sync {
-    Yes,
-    No,
 }
 
 /// Whose a state folder is, where it is not another site's.

@@ -294,7 +294,7 @@ impl VerifiedRequest<'_> {
     }
 
     fn push(&self, push: &Push) -> Result<Answer> {
-        let found = clone::look(self.site)?;
+        let found = clone::stage_of(self.site)?;
         if let Stage::Begun(checkout) | Stage::Whole(checkout) = &found {
             StateFolder::examine(checkout, self.site)?;
         }
@@ -369,7 +369,7 @@ impl VerifiedRequest<'_> {
 
     /// Ignores the delivery itself; but any verified one that finds an unattended ticket starts a worker for it.
     fn ignore(&self, what: String) -> Result<Answer> {
-        if let Ok(found) = clone::look(self.site)
+        if let Ok(found) = clone::stage_of(self.site)
             && let Some(checkout) = found.checkout()
             && StateFolder::examine(&checkout, self.site).is_ok()
             && let Some(state) = StateFolder::existing(&checkout)

@@ -4,10 +4,10 @@
 //! Must not know requests or reports.
 
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
@@ -15,9 +15,9 @@ use anyhow::{Context, Result, bail};
 use super::heal::Healer;
 use super::marker::Interrupted;
 use crate::backup::Backup;
-use crate::git::{self, Checkout, Git, ObjectFormat, RemoteHead};
+use crate::files::{self, Sync};
+use crate::git::{self, Checkout, Git, ObjectFormat, RemoteHead, config_section, quoted};
 use crate::process::Ended;
-use crate::random::fill_with_random;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
 use crate::site::Site;
@@ -29,20 +29,8 @@ const UNFINISHED: &str = "cloning";
 /// What it says once files are being written: from then on, what is in the work tree may be ours.
 const WRITING: &[u8] = b"writing";
 
-/// How many files are named that are in the way.
-const MAX_FILES: usize = 10;
-
 /// The state folder, below the git directory.
 const STATE: &str = "deploy-cgi";
-
-/// Begins the name of a git directory that is not yet in its place.
-const NEW: &str = ".git.new-";
-
-/// How many hex digits follow.
-const NEW_DIGITS: usize = 16;
-
-/// Begins the remote's section in git's configuration, which is the last one until there is a branch.
-const REMOTE: &str = "[remote \"origin\"]\n";
 
 /// How the first checkout went.
 pub(super) enum Cloned {
@@ -71,8 +59,8 @@ impl Stage {
     }
 }
 
-/// Looks at the checkout of a site. Makes nothing.
-pub(crate) fn look(site: &Site) -> Result<Stage> {
+/// How far the checkout of a site has come. Makes nothing.
+pub(crate) fn stage_of(site: &Site) -> Result<Stage> {
     // In this order: another delivery may be making it.
     if site.clone.is_some() && is_nothing(&site.repo) {
         return Ok(Stage::Nothing);
@@ -85,10 +73,10 @@ pub(crate) fn look(site: &Site) -> Result<Stage> {
 
 /// The checkout of a site; where there is none yet and the site says where it comes from, the beginning of one.
 pub(crate) fn checkout_of(site: &Site) -> Result<Checkout> {
-    let mut stage = look(site)?;
+    let mut stage = stage_of(site)?;
     if matches!(stage, Stage::Nothing) {
         begin(&site.repo)?;
-        stage = look(site)?;
+        stage = stage_of(site)?;
     }
     stage
         .checkout()
@@ -104,113 +92,42 @@ fn is_unfinished(repo: &Path) -> bool {
     repo.join(".git").join(STATE).join(UNFINISHED).exists()
 }
 
-/// Not there, or an empty folder, or a link to one. Anything else is somebody's.
+/// Not there, or an empty folder, or a link to one, or where a first checkout died at its very beginning. Anything else is
+/// somebody's.
 fn is_nothing(repo: &Path) -> bool {
-    match std::fs::read_dir(repo) {
+    let git_dir = repo.join(".git");
+    holds_at_most(repo, ".git")
+        && holds_at_most(&git_dir, STATE)
+        && holds_at_most(&git_dir.join(STATE), "")
+}
+
+/// Whether a folder is not there, or has nothing in it but this.
+fn holds_at_most(folder: &Path, name: &str) -> bool {
+    match std::fs::read_dir(folder) {
         Ok(entries) => entries
             .into_iter()
-            .all(|entry| entry.is_ok_and(|entry| is_left_over(&entry.path()))),
+            .all(|entry| entry.is_ok_and(|entry| entry.file_name() == name)),
         // A link to nowhere is there.
-        Err(error) => error.kind() == ErrorKind::NotFound && repo.symlink_metadata().is_err(),
+        Err(error) => error.kind() == ErrorKind::NotFound && folder.symlink_metadata().is_err(),
     }
 }
 
-/// Makes the place for tickets and locks at one stroke: under another name, then renamed. A folder that is there is used
-/// as it is: it has the owner and the mode that let the web server in.
+/// Makes the place for tickets and locks. A folder that is there is used as it is: it has the owner and the mode that let
+/// the web server in.
 fn begin(repo: &Path) -> Result<()> {
-    let mut random = [0; NEW_DIGITS / 2];
-    fill_with_random(&mut random)?;
-    let new = repo.join(format!("{NEW}{}", hex::encode(random)));
-    let begun = make(repo, &new).and_then(|()| {
-        // Somebody's files may have come, or another delivery's.
-        if is_nothing(repo) {
-            std::fs::rename(&new, repo.join(".git"))
-        } else {
-            Err(ErrorKind::DirectoryNotEmpty.into())
-        }
-    });
-    if begun.is_err() {
-        match discard(&new) {
-            // It is known by its name, and does not count.
-            Ok(()) | Err(_) => {}
-        }
+    make(&repo.join(".git")).with_context(|| format!("cannot make the folder {}", repo.display()))
+}
+
+fn make(git_dir: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(git_dir)?;
+    let state = git_dir.join(STATE);
+    files::make_private_folder(&state)?;
+    match File::create_new(state.join(UNFINISHED)) {
+        // Another delivery was so much quicker that its checkout is whole.
+        Ok(_) if git_dir.join("HEAD").exists() => std::fs::remove_file(state.join(UNFINISHED)),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
     }
-    // Another delivery may have been quicker.
-    if repo.join(".git").exists() {
-        Ok(())
-    } else {
-        begun.with_context(|| format!("cannot make the folder {}", repo.display()))
-    }
-}
-
-fn make(repo: &Path, new: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(repo)?;
-    std::fs::create_dir(new)?;
-    let state = new.join(STATE);
-    DirBuilder::new().mode(0o700).create(&state)?;
-    File::create_new(state.join(UNFINISHED)).map(drop)
-}
-
-/// Whether this is a git directory that `make` made, or began to, and that was not put in its place.
-fn is_left_over(path: &Path) -> bool {
-    let is_named_so = path
-        .file_name()
-        .and_then(|name| name.to_str()?.strip_prefix(NEW))
-        .is_some_and(|digits| {
-            digits.len() == NEW_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-        });
-    let holds_only = |folder: &Path, name: &str| {
-        let is_folder = folder.symlink_metadata().map(|found| found.is_dir());
-        match is_folder.and_then(|is_folder| Ok((is_folder, std::fs::read_dir(folder)?))) {
-            Ok((is_folder, entries)) => {
-                is_folder
-                    && entries
-                        .into_iter()
-                        .all(|entry| entry.is_ok_and(|entry| entry.file_name() == name))
-            }
-            // Not made yet, or in its place by now.
-            Err(error) => error.kind() == ErrorKind::NotFound,
-        }
-    };
-    let state = path.join(STATE);
-    let is_empty = |file: &Path| match file.symlink_metadata() {
-        Ok(found) => found.is_file() && found.len() == 0,
-        Err(error) => error.kind() == ErrorKind::NotFound,
-    };
-    is_named_so
-        && holds_only(path, STATE)
-        && holds_only(&state, UNFINISHED)
-        && is_empty(&state.join(UNFINISHED))
-}
-
-/// Removes what `make` made, and nothing else.
-fn discard(new: &Path) -> std::io::Result<()> {
-    let state = new.join(STATE);
-    let unless_gone = |done: std::io::Result<()>| match done {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    };
-    unless_gone(std::fs::remove_file(state.join(UNFINISHED)))?;
-    unless_gone(std::fs::remove_dir(&state))?;
-    unless_gone(std::fs::remove_dir(new))
-}
-
-/// Removes the git directories that never came to their place.
-fn discard_left_overs(folder: &Path) -> Result<()> {
-    for path in entries_of(folder)? {
-        if is_left_over(&path) {
-            discard(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-    }
-    Ok(())
-}
-
-fn entries_of(folder: &Path) -> Result<Vec<PathBuf>> {
-    let what = || format!("cannot list {}", folder.display());
-    std::fs::read_dir(folder)
-        .with_context(what)?
-        .map(|entry| Ok(entry.with_context(what)?.path()))
-        .collect()
 }
 
 /// Does what is left to do of a first checkout: repository, remote, fetch, branch. Each step can be done again.
@@ -220,7 +137,6 @@ pub(super) fn finish(
     git: &Git<'_>,
     state: &StateFolder,
 ) -> Result<Cloned> {
-    discard_left_overs(&git.checkout.folder)?;
     // Before anything that may meet one.
     let any = Interrupted {
         began: SystemTime::UNIX_EPOCH,
@@ -236,8 +152,10 @@ pub(super) fn finish(
         RemoteHead::Failed(ended) => return Ok(Cloned::Not(ended)),
     };
     if format != config.format() {
-        // Nothing is in it yet: the two formats do not mix.
-        clear(&git.checkout.git_dir)?;
+        // Nothing is in it yet. Without these `git init` takes it for none: the two formats do not mix.
+        for file in ["HEAD", "config"] {
+            files::remove_if_there(&git.checkout.git_dir.join(file))?;
+        }
         if let Some(ended) = make_repository(git, url, format)? {
             return Ok(Cloned::Not(ended));
         }
@@ -273,23 +191,19 @@ pub(super) fn finish(
 
 /// A first checkout writes over whatever is there; so what came while it could not be made has to go first.
 fn ensure_no_files(folder: &Path) -> Result<()> {
-    let mut all: BTreeSet<PathBuf> = BTreeSet::new();
-    all.extend(entries_of(folder)?);
-    all.remove(&folder.join(".git"));
-    if all.is_empty() {
-        return Ok(());
+    let what = || format!("cannot list {}", folder.display());
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).with_context(what)? {
+        names.insert(entry.with_context(what)?.file_name());
     }
-    let more = all.len().saturating_sub(MAX_FILES);
-    let names = all.iter().filter_map(|path| path.file_name());
-    let names = names.map(|name| redaction::excerpt(&name.to_string_lossy()));
-    let mut names: Vec<_> = names.take(MAX_FILES).collect();
-    if more > 0 {
-        names.push(format!("and {more} more"));
+    names.remove(OsStr::new(".git"));
+    if names.is_empty() {
+        return Ok(());
     }
     bail!(
         "files are in the way of the first checkout in {}: {}. Move them somewhere else, then press Redeliver",
         folder.display(),
-        names.join(", ")
+        redaction::list(&names)
     )
 }
 
@@ -302,101 +216,17 @@ fn make_repository(git: &Git<'_>, url: &RemoteUrl, format: ObjectFormat) -> Resu
     let file = git.checkout.git_dir.join("config");
     let text = std::fs::read_to_string(&file)
         .with_context(|| format!("cannot read {}", file.display()))?;
-    let own = text.split(REMOTE).next().unwrap_or(&text);
-    let new = file.with_extension("new");
-    let section = remote_section(git::without_login(url)?.as_str());
-    let write = || -> std::io::Result<()> {
-        std::fs::write(&new, format!("{own}{section}"))?;
-        std::fs::rename(&new, &file)
-    };
-    write().with_context(|| format!("cannot write {}", file.display()))?;
+    // Until there is a branch, the remote's section is the last one.
+    let section = config_section("remote", "origin");
+    let own = text.split(&section).next().unwrap_or(&text);
+    let url = quoted(git::without_login(url)?.as_str());
+    let text =
+        format!("{own}{section}\turl = {url}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n");
+    let readable = file.metadata().map(|file| file.permissions());
+    files::replace(&file, text.as_bytes(), Sync::No)?;
+    // As git made it.
+    readable
+        .and_then(|readable| std::fs::set_permissions(&file, readable))
+        .with_context(|| format!("cannot write {}", file.display()))?;
     Ok(None)
-}
-
-/// Empties the git directory of a first checkout, but for our own folder.
-fn clear(git_dir: &Path) -> Result<()> {
-    let what = || format!("cannot empty {}", git_dir.display());
-    for entry in std::fs::read_dir(git_dir).with_context(what)? {
-        let entry = entry.with_context(what)?;
-        if entry.file_name() == "deploy-cgi" {
-            continue;
-        }
-        let kind = entry.file_type().with_context(what)?;
-        if kind.is_dir() {
-            std::fs::remove_dir_all(entry.path())
-        } else {
-            std::fs::remove_file(entry.path())
-        }
-        .with_context(what)?;
-    }
-    Ok(())
-}
-
-/// git-config(1), "Syntax".
-fn remote_section(url: &str) -> String {
-    let quoted = url.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("{REMOTE}\turl = \"{quoted}\"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_a_folder_that_is_not_there_or_empty() {
-        let folder = tempfile::tempdir().unwrap();
-        let repo = folder.path().join("a/site");
-        assert!(is_nothing(&repo));
-        begin(&repo).unwrap();
-        assert!(!is_nothing(&repo) && is_unfinished(&repo));
-        begin(&repo).unwrap();
-        for (folder, name) in [(folder.path().join("a"), "site"), (repo, ".git")] {
-            let only = folder.join(name);
-            assert_eq!(entries_of(&folder).unwrap(), [only], "nothing else is left");
-        }
-    }
-
-    #[test]
-    fn what_a_death_left_of_the_beginning_is_nothing_and_goes() {
-        #[track_caller]
-        fn check(folders: &str, file: Option<(&str, &str)>, expected: bool) {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::create_dir_all(folder.path().join(folders)).unwrap();
-            if let Some((name, text)) = file {
-                std::fs::write(folder.path().join(folders).join(name), text).unwrap();
-            }
-            assert_eq!(is_nothing(folder.path()), expected);
-            discard_left_overs(folder.path()).unwrap();
-            assert_eq!(entries_of(folder.path()).unwrap().is_empty(), expected);
-        }
-        let new = ".git.new-0123456789abcdef";
-        let state = format!("{new}/{STATE}");
-        check(new, None, true);
-        check(&state, None, true);
-        check(&state, Some((UNFINISHED, "")), true);
-        check(&state, Some((UNFINISHED, "mine")), false);
-        check(&state, Some(("mine", "")), false);
-        check(new, Some(("mine", "")), false);
-        check(&format!("{state}/{UNFINISHED}"), None, false);
-        check(".git.new-1", None, false);
-        check(".git", None, false);
-    }
-
-    #[test]
-    fn a_folder_of_somebodys_is_never_taken() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("index.html"), "mine").unwrap();
-        assert!(!is_nothing(folder.path()));
-        assert!(begin(folder.path()).is_err());
-        assert_eq!(entries_of(folder.path()).unwrap().len(), 1);
-        assert_eq!(
-            std::fs::read(folder.path().join("index.html")).unwrap(),
-            b"mine"
-        );
-    }
-
-    #[test]
-    fn a_url_is_written_as_git_reads_it() {
-        assert!(remote_section("https://a\"b\\c").contains("\turl = \"https://a\\\"b\\\\c\"\n"));
-    }
 }

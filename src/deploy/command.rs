@@ -19,7 +19,7 @@ use crate::user::{User, Variables, is_for_commands};
 
 /// What the commands print, and what their background children go on printing, in the state folder.
 const ON_UPDATE_LOG: &str = "on_update.log";
-const ON_FAILURE_LOG: &str = "on_failure.log";
+pub(super) const ON_FAILURE_LOG: &str = "on_failure.log";
 
 /// What a command is told of the deploy.
 pub(super) struct About<'a> {
@@ -63,17 +63,14 @@ impl Deploy<'_> {
         })
     }
 
-    /// Runs `on_failure` with the report on its standard input.
-    pub(super) fn on_failure(
+    /// Runs a command with `input` on its standard input; what it prints is in `log`, in the state folder.
+    pub(super) fn shell(
         &self,
         command: &str,
         about: &About<'_>,
-        report: &str,
+        log: &str,
+        input: &[u8],
     ) -> Result<Ended> {
-        self.shell(command, about, ON_FAILURE_LOG, report.as_bytes())
-    }
-
-    fn shell(&self, command: &str, about: &About<'_>, log: &str, input: &[u8]) -> Result<Ended> {
         let log = self.state.open_to_append(log)?;
         log.set_len(0)
             .context("cannot empty the log of a command")?;

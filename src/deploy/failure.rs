@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::Deploy;
-use super::journal::Journal;
 use crate::diagnosis::{self, Cause, Diagnosis, Situation, explain};
 use crate::git::{Git, Tracking, Upstream};
 use crate::outcome::{Failure, Step};
@@ -55,7 +54,7 @@ impl StepFailed {
         &self,
         deploy: &Deploy<'_>,
         upstream: Option<&Upstream>,
-        journal: &Journal,
+        hidden: &[String],
     ) -> Failure {
         let explained = |git: Git<'_>| {
             let found = || match git.tracking(deploy.site.branch.as_deref()) {
@@ -79,8 +78,8 @@ impl StepFailed {
         }
         Failure {
             step: self.step,
-            diagnosis: explained.shown(journal.hidden()),
-            said: journal.shown(&tail_of(&self.output)),
+            diagnosis: explained.shown(hidden),
+            said: shown(&tail_of(&self.output), hidden),
         }
     }
 }
@@ -105,6 +104,11 @@ fn with_names_on_one_line(output: &str, git: &Git<'_>) -> String {
         paths.push(submodule.path);
     }
     diagnosis::with_names_on_one_line(output, &paths)
+}
+
+/// Text from outside as it may be shown.
+pub(super) fn shown(text: &str, hidden: &[String]) -> String {
+    redaction::escape(&redaction::redact(text, hidden.iter().map(String::as_str)))
 }
 
 /// The last lines of a command's output.

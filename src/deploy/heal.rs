@@ -15,8 +15,10 @@ use anyhow::{Context, Result, bail};
 
 use super::marker::Interrupted;
 use crate::commit_id::CommitId;
-use crate::files;
-use crate::git::{self, Blob, Change, Found, Git, Heads, Kind, ModuleState, Tracking, git_dir_of};
+use crate::files::{self, remove_empty_parents, remove_if_there};
+use crate::git::{
+    self, Blob, Change, Found, Git, Heads, Kind, ModuleState, Tracking, WorkTree, git_dir_of,
+};
 use crate::process;
 
 /// The folder of our own files below a git directory, which is left alone here.
@@ -25,13 +27,14 @@ const OURS: &str = "deploy-cgi";
 /// The folder of a repository's objects.
 const OBJECTS: &str = "objects";
 
-/// How file names begin that git gives to what it has not finished.
+/// How file names begin that git gives to what it has not finished, and we.
 const UNFINISHED: &[&[u8]] = &[
     b"tmp_pack_",
     b"tmp_idx_",
     b"tmp_obj_",
     b"tmp_rev_",
     b".tmp-",
+    files::UNFINISHED.as_bytes(),
 ];
 
 /// Puts a checkout back to what it was before a run that was cut short.
@@ -114,7 +117,7 @@ impl<'h> Healer<'h> {
             );
         }
         for path in &left {
-            git::remove_if_there(path)?;
+            remove_if_there(path)?;
         }
         Ok(left.len())
     }
@@ -172,7 +175,7 @@ impl<'h> Healer<'h> {
                 self.heal_module(&module, &place, recorded.map(|it| &it.commit), done)?;
             } else if dangling(&place) {
                 // The other half of a removal that was cut short.
-                git::remove_if_there(&place.join(".git"))?;
+                remove_if_there(&place.join(".git"))?;
             }
             if place.join(".git").exists() {
                 self.heal_modules(&place, &module, done)?;
@@ -188,18 +191,19 @@ impl<'h> Healer<'h> {
         recorded: Option<&CommitId>,
         done: &mut PutBack,
     ) -> Result<()> {
+        let repository = self.git.repository(module);
         let ModuleState {
             has_commit,
             has_refs,
-        } = self.git.module_state(module)?;
+        } = repository.module_state()?;
         if !has_commit && !has_refs {
             match recorded {
                 // All of it was fetched, and perhaps its files written: only what says so is missing.
-                Some(recorded) if self.git.module_has_all_of(module, recorded)? => {
-                    self.git.set_head(module, recorded)?;
+                Some(recorded) if repository.has_all_of(recorded)? => {
+                    repository.set_head(recorded)?;
                 }
                 Some(_) | None => {
-                    self.remove_half_cloned(module, place)?;
+                    Self::remove_half_cloned(module, place)?;
                     done.submodules += 1;
                     return Ok(());
                 }
@@ -213,48 +217,18 @@ impl<'h> Healer<'h> {
             .metadata()
             .is_ok_and(|head| self.is_of_the_run(&head));
         if by_the_run || is_empty_but_git(place)? {
-            let filled = self.git.fill_module(module, place)?;
+            let filled = self.git.work_tree_of(module, place).reset("HEAD")?;
             done.submodules += usize::from(filled.end.is_good());
         }
         Ok(())
     }
 
-    /// Removes a submodule whose clone was cut short, with what it had written.
-    fn remove_half_cloned(&self, module: &Path, place: &Path) -> Result<()> {
-        if place.is_dir() {
-            self.remove_written(module, place, place)?;
-        }
+    /// Removes a submodule whose clone was cut short: then no file of it has been written.
+    fn remove_half_cloned(module: &Path, place: &Path) -> Result<()> {
         // This half first: as long as the other is there, it is found again.
-        git::remove_if_there(&place.join(".git"))?;
+        remove_if_there(&place.join(".git"))?;
         std::fs::remove_dir_all(module)
             .with_context(|| format!("cannot remove {}", module.display()))
-    }
-
-    /// Removes files of the run that are empty or that a repository has as blobs.
-    fn remove_written(&self, module: &Path, top: &Path, folder: &Path) -> Result<()> {
-        for entry in std::fs::read_dir(folder)
-            .with_context(|| format!("cannot list {}", folder.display()))?
-        {
-            let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
-            let (path, file) = (
-                entry.path(),
-                entry
-                    .metadata()
-                    .with_context(|| format!("cannot look at {}", folder.display()))?,
-            );
-            if entry.file_name() == ".git" {
-                continue;
-            }
-            if file.is_dir() {
-                self.remove_written(module, top, &path)?;
-            } else if self.is_of_the_run(&file)
-                && (file.len() == 0 || self.git.module_has_file(module, &path)?)
-            {
-                git::remove_if_there(&path)?;
-                git::remove_empty_parents(top, &path);
-            }
-        }
-        Ok(())
     }
 
     /// Puts back the files of a work tree that was on its way from one commit to another.
@@ -265,80 +239,61 @@ impl<'h> Healer<'h> {
         target: &CommitId,
         done: &mut PutBack,
     ) -> Result<()> {
-        if old == target
-            || !self.git.work_tree(folder).has_commit(target)?
-            || self.git.work_tree(folder).index_is(target)?
-        {
-            // Where the index has arrived, the files have too: only HEAD is missing, which the next pull moves.
+        let tree = self.git.work_tree(folder);
+        // Where the index has arrived, the files have too: only HEAD is missing, which the next pull moves.
+        if old == target || !tree.has_commit(target)? || tree.index_is(target)? {
             return Ok(());
         }
-        let changes = self.git.work_tree(folder).changes(old, target)?;
-        let (mut lost, mut halves) = (Vec::new(), Vec::new());
+        let changes = tree.changes(old, target)?;
+        let (mut debris, mut written) = (Vec::new(), Vec::new());
         for change in &changes {
             let path = folder.join(&change.path);
-            match path.symlink_metadata() {
-                Ok(file) if file.is_dir() => lost.push(change),
-                Ok(file) if self.is_of_the_run(&file) => halves.push((change, file)),
-                Err(_) if self.was_removed_by_the_run(folder, &path) => lost.push(change),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        let mut debris: Vec<&Change> = Vec::new();
-        let by_git: Vec<_> = halves
-            .iter()
-            .filter(|(change, _)| !change.path.as_os_str().as_bytes().contains(&b'\n'))
-            .collect();
-        let files: Vec<_> = by_git.iter().filter(|(_, file)| file.is_file()).collect();
-        let paths: Vec<&Path> = files
-            .iter()
-            .map(|(change, _)| change.path.as_path())
-            .collect();
-        let ids = if paths.is_empty() {
-            Vec::new()
-        } else {
-            self.git.work_tree(folder).ids_of(&paths)?
-        };
-        for ((change, file), id) in files.iter().zip(&ids) {
-            let is = |side: &Option<Blob>| {
-                let may_run = file.mode() & 0o111 != 0;
-                side.as_ref()
-                    .is_some_and(|blob| blob.id == *id && blob.kind == Kind::of_file(may_run))
+            let is_debris = match path.symlink_metadata() {
+                // Git may have made a folder where a file was, and not come to fill it.
+                Ok(there) if there.is_dir() => change.old.is_some(),
+                Err(_) => change.old.is_some() && self.was_removed_by_the_run(folder, &path),
+                Ok(there) if !self.is_of_the_run(&there) => false,
+                Ok(there) if there.is_symlink() => {
+                    !is_link_of(&tree, change, change.old.as_ref())?
+                        && is_link_of(&tree, change, change.new.as_ref())?
+                }
+                Ok(there) => {
+                    if there.is_file() {
+                        written.push((change, there));
+                    }
+                    false
+                }
             };
-            if is(&change.old) {
-                continue;
-            }
-            if is(&change.new) || self.is_cut_short(folder, change, file)? {
+            if is_debris {
                 debris.push(change);
             }
         }
-        for (change, _) in by_git.iter().filter(|(_, file)| file.is_symlink()) {
-            if !self.is_link_of(folder, change, change.old.as_ref())?
-                && self.is_link_of(folder, change, change.new.as_ref())?
+        let paths = written.iter().map(|(change, _)| change.path.as_path());
+        let ids = tree.ids_of(&paths.collect::<Vec<_>>())?;
+        for ((change, file), id) in written.into_iter().zip(ids) {
+            let kind = Kind::of_file(file.mode() & 0o111 != 0);
+            let there = Some(Blob { id, kind });
+            if there != change.old
+                && (there == change.new || self.is_cut_short(&tree, change, &file)?)
             {
                 debris.push(change);
             }
         }
-        for change in debris.iter().filter(|change| change.old.is_none()) {
+        // First those that were not there before: then their folders are empty.
+        debris.sort_by_key(|change| change.old.is_some());
+        let mut back = Vec::new();
+        for change in debris {
             let path = folder.join(&change.path);
-            git::remove_if_there(&path)?;
-            git::remove_empty_parents(folder, &path);
-            done.files += 1;
-        }
-        let mut back: Vec<&Path> = Vec::new();
-        for change in debris
-            .iter()
-            .copied()
-            .chain(lost)
-            .filter(|change| change.old.is_some())
-        {
-            let path = folder.join(&change.path);
-            // Git may have made a folder where a file was, and not come to fill it.
-            if remove_empty_folders(&path) {
-                back.push(&change.path);
+            if change.old.is_none() {
+                remove_if_there(&path)?;
+                remove_empty_parents(folder, &path);
+                done.files += 1;
+            } else if remove_empty_folders(&path) {
+                back.push(change.path.as_path());
             }
         }
         if !back.is_empty() {
-            self.git.work_tree(folder).write_out(&back)?;
+            tree.write_out(&back)?;
             done.files += back.len();
         }
         Ok(())
@@ -346,44 +301,21 @@ impl<'h> Healer<'h> {
 
     /// Whether a file is a beginning of what was to be written there: the new content, or when files were being put back,
     /// the old one.
-    fn is_cut_short(&self, folder: &Path, change: &Change, file: &Metadata) -> Result<bool> {
+    fn is_cut_short(&self, tree: &WorkTree<'_>, change: &Change, file: &Metadata) -> Result<bool> {
         if file.len() == 0 && (change.new.is_some() || self.run.is_healing) {
             return Ok(true);
         }
-        let old = change.old.as_ref().filter(|_| self.run.is_healing);
-        for blob in change
-            .new
-            .as_ref()
-            .into_iter()
-            .chain(old)
-            .filter(|blob| blob.kind != Kind::Link)
-        {
-            let what = || format!("cannot read {}", folder.join(&change.path).display());
-            let there = files::open_below(folder, &change.path).with_context(what)?;
-            let whole = self
-                .git
-                .work_tree(folder)
-                .written_form(&blob.id, &change.path)?;
+        let old = change.old.iter().filter(|_| self.run.is_healing);
+        let blobs = change.new.iter().chain(old);
+        for blob in blobs.filter(|blob| blob.kind != Kind::Link) {
+            let what = || format!("cannot read {}", tree.folder.join(&change.path).display());
+            let there = files::open_below(&tree.folder, &change.path).with_context(what)?;
+            let whole = tree.written_form(&blob.id, &change.path)?;
             if git::begins_with(whole, there).with_context(what)? {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    fn is_link_of(&self, folder: &Path, change: &Change, side: Option<&Blob>) -> Result<bool> {
-        let Some(blob) = side.filter(|blob| blob.kind == Kind::Link) else {
-            return Ok(false);
-        };
-        let path = folder.join(&change.path);
-        let target =
-            std::fs::read_link(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut wanted = Vec::new();
-        self.git
-            .work_tree(folder)
-            .written_form(&blob.id, &change.path)?
-            .read_to_end(&mut wanted)?;
-        Ok(target.as_os_str().as_bytes() == wanted)
     }
 
     fn is_of_the_run(&self, file: &Metadata) -> bool {
@@ -406,21 +338,13 @@ impl<'h> Healer<'h> {
 impl PutBack {
     fn sentence(self) -> Option<String> {
         let parts: Vec<String> = [
-            (self.files, "file", "files"),
-            (
-                self.submodules,
-                "unfinished submodule",
-                "unfinished submodules",
-            ),
-            (
-                self.locks,
-                "lock or temporary file",
-                "lock or temporary files",
-            ),
+            (self.files, "file"),
+            (self.submodules, "unfinished submodule"),
+            (self.locks, "lock or temporary file"),
         ]
         .into_iter()
-        .filter(|(count, ..)| *count > 0)
-        .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
         .collect();
         (!parts.is_empty()).then(|| {
             format!(
@@ -429,6 +353,20 @@ impl PutBack {
             )
         })
     }
+}
+
+/// Whether a link is what one side of a change has there.
+fn is_link_of(tree: &WorkTree<'_>, change: &Change, side: Option<&Blob>) -> Result<bool> {
+    let Some(blob) = side.filter(|blob| blob.kind == Kind::Link) else {
+        return Ok(false);
+    };
+    let path = tree.folder.join(&change.path);
+    let target =
+        std::fs::read_link(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut wanted = Vec::new();
+    tree.written_form(&blob.id, &change.path)?
+        .read_to_end(&mut wanted)?;
+    Ok(target.as_os_str().as_bytes() == wanted)
 }
 
 /// Removes a folder in which there is nothing but folders. Returns whether the path is free, or a file.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::failure::StepFailed;
+use super::failure::{self, StepFailed};
 use crate::git::Git;
 use crate::outcome::{Step, StepTime};
 use crate::process::{End, Ended};
@@ -93,7 +93,6 @@ impl Journal {
 
     /// Text from outside as it may be shown.
     pub(super) fn shown(&self, text: &str) -> String {
-        let hidden = self.hidden.iter().map(String::as_str);
-        redaction::escape(&redaction::redact(text, hidden))
+        failure::shown(text, &self.hidden)
     }
 }

@@ -1,6 +1,6 @@
 //! The marker of a run that has not ended: found at the start of the next one, it means that its predecessor died.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,9 @@ pub(crate) const MARKER: &str = "running";
 struct Marker {
     /// The session of its worker: git commands that are left of it are in the same one.
     session: i32,
-    /// Where a healing has begun: when the run began whose debris it clears, in seconds and nanoseconds since 1970.
+    /// Where a healing has begun: when the run began whose debris it clears.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    healing: Option<(u64, u32)>,
+    healing: Option<SystemTime>,
 }
 
 /// A run that was cut short.
@@ -39,9 +39,7 @@ pub(super) fn read(state: &StateFolder) -> Result<Option<Interrupted>> {
     let written = path.metadata().and_then(|marker| marker.modified());
     let written = written.with_context(|| format!("cannot look at {}", path.display()))?;
     Ok(Some(Interrupted {
-        began: marker.healing.map_or(written, |(seconds, nanoseconds)| {
-            SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
-        }),
+        began: marker.healing.unwrap_or(written),
         is_healing: marker.healing.is_some(),
     }))
 }
@@ -54,23 +52,17 @@ pub(super) fn session(state: &StateFolder) -> Result<Option<i32>> {
 
 /// Leaves the marker. Returns its time, by the clock that the file system gives to files.
 pub(super) fn leave(state: &StateFolder) -> Result<SystemTime> {
-    // What counts is that it is there: one sync does.
-    state.mark(MARKER, &text_of(None)?)?;
+    state.write(MARKER, &text_of(None)?)?;
     let left = read(state)?.context("the marker that was just written is gone")?;
     Ok(left.began)
 }
 
 /// Says in the marker that what a run left is being put right.
 pub(super) fn leave_for_healing(state: &StateFolder, of: &Interrupted) -> Result<()> {
-    let began = of.began.duration_since(SystemTime::UNIX_EPOCH);
-    let began = began.unwrap_or_default();
-    state.write(
-        MARKER,
-        &text_of(Some((began.as_secs(), began.subsec_nanos())))?,
-    )
+    state.write(MARKER, &text_of(Some(of.began))?)
 }
 
-fn text_of(healing: Option<(u64, u32)>) -> Result<Vec<u8>> {
+fn text_of(healing: Option<SystemTime>) -> Result<Vec<u8>> {
     let session = process::session();
     Ok(serde_json::to_vec(&Marker { session, healing })?)
 }

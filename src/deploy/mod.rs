@@ -29,13 +29,14 @@ mod update;
 mod verify;
 
 use std::fs::File;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 
 use crate::cgi::Environment;
 use crate::diagnosis::Cause;
-use crate::git::{Checkout, Git, Tracking, Upstream};
+use crate::git::{Checkout, Git, Indexed, Tracking, Upstream};
 use crate::history::Record;
 use crate::last_good::LastGood;
 use crate::outcome::Step;
@@ -195,10 +196,8 @@ impl Deploy<'_> {
             Submodules::Recorded | Submodules::Latest => git.submodules()?,
             Submodules::Skip => Vec::new(),
         };
-        submodules::ensure_none_replaced(
-            git,
-            submodules.iter().map(|submodule| submodule.path.as_path()),
-        )?;
+        let paths = submodules.iter().map(|submodule| submodule.path.as_path());
+        ensure_no_submodule_replaced(git, paths)?;
         let found = LastGood::of(self.checkout, git.top().head()?, &submodules);
         found.write(self.state)?;
         Ok(found.left_by_a_person())
@@ -212,4 +211,21 @@ impl Deploy<'_> {
             Tracking::None(why) => Err(StepFailed::stated(Step::Start, Cause::NotFollowing(why))),
         }
     }
+}
+
+/// What a person put where a submodule was, git writes over without a word.
+fn ensure_no_submodule_replaced<'p>(
+    git: &Git<'_>,
+    submodules: impl Iterator<Item = &'p Path>,
+) -> Result<(), StepFailed> {
+    for path in submodules {
+        let there = git.checkout.folder.join(path).symlink_metadata();
+        if there.is_ok_and(|there| !there.is_dir())
+            && matches!(git.top().indexed_at(path)?, Indexed::Submodule)
+        {
+            let cause = Cause::FileInPlaceOfSubmodule(path.to_owned());
+            return Err(StepFailed::stated(Step::Start, cause));
+        }
+    }
+    Ok(())
 }

@@ -88,7 +88,7 @@ impl Update<'_> {
         journal.step(
             Step::Reset,
             started.elapsed(),
-            &top.reset(&target)?,
+            &top.reset(target.as_str())?,
             self.git,
         )
     }

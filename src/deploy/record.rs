@@ -5,14 +5,14 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 
-use super::command::About;
+use super::command::{About, ON_FAILURE_LOG};
 use super::failure::{StepFailed, tail_of};
 use super::journal::Journal;
 use super::marker::MARKER;
 use super::verify::Triage;
 use super::{Deploy, Listener};
 use crate::diagnosis::Cause;
-use crate::git::{self, NewCommits, Upstream};
+use crate::git::{NewCommits, Upstream};
 use crate::history::{History, Record, Served};
 use crate::last_good::LastGood;
 use crate::outcome::{Moved, News, Outcome, Step, Verdict};
@@ -156,7 +156,8 @@ impl Deploy<'_> {
             submodules: moved_submodules(ended),
             steps: journal.steps.clone(),
             remarks: journal.shown_remarks(),
-            failure: failed.map(|failed| failed.explained(self, ended.upstream.as_ref(), journal)),
+            failure: failed
+                .map(|failed| failed.explained(self, ended.upstream.as_ref(), journal.hidden())),
             news,
         }
     }
@@ -170,7 +171,8 @@ impl Deploy<'_> {
             tickets: &ended.tickets.ready,
             verdict: Verdict::Failed,
         };
-        match self.on_failure(command, &about, &failed.report) {
+        let report = failed.report.as_bytes();
+        match self.shell(command, &about, ON_FAILURE_LOG, report) {
             Ok(ended) if ended.end.is_good() => None,
             Ok(ended) => Some(format!(
                 "on_failure ended with {}: {}",
@@ -193,12 +195,11 @@ fn moved_submodules(ended: &Ended) -> Vec<Moved> {
         return Vec::new();
     };
     let old = &ended.before.submodules;
-    let paths = old.keys().chain(now.submodules.keys()).cloned();
-    let paths: BTreeSet<String> = git::gathered(paths);
+    let paths: BTreeSet<&String> = old.keys().chain(now.submodules.keys()).collect();
     let moved = paths.into_iter().map(|path| Moved {
-        old: old.get(&path).cloned(),
-        new: now.submodules.get(&path).cloned(),
-        path: redaction::escape_line(&path),
+        old: old.get(path).cloned(),
+        new: now.submodules.get(path).cloned(),
+        path: redaction::escape_line(path),
     });
     moved.filter(|moved| moved.old != moved.new).collect()
 }

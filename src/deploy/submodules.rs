@@ -11,13 +11,11 @@ use anyhow::{Context, Result};
 use super::failure::StepFailed;
 use super::journal::Journal;
 use super::update::Update;
-use crate::backup::{in_the_submodule, keep_head, untracked_in_the_way};
+use crate::backup::{keep_head, untracked_in_the_way};
 use crate::commit_id::CommitId;
 use crate::diagnosis::Cause;
-use crate::files::{make_private_folder, open_private};
-use crate::git::{
-    self, Found, Git, Gitlink, Gitlinks, Indexed, Submodule, remove_empty_parents, remove_if_there,
-};
+use crate::files::{make_private_folder, open_private, remove_empty_parents, remove_if_there};
+use crate::git::{self, Found, Gitlink, Indexed, Module, Submodule};
 use crate::outcome::Step;
 use crate::process::Ended;
 use crate::redaction;
@@ -38,40 +36,24 @@ struct Move<'s> {
     target: CommitId,
 }
 
-/// What a person put where a submodule was, git writes over without a word.
-pub(super) fn ensure_none_replaced<'p>(
-    git: &Git<'_>,
-    submodules: impl Iterator<Item = &'p Path>,
-) -> Result<(), StepFailed> {
-    for path in submodules {
-        let there = git.checkout.folder.join(path).symlink_metadata();
-        if there.is_ok_and(|there| !there.is_dir())
-            && matches!(git.top().indexed_at(path)?, Indexed::Submodule)
-        {
-            let cause = Cause::FileInPlaceOfSubmodule(path.to_owned());
-            return Err(StepFailed::stated(Step::Start, cause));
-        }
-    }
-    Ok(())
-}
-
 impl Update<'_> {
     /// Brings every submodule to the commit that its superproject records, or with `"latest"` to the tip of its branch.
     /// `fetched` are those that were fetched beside the pull. Returns what is there.
     pub(super) fn submodules(
         &self,
-        listing: Option<Gitlinks<'_>>,
         fetched: &[PathBuf],
         journal: &mut Journal,
     ) -> Result<Vec<Submodule>, StepFailed> {
-        let started = Instant::now();
-        let there = match listing {
-            Some(listing) => self.update_listed(listing, fetched, started, journal)?,
-            None => Vec::new(),
-        };
-        if self.mode() != Submodules::Skip {
-            self.clear_removed(&there, journal)?;
+        if self.mode() == Submodules::Skip {
+            return Ok(Vec::new());
         }
+        let top_level = self.git.top().gitlinks()?;
+        let there = if top_level.is_empty() {
+            Vec::new()
+        } else {
+            self.update_listed(&top_level, fetched, journal)?
+        };
+        self.clear_removed(&there, journal)?;
         Ok(there)
     }
 
@@ -81,14 +63,13 @@ impl Update<'_> {
 
     fn update_listed(
         &self,
-        listing: Gitlinks<'_>,
+        top_level: &[Gitlink],
         fetched: &[PathBuf],
-        started: Instant,
         journal: &mut Journal,
     ) -> Result<Vec<Submodule>, StepFailed> {
+        let started = Instant::now();
         let synced = self.sync_changed_urls(Path::new(""))?;
-        let top_level = listing.end()?;
-        let there = self.git.submodules_of(&top_level)?;
+        let there = self.git.submodules_of(top_level)?;
         self.fetch_in_parallel(&there, fetched)?;
         self.keep_what_is_the_persons(&there, journal)?;
         let is_closed = self.close_modules()?;
@@ -96,7 +77,7 @@ impl Update<'_> {
             there,
             ended,
             failed,
-        } = self.update_until_there(&top_level, &synced)?;
+        } = self.update_until_there(top_level, &synced)?;
         if is_closed {
             self.close_configs(&there)?;
         }
@@ -169,7 +150,7 @@ impl Update<'_> {
             let Found::At(commit) = &submodule.found else {
                 continue;
             };
-            let target = self.target_of(submodule, commit, there, &moves)?;
+            let target = self.target_of(submodule, commit, &moves)?;
             if *commit != target {
                 moves.push(Move {
                     path: &submodule.path,
@@ -180,7 +161,8 @@ impl Update<'_> {
                 site::Update::Reset => self.keep_by_a_reset(submodule, commit, &target)?,
                 site::Update::FastForward => self.keep_by_name(submodule, commit, &target)?,
             };
-            journal.remarks(kept.map(|kept| in_the_submodule(&submodule.path, &kept)));
+            let path = redaction::line_of(&submodule.path);
+            journal.remarks(kept.map(|kept| format!("in the submodule {path} {kept}")));
         }
         Ok(())
     }
@@ -190,15 +172,11 @@ impl Update<'_> {
         &self,
         submodule: &Submodule,
         commit: &CommitId,
-        there: &[Submodule],
         moves: &[Move<'_>],
     ) -> Result<CommitId> {
         let (elsewhere, otherwise) = match self.mode() {
-            Submodules::Recorded => (
-                self.to_be_recorded(submodule, there, moves)?,
-                &submodule.recorded,
-            ),
-            Submodules::Latest => (self.tip_of(submodule, there)?, commit),
+            Submodules::Recorded => (self.to_be_recorded(submodule, moves)?, &submodule.recorded),
+            Submodules::Latest => (self.tip_of(submodule)?, commit),
             Submodules::Skip => (None, commit),
         };
         let Some(target) = elsewhere else {
@@ -226,7 +204,7 @@ impl Update<'_> {
         let kept = self
             .backup
             .before_reset(&work_tree, &edits, target, known)?;
-        work_tree.reset(target)?;
+        work_tree.reset(target.as_str())?;
         Ok(kept)
     }
 
@@ -239,7 +217,9 @@ impl Update<'_> {
         let work_tree = self.git.submodule(&submodule.path);
         let mut kept = None;
         // Where the last deploy left it, there is nothing of a person's. And what cannot be fetched is not moved to.
-        if !self.before.left(&submodule.path, commit) && work_tree.has_commit(target)? {
+        if self.before.commit_left(&submodule.path) != Some(commit)
+            && work_tree.has_commit(target)?
+        {
             let known = self.before.commit_left(&submodule.path);
             kept = keep_head(&work_tree, target, known)?;
         }
@@ -262,30 +242,24 @@ impl Update<'_> {
     fn to_be_recorded(
         &self,
         submodule: &Submodule,
-        there: &[Submodule],
         moves: &[Move<'_>],
     ) -> Result<Option<CommitId>> {
-        let (above, path) = superproject_of(submodule, there)?;
-        let Some(Move { target, .. }) = moves.iter().find(|its| its.path == above) else {
-            return Ok(None);
-        };
+        let above = &submodule.superproject;
         let superproject = self.git.submodule(above);
-        if !superproject.has_commit(target)? {
-            return Ok(None);
+        match moves.iter().find(|its| its.path == above) {
+            Some(Move { target, .. }) if superproject.has_commit(target)? => {
+                superproject.gitlink_at(target.as_str(), &submodule.path_there)
+            }
+            Some(_) | None => Ok(None),
         }
-        superproject.gitlink_at(target.as_str(), path)
     }
 
     /// The tip of the branch that a submodule follows, as it was fetched; `None` where that is not known.
-    pub(super) fn tip_of(
-        &self,
-        submodule: &Submodule,
-        there: &[Submodule],
-    ) -> Result<Option<CommitId>> {
-        let (above, path) = superproject_of(submodule, there)?;
-        let superproject = self.git.submodule(above);
+    pub(super) fn tip_of(&self, submodule: &Submodule) -> Result<Option<CommitId>> {
+        let superproject = self.git.submodule(&submodule.superproject);
         let modules = superproject.gitmodules(None)?;
-        let Some((name, module)) = modules.iter().find(|(_, module)| module.path == path) else {
+        let is_its = |module: &Module| module.path == submodule.path_there;
+        let Some((name, module)) = modules.iter().find(|(_, module)| is_its(module)) else {
             return Ok(None);
         };
         let in_use = superproject.read_config()?;
@@ -384,7 +358,7 @@ impl Update<'_> {
         };
         let top_level = there
             .iter()
-            .filter(|submodule| !there.iter().any(|other| is_below(submodule, other)));
+            .filter(|submodule| submodule.superproject.as_os_str().is_empty());
         let mut failed = Vec::new();
         for submodule in top_level.filter(|top| is_missing_in(top)) {
             let updated = self
@@ -405,7 +379,8 @@ impl Update<'_> {
             if matches!(submodule.found, Found::WithoutIndex(_))
                 && let Some(git_dir) = git::git_dir_of(&folder)?
             {
-                has_filled |= self.git.fill_module(&git_dir, &folder)?.end.is_good();
+                let work_tree = self.git.work_tree_of(git_dir, folder);
+                has_filled |= work_tree.reset("HEAD")?.end.is_good();
             }
         }
         Ok(has_filled)
@@ -538,8 +513,9 @@ impl Update<'_> {
         let folder = &work_tree.folder;
         for file in index.iter().map(|entry| &entry.path) {
             if !new.contains(file) {
-                remove_if_there(&folder.join(file))?;
-                remove_empty_parents(folder, &folder.join(file));
+                let file = folder.join(file);
+                remove_if_there(&file)?;
+                remove_empty_parents(folder, &file);
             }
         }
         // Last: as long as it is there, this can be gone on with.
@@ -573,23 +549,4 @@ impl Update<'_> {
         Ok(work_tree.git_dir()?.is_some_and(is_ours)
             && work_tree.head()?.as_ref() == self.before.commit_of(path))
     }
-}
-
-/// Where the superproject of a submodule is below the checkout, and where the submodule is in it.
-pub(super) fn superproject_of<'s>(
-    submodule: &'s Submodule,
-    there: &'s [Submodule],
-) -> Result<(&'s Path, &'s Path)> {
-    let above = there.iter().filter(|other| is_below(submodule, other));
-    let above = above.max_by_key(|other| other.path.components().count());
-    let above = above.map_or(Path::new(""), |above| &above.path);
-    let path = submodule.path.strip_prefix(above);
-    Ok((
-        above,
-        path.context("a submodule is not below its superproject")?,
-    ))
-}
-
-fn is_below(submodule: &Submodule, other: &Submodule) -> bool {
-    submodule.path != other.path && submodule.path.starts_with(&other.path)
 }

@@ -1,22 +1,19 @@
 //! The checkout brought to what was pushed: pull, submodules, verify, and once more while a pushed commit is not visible.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::Deploy;
 use super::failure::StepFailed;
 use super::heal::Healer;
 use super::journal::Journal;
 use super::marker::{self, Interrupted};
-use super::submodules::{ensure_none_replaced, superproject_of};
 use super::verify::Triage;
+use super::{Deploy, ensure_no_submodule_replaced};
 use crate::backup::Backup;
-use crate::commit_id::CommitId;
 use crate::diagnosis::Cause;
-use crate::git::{Commits, Git, NewCommits, Submodule, Upstream, is_pointer};
+use crate::git::{Commits, Git, NewCommits, Submodule, Upstream};
 use crate::last_good::LastGood;
 use crate::outcome::Step;
 use crate::queue::{PushRequest, Queue, Ticket, Turn};
@@ -116,14 +113,8 @@ impl<'u> Update<'u> {
         let last = std::iter::repeat(&PAUSES[PAUSES.len() - 1]);
         let mut pauses = PAUSES.iter().chain(last);
         let mut likely = self.likely_to_move(tickets);
-        let mut at_the_remote = BTreeSet::new();
         loop {
-            let updated = self.once(
-                tickets,
-                std::mem::take(&mut likely),
-                &mut at_the_remote,
-                journal,
-            )?;
+            let updated = self.once(tickets, std::mem::take(&mut likely), journal)?;
             let seen = &updated.tickets;
             if seen.not_visible.is_empty() || !seen.ready.is_empty() {
                 journal.remarks(seen.remarks.iter().cloned());
@@ -141,46 +132,32 @@ impl<'u> Update<'u> {
         &self,
         tickets: &[Ticket],
         likely: Vec<PathBuf>,
-        at_the_remote: &mut BTreeSet<CommitId>,
         journal: &mut Journal,
     ) -> Result<Updated, StepFailed> {
         let git = self.git;
-        ensure_none_replaced(git, self.before.submodules.keys().map(Path::new))?;
-        let checkout = self.deploy.checkout;
-        let loose = checkout.loose_ref(&self.upstream.branch);
+        ensure_no_submodule_replaced(git, self.before.submodules.keys().map(Path::new))?;
         // They need not wait for each other, and the network is what takes time.
         let beside = git.begin_fetches(likely);
         let pulled = self.pull(journal);
         let fetched = beside.end();
         pulled?;
-        let listing = match self.deploy.site.submodules {
-            Submodules::Recorded | Submodules::Latest => git.begin_gitlinks()?,
-            Submodules::Skip => None,
-        };
-        let old = self.before.head.as_ref();
-        // Where it shows that there are any, they are looked for while HEAD is.
-        let has_moved = checkout.loose_ref(&self.upstream.branch) != loose;
-        let early = old
-            .filter(|_| has_moved)
-            .map(|old| git.commits(old))
-            .transpose()?;
         let heads = git.heads(&self.upstream.branch)?;
         // "Already up to date" is also said to a HEAD that is ahead.
         if heads.head.is_none() || heads.head != heads.upstream {
             return Err(StepFailed::stated(Step::Pull, Cause::HeadIsNotUpstream));
         }
-        let commits = match (early, old) {
-            (None, Some(old)) if heads.head.as_ref() != Some(old) => Some(git.commits(old)?),
-            (early, _) => early,
-        };
-        let submodules = self.submodules(listing, &fetched, journal)?;
+        // They are looked for while the submodules are updated.
+        let old = self.before.head.as_ref();
+        let old = old.filter(|old| heads.head.as_ref() != Some(old));
+        let commits = old.map(|old| git.commits(old)).transpose()?;
+        let submodules = self.submodules(&fetched, journal)?;
         self.ensure_followed(&submodules)?;
         self.ensure_large_files(&submodules)?;
-        let now = LastGood::of(checkout, heads.head, &submodules).after(self.before);
+        let now = LastGood::of(self.deploy.checkout, heads.head, &submodules).after(self.before);
         Ok(Updated {
             // Subject lines are an ornament: without them the report is still right.
             commits: commits.map_or(Ok(None), Commits::end)?.unwrap_or_default(),
-            tickets: Triage::of(tickets, git, self.upstream, &now, at_the_remote)?,
+            tickets: Triage::of(tickets, git, self.upstream, &now)?,
             now,
         })
     }
@@ -218,9 +195,9 @@ impl<'u> Update<'u> {
             if git_dir.is_none_or(|dir| dir.join("refs/remotes/origin/HEAD").exists()) {
                 continue;
             }
-            let (above, path) = superproject_of(submodule, submodules)?;
-            let away = self.git.submodule(above).told_to_stay_away()?;
-            if !away.contains(path) && self.tip_of(submodule, submodules)?.is_none() {
+            let superproject = self.git.submodule(&submodule.superproject);
+            let away = superproject.told_to_stay_away()?;
+            if !away.contains(&submodule.path_there) && self.tip_of(submodule)?.is_none() {
                 let path = submodule.path.clone();
                 let behind = vec![path.clone()];
                 let branch = "HEAD".to_owned();
@@ -237,9 +214,7 @@ impl<'u> Update<'u> {
         let below = submodules.iter().map(|submodule| submodule.path.as_path());
         for path in std::iter::once(Path::new("")).chain(below) {
             let work_tree = self.git.submodule(path);
-            let files = work_tree.large_files()?;
-            let is_pointer = |file: &PathBuf| is_pointer(&work_tree.folder, file) == Some(true);
-            if files.iter().any(is_pointer) {
+            if work_tree.has_lfs_pointers()? {
                 let cause = if work_tree.read_config()?.has_lfs() {
                     Cause::LfsPointers(work_tree.folder.clone())
                 } else {

@@ -1,6 +1,5 @@
 //! Whether what was pushed is what is there: the tickets of a turn, told apart by their commits.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,14 +40,12 @@ enum Visibility {
 }
 
 impl Triage {
-    /// Sorts the tickets, where `now` is what the checkout has. `at_the_remote` gathers commits that a shallow clone lacks and
-    /// its remote has.
+    /// Sorts the tickets, where `now` is what the checkout has.
     pub(super) fn of(
         tickets: &[Ticket],
         git: &Git<'_>,
         upstream: &Upstream,
         now: &LastGood,
-        at_the_remote: &mut BTreeSet<CommitId>,
     ) -> Result<Self> {
         let mut triage = Self::default();
         for ticket in tickets.iter().cloned() {
@@ -58,7 +55,7 @@ impl Triage {
                 triage.ready.push(ticket);
                 continue;
             };
-            match visibility(push, &commit, git, upstream, now, at_the_remote)? {
+            match visibility(push, &commit, git, upstream, now)? {
                 Visibility::Ready => triage.ready.push(ticket),
                 Visibility::ReadyBut(remark) => {
                     triage.remarks.push(remark);
@@ -78,7 +75,6 @@ fn visibility(
     git: &Git<'_>,
     upstream: &Upstream,
     now_there: &LastGood,
-    at_the_remote: &mut BTreeSet<CommitId>,
 ) -> Result<Visibility> {
     // Before the first checkout nobody knew which branch it would be.
     let branch = push.git_ref.strip_prefix("refs/heads/");
@@ -99,13 +95,6 @@ fn visibility(
     let is_the_old_tip = tip.is_some() && tip == push.before.as_ref();
     Ok(match tree.ancestry(commit)? {
         Ancestry::Contained => Visibility::Ready,
-        // It was asked for by its id since: from then on it is here, and its history is not.
-        Ancestry::Outside | Ancestry::Absent if at_the_remote.contains(commit) => {
-            Visibility::ReadyBut(format!(
-                "the pushed commit {} is older than this shallow clone reaches back, or a later push withdrew it",
-                commit.short()
-            ))
-        }
         // Another branch brought it here before this one showed it.
         Ancestry::Outside if is_the_old_tip && is_younger(PATIENCE_WITH_AN_OLD_TIP) => {
             Visibility::NotYet
@@ -114,13 +103,14 @@ fn visibility(
             "the pushed commit {} is not in the branch: a later push withdrew it",
             commit.short()
         )),
-        Ancestry::Absent if is_younger(PATIENCE) => {
-            // Should the remote of a shallow clone have it, it is in the next pull, or older than the clone.
-            if git::is_shallow(&tree.folder)? && tree.remote_has(&upstream.remote, commit)? {
-                at_the_remote.insert(commit.clone());
-            }
-            Visibility::NotYet
+        Ancestry::Absent if !is_the_old_tip && git::is_shallow(&tree.folder)? => {
+            Visibility::ReadyBut(format!(
+                "the pushed commit {} is not here: it is older than this shallow clone reaches back, or a later push \
+                 withdrew it",
+                commit.short()
+            ))
         }
+        Ancestry::Absent if is_younger(PATIENCE) => Visibility::NotYet,
         Ancestry::Absent => Visibility::TimedOut,
     })
 }

@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::WorkTree;
-use super::checkout::remove_if_there;
 use super::command::{line, must};
 use crate::commit_id::CommitId;
+use crate::files::remove_if_there;
 
 /// Who makes the commits that keep what a reset removes: git wants somebody, and the host's user may have no name.
 const COMMITTER_OF_BACKUPS: &[(&str, &str)] = &[
@@ -60,8 +60,8 @@ impl WorkTree<'_> {
         let run = |args: &[&str]| -> Result<String> {
             let mut env = self.writing_env();
             env.push(("GIT_INDEX_FILE".into(), scratch.clone().into()));
-            let ended = self.writing(args).env(env).output_apart()?;
-            Ok(line(&must(self.git, "keep the changes", ended)?))
+            let run = self.writing(args).env(env);
+            Ok(line(&self.git.ask("keep the changes", run)?))
         };
         run(fill)?;
         let tree = run(&["write-tree"])?;
@@ -79,36 +79,32 @@ impl WorkTree<'_> {
                 .iter()
                 .map(|(name, value)| (name.into(), value.into())),
         );
-        let ended = self.writing(args).env(env).output_apart()?;
-        let id = line(&must(self.git, "keep the changes", ended)?);
+        let run = self.writing(args).env(env);
+        let id = line(&self.git.ask("keep the changes", run)?);
         CommitId::parse(&id).context("git commit-tree printed no id")
     }
 
     /// Names a commit by a ref that does not exist yet. Returns whether it did not.
-    pub(crate) fn name(&self, new_ref: &str, commit: &CommitId) -> Result<bool> {
-        let (commit, none) = (commit.as_str(), commit.zero());
-        Ok(self
-            .write(["update-ref", new_ref, commit, none.as_str()])?
-            .end
-            .is_good())
+    pub(crate) fn create_ref(&self, new_ref: &str, commit: &CommitId) -> Result<bool> {
+        let none = commit.zero();
+        let create = ["update-ref", new_ref, commit.as_str(), none.as_str()];
+        Ok(self.write(create)?.end.is_good())
     }
 
     /// The refs that begin with `start`, in the order of their names.
     pub(crate) fn refs_below(&self, start: &str) -> Result<Vec<String>> {
-        let asked = self.query([
+        let list = [
             "for-each-ref",
             "--sort=refname",
             "--format=%(refname)",
             start,
-        ])?;
-        Ok(line(&must(self.git, "list what was kept", asked)?)
-            .lines()
-            .map(str::to_owned)
-            .collect())
+        ];
+        let listed = self.git.ask("list what was kept", self.reading(list))?;
+        Ok(line(&listed).lines().map(str::to_owned).collect())
     }
 
     /// Drops a ref.
-    pub(crate) fn forget(&self, old_ref: &str) -> Result<()> {
+    pub(crate) fn delete_ref(&self, old_ref: &str) -> Result<()> {
         let ended = self.write(["update-ref", "-d", old_ref])?;
         must(self.git, "drop what was kept", ended).map(drop)
     }

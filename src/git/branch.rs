@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 
-use super::checkout::{Head, gathered};
-use super::command::{line, must, said};
+use super::checkout::Head;
+use super::command::{line, said};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
 use crate::process::{End, Running};
@@ -82,6 +82,13 @@ pub(crate) enum Ancestry {
     Outside,
     /// The repository does not have it.
     Absent,
+}
+
+/// What a branch may have of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Own {
+    Commits,
+    Merges,
 }
 
 /// Where a branch and its upstream are; `None` for what does not exist.
@@ -186,11 +193,7 @@ impl Git<'_> {
     pub(super) fn remote_tracking_branch(&self, followed: &Upstream) -> Result<Option<String>> {
         let branch = format!("refs/heads/{}", followed.branch);
         let ask = ["for-each-ref", "--format=%(upstream)", &branch];
-        let asked = must(
-            self,
-            "find the remote-tracking branch",
-            self.top().query(ask)?,
-        )?;
+        let asked = self.ask("find the remote-tracking branch", self.top().reading(ask))?;
         Ok(Some(line(&asked)).filter(|name| name.starts_with("refs/remotes/")))
     }
 
@@ -205,8 +208,8 @@ impl Git<'_> {
         // A remote of "." is another local branch; one that is no remote's name is a URL.
         let url = match config.first(&format!("remote.{remote}.url")) {
             _ if config.has_url_rewrites() => {
-                let asked = self.top().query(["ls-remote", "--get-url", remote])?;
-                line(&must(self, "find the remote's URL", asked)?)
+                let ask = self.top().reading(["ls-remote", "--get-url", remote]);
+                line(&self.ask("find the remote's URL", ask)?)
             }
             Some(url) => url.to_owned(),
             None => remote.to_owned(),
@@ -327,9 +330,8 @@ impl WorkTree<'_> {
     /// The commits of a repository's remote-tracking branches.
     pub(crate) fn remote_tips(&self) -> Result<BTreeSet<CommitId>> {
         let listed = self.query(["for-each-ref", "--format=%(objectname)", "refs/remotes"])?;
-        Ok(gathered(
-            line(&listed.output).lines().filter_map(CommitId::parse),
-        ))
+        let listed = line(&listed.output);
+        Ok(listed.lines().filter_map(CommitId::parse).collect())
     }
 
     /// The branch that a repository's remote calls its default, as it was told when it was cloned.
@@ -343,30 +345,17 @@ impl WorkTree<'_> {
             .map(str::to_owned))
     }
 
-    /// Whether HEAD has commits that neither another commit nor any branch of a remote has, nor what that was before.
-    pub(crate) fn has_commits_of_its_own(
+    /// Whether HEAD has such commits that neither another commit nor any branch of a remote has, nor what that was before.
+    pub(crate) fn has_of_its_own(
         &self,
+        what: Own,
         but: &CommitId,
         before: Option<&CommitId>,
     ) -> Result<bool> {
-        self.has_of_its_own("--min-parents=0", but, before)
-    }
-
-    /// Whether there is a merge among them.
-    pub(crate) fn has_merges_of_its_own(
-        &self,
-        but: &CommitId,
-        before: Option<&CommitId>,
-    ) -> Result<bool> {
-        self.has_of_its_own("--min-parents=2", but, before)
-    }
-
-    fn has_of_its_own(
-        &self,
-        which: &str,
-        but: &CommitId,
-        before: Option<&CommitId>,
-    ) -> Result<bool> {
+        let which = match what {
+            Own::Commits => "--min-parents=0",
+            Own::Merges => "--min-parents=2",
+        };
         let args = [
             "rev-list",
             "--max-count=1",
@@ -377,8 +366,8 @@ impl WorkTree<'_> {
             but.as_str(),
             "--remotes",
         ];
-        let listed = self.query(args.into_iter().chain(before.map(CommitId::as_str)))?;
-        Ok(!must(self.git, "compare commits", listed)?.is_empty())
+        let list = self.reading(args.into_iter().chain(before.map(CommitId::as_str)));
+        Ok(!self.git.ask("compare commits", list)?.is_empty())
     }
 
     /// Whether a local branch has the commit of HEAD.

@@ -168,12 +168,7 @@ pub(crate) fn may_have_submodules(folder: &Path) -> Result<bool> {
 
 /// Whether a work tree's history was cut off when it was cloned.
 pub(crate) fn is_shallow(folder: &Path) -> Result<bool> {
-    Ok(shallow_file(folder)?.is_some_and(|file| file.exists()))
-}
-
-/// Where git keeps the commits at which a shallow history begins.
-pub(super) fn shallow_file(folder: &Path) -> Result<Option<PathBuf>> {
-    Ok(git_dir_of(folder)?.map(|git_dir| common_dir(&git_dir).join("shallow")))
+    Ok(git_dir_of(folder)?.is_some_and(|git_dir| common_dir(&git_dir).join("shallow").exists()))
 }
 
 /// Whether a path below a folder leads through a symbolic link, or is one: then it may lead anywhere.
@@ -182,42 +177,7 @@ pub(super) fn passes_a_link(folder: &Path, path: &Path) -> bool {
     on_the_way.any(|part| folder.join(part).is_symlink())
 }
 
-/// Removes the folders above a path that are empty now, up to the top.
-pub(crate) fn remove_empty_parents(top: &Path, path: &Path) {
-    for parent in path.ancestors().skip(1).take_while(|folder| *folder != top) {
-        if std::fs::remove_dir(parent).is_err() {
-            return;
-        }
-    }
-}
-
-/// Removes a file, if it is there.
-pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        read => Some(read.with_context(|| format!("cannot read {}", path.display()))).transpose(),
-    }
-}
-
 /// The .gitmodules in a work tree. One that cannot be read has git say why, as soon as git needs it.
 pub(crate) fn gitmodules_text(folder: &Path) -> Option<Vec<u8>> {
     files::read_below(folder, Path::new(".gitmodules")).ok()
-}
-
-/// What `collect` makes, one by one: for the maps and sets of the standard library it sorts first, with four kilobytes of
-/// code for each type. For the same reason there are few types of them: names are strings of their own, also where they
-/// could be borrowed.
-pub(crate) fn gathered<C: Default + Extend<T>, T>(all: impl IntoIterator<Item = T>) -> C {
-    let mut gathered = C::default();
-    gathered.extend(all);
-    gathered
 }

@@ -46,6 +46,11 @@ const WITHOUT_LAZY_FETCH: [(&str, &str); 2] =
 const QUERY_LIMIT: Duration = Duration::from_mins(1);
 
 impl Git<'_> {
+    /// What a command that only reads prints, where it ends well; else an error that says what could not be done.
+    pub(super) fn ask(&self, what: &str, run: Run<'_>) -> Result<Vec<u8>> {
+        must(self, what, run.output_apart()?)
+    }
+
     pub(super) fn at_most(&self, limit: Duration) -> Duration {
         let limit = limit.min(self.limit);
         self.until.map_or(limit, |until| {
@@ -64,11 +69,10 @@ impl Git<'_> {
 
     /// What `git --version` says.
     pub(crate) fn version(&self) -> Result<String> {
-        let asked = Run::new(&self.program, self.at_most(QUERY_LIMIT))
+        let ask = Run::new(&self.program, self.at_most(QUERY_LIMIT))
             .arg("--version")
-            .env(self.env.clone())
-            .output_apart()?;
-        let version = must(self, "ask for the version of git, in the name", asked)?;
+            .env(self.env.clone());
+        let version = self.ask("ask for the version of git, in the name", ask)?;
         Ok(line(&version).trim_start_matches("git version ").to_owned())
     }
 }
@@ -161,6 +165,10 @@ impl<'g> WorkTree<'g> {
             for trusted in [&self.folder, &checkout.folder] {
                 place.extend(["-c".into(), option("safe.directory=", trusted)]);
             }
+        }
+        if let Some(git_dir) = &self.git_dir {
+            place.push(option("--git-dir=", git_dir));
+            place.push(option("--work-tree=", &self.folder));
         }
         place
     }

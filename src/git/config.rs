@@ -7,7 +7,7 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use super::checkout::{ObjectFormat, gitmodules_text, passes_a_link};
-use super::command::{line, must};
+use super::command::line;
 use super::login::Logins;
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
@@ -161,6 +161,16 @@ pub(super) fn key_values(listed: &[u8]) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The first line of a section of a configuration file (git-config(1), "Syntax").
+pub(crate) fn config_section(name: &str, subsection: &str) -> String {
+    format!("[{name} {}]\n", quoted(subsection))
+}
+
+/// A value, or the name of a subsection, as it stands there.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 impl Git<'_> {
     /// The folder that git writes the files to, where `core.worktree` names another one than the checkout's.
     pub(crate) fn writes_elsewhere(&self) -> Result<Option<PathBuf>> {
@@ -174,8 +184,8 @@ impl Git<'_> {
             return Ok(None);
         }
         // In a linked worktree it may not count.
-        let asked = self.top().query(["rev-parse", "--show-toplevel"])?;
-        let top = PathBuf::from(line(&must(self, "find the work tree", asked)?));
+        let ask = self.top().reading(["rev-parse", "--show-toplevel"]);
+        let top = PathBuf::from(line(&self.ask("find the work tree", ask)?));
         Ok((!is_here(&top)).then_some(top))
     }
 }
@@ -256,8 +266,8 @@ impl Git<'_> {
 impl WorkTree<'_> {
     /// The configuration that holds in this work tree now.
     pub(crate) fn read_config(&self) -> Result<Config> {
-        let listed = self.query(["config", "-z", "--list"])?;
-        let listed = must(self.git, "read git's configuration", listed)?;
+        let list = self.reading(["config", "-z", "--list"]);
+        let listed = self.git.ask("read git's configuration", list)?;
         Ok(Config(key_values(&listed)))
     }
 }

@@ -4,15 +4,13 @@
 //! Must not know why somebody asks.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
 use super::WorkTree;
-use super::checkout::gathered;
+use super::checkout::may_have_submodules;
 use super::command::{must, option, path_of, paths_in};
-use super::submodule::Found;
 use crate::commit_id::CommitId;
 
 /// Prints the index: mode, id, stage and path of each entry.
@@ -35,14 +33,6 @@ pub(crate) struct Change {
 pub(crate) struct Blob {
     pub(crate) id: String,
     pub(crate) kind: Kind,
-}
-
-/// Where a path is missing that a commit has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MissingFrom {
-    Index,
-    /// There, or in the index: another kind of thing may be in its place.
-    WorkTree,
 }
 
 /// What an index has where a submodule was.
@@ -92,7 +82,7 @@ pub(crate) struct Entry {
     /// the index is taken for the file.
     flag: u8,
     kind: Kind,
-    id: String,
+    pub(super) id: String,
     pub(crate) path: PathBuf,
 }
 
@@ -162,16 +152,15 @@ fn statuses(listed: &[u8]) -> Vec<Status> {
 impl WorkTree<'_> {
     /// What the index has where a submodule was.
     pub(crate) fn indexed_at(&self, path: &Path) -> Result<Indexed> {
-        let args = LIST_INDEX.map(OsString::from).into_iter();
-        let args = args.chain(["--".into(), option(":(top,literal)", path)]);
-        let listed = entries(&must(self.git, "list the files", self.query(args)?)?);
+        let list = self.reading(LIST_INDEX).arg("--");
+        let list = list.arg(option(":(top,literal)", path));
+        let listed = entries(&self.git.ask("list the files", list)?);
         Ok(match listed.first() {
             None => Indexed::Nothing,
             Some(first) if first.kind == Kind::Gitlink => Indexed::Submodule,
             Some(_) => {
-                Indexed::Files(gathered(listed.iter().filter_map(|entry| {
-                    entry.path.strip_prefix(path).ok().map(Path::to_owned)
-                })))
+                let below = |entry: &Entry| entry.path.strip_prefix(path).map(Path::to_owned);
+                Indexed::Files(listed.iter().flat_map(below).collect())
             }
         })
     }
@@ -187,15 +176,22 @@ impl WorkTree<'_> {
             b"??" | b"!!" => but.contains(&status.path),
             _ => false,
         };
-        match self.status(&git_dir)? {
-            Some(status) if status.iter().all(is_expected) => {}
-            Some(_) | None => return Ok(None),
-        }
         // Looked at where it is, whatever its repository says of where it should be.
-        let at = [option("--git-dir=", &git_dir)]
-            .into_iter()
-            .chain(LIST_FLAGS.map(OsString::from));
-        let index = entries(&must(self.git, "list the files", self.query(at)?)?);
+        let here = self.git.work_tree_of(git_dir, &self.folder);
+        let status = [
+            "status",
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--ignored",
+            "--untracked-files=all",
+            "--ignore-submodules=all",
+        ];
+        let status = here.query(status)?;
+        if !status.end.is_good() || !statuses(&status.output).iter().all(is_expected) {
+            return Ok(None);
+        }
+        let index = entries(&here.git.ask("list the files", here.reading(LIST_FLAGS))?);
         let is_looked_at = |entry: &Entry| match entry.flag {
             b'H' => true,
             b'S' => self.folder.join(&entry.path).symlink_metadata().is_err(),
@@ -206,24 +202,14 @@ impl WorkTree<'_> {
 
     /// The paths of all files and submodules of a commit.
     pub(crate) fn paths_of(&self, commit: &CommitId) -> Result<Vec<PathBuf>> {
-        let args = ["ls-tree", "-r", "-z", "--name-only", commit.as_str()];
-        Ok(paths_in(&must(
-            self.git,
-            "list a commit",
-            self.query(args)?,
-        )?))
+        let list = self.reading(["ls-tree", "-r", "-z", "--name-only", commit.as_str()]);
+        Ok(paths_in(&self.git.ask("list a commit", list)?))
     }
 
     /// What a commit has at a path.
     fn entry_at(&self, commit: &str, path: &Path) -> Result<Option<Entry>> {
-        let args = [
-            OsString::from("ls-tree"),
-            "-z".into(),
-            commit.into(),
-            "--".into(),
-            path.into(),
-        ];
-        let listed = must(self.git, "list a commit", self.query(args)?)?;
+        let list = self.reading(["ls-tree", "-z", commit, "--"]).arg(path);
+        let listed = self.git.ask("list a commit", list)?;
         Ok(entries(&listed).pop())
     }
 
@@ -240,83 +226,38 @@ impl WorkTree<'_> {
         Ok(gitlink.and_then(|entry| CommitId::parse(&entry.id)))
     }
 
-    /// Whether a work tree is just what its HEAD says: nothing changed, untracked or ignored, nor in what is nested in it.
-    pub(crate) fn is_untouched(&self) -> Result<bool> {
-        let Some(index) = self.index_if_untouched(&BTreeSet::new())? else {
-            return Ok(false);
-        };
-        for entry in index.iter().filter(|entry| entry.is_submodule()) {
-            let nested = self.git.work_tree(self.folder.join(&entry.path));
-            let is_as_recorded = match nested.found()? {
-                Found::At(commit) => commit.as_str() == entry.id && nested.is_untouched()?,
-                Found::WithoutIndex(_) => false,
-                Found::Nothing => std::fs::read_dir(&nested.folder)
-                    .map_or(true, |mut inside| inside.next().is_none()),
-            };
-            if !is_as_recorded {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// All that differs from HEAD in a work tree, and all that is untracked there; `None` where git cannot say.
-    fn status(&self, git_dir: &Path) -> Result<Option<Vec<Status>>> {
-        let mut args = vec![
-            option("--git-dir=", git_dir),
-            option("--work-tree=", &self.folder),
-        ];
-        let status = [
-            "status",
-            "--porcelain",
-            "-z",
-            "--no-renames",
-            "--ignored",
-            "--untracked-files=all",
-            "--ignore-submodules=all",
-        ];
-        args.extend(status.map(OsString::from));
-        let status = self.query(args)?;
-        Ok(status.end.is_good().then(|| statuses(&status.output)))
-    }
-
-    /// The submodules in the index.
+    /// The submodules in the index, where there may be any.
     pub(crate) fn gitlinks(&self) -> Result<Vec<Gitlink>> {
-        let listed = self.query(LIST_INDEX)?;
-        Ok(gitlinks_in(&must(self.git, "list the submodules", listed)?))
+        if !may_have_submodules(&self.folder)? {
+            return Ok(Vec::new());
+        }
+        let list = self.reading(LIST_INDEX);
+        Ok(gitlinks_in(&self.git.ask("list the submodules", list)?))
     }
 
     /// What would change between two commits, submodules left out.
     pub(crate) fn changes(&self, old: &CommitId, new: &CommitId) -> Result<Vec<Change>> {
         let range = [old.as_str(), new.as_str(), "--"];
         let compare = ["diff-tree", "-r", "-z", "--no-renames"];
-        let listed = self.query(compare.into_iter().chain(range))?;
-        let mut changes = raw_changes(&must(self.git, "compare two commits", listed)?)?;
+        let compare = self.reading(compare.into_iter().chain(range));
+        let mut changes = raw_changes(&self.git.ask("compare two commits", compare)?)?;
         let is_gitlink = |side: &Option<Blob>| side.as_ref().is_some_and(Blob::is_gitlink);
         changes.retain(|change| !is_gitlink(&change.old) && !is_gitlink(&change.new));
         Ok(changes)
     }
 
-    /// Paths that a commit has and the index or the work tree has not. `None` where there is no such commit.
-    pub(crate) fn missing(
-        &self,
-        commit: &CommitId,
-        from: MissingFrom,
-    ) -> Result<Option<Vec<PathBuf>>> {
-        let mut args = vec![
+    /// Paths that a commit has and the index has not, or the work tree. `None` where there is no such commit.
+    pub(crate) fn missing(&self, commit: &CommitId) -> Result<Option<Vec<PathBuf>>> {
+        let listed = self.query([
             "diff-index",
             "-z",
             "--name-only",
             "--no-renames",
             "--ignore-submodules=dirty",
             "--diff-filter=D",
-        ];
-        match from {
-            MissingFrom::Index => args.push("--cached"),
-            MissingFrom::WorkTree => {}
-        }
-        args.extend([commit.as_str(), "--"]);
-        let listed = self.query(args)?;
+            commit.as_str(),
+            "--",
+        ])?;
         Ok(listed.end.is_good().then(|| paths_in(&listed.output)))
     }
 
@@ -330,7 +271,7 @@ impl WorkTree<'_> {
             "--untracked-files=no",
             "--ignore-submodules=all",
         ];
-        let status = must(self.git, "look at the files", self.query(args)?)?;
+        let status = self.git.ask("look at the files", self.reading(args))?;
         let edited = statuses(&status).into_iter().map(|status| status.path);
         Ok(edited.collect())
     }
@@ -342,8 +283,8 @@ impl WorkTree<'_> {
             .into_iter()
             .chain(LIST_FLAGS)
             .chain(["--"]);
-        let listed = self.query(args.chain(paths.iter().copied()))?;
-        let listed = entries(&must(self.git, "list the files", listed)?);
+        let list = self.reading(args.chain(paths.iter().copied()));
+        let listed = entries(&self.git.ask("list the files", list)?);
         let hidden = listed.iter().filter(|entry| entry.is_hidden());
         let names = hidden.filter_map(|entry| entry.path.to_str().map(str::to_owned));
         Ok(names.collect())
@@ -377,18 +318,9 @@ impl WorkTree<'_> {
 
     /// Untracked files, ignored ones too, at a path and below it.
     pub(crate) fn untracked_below(&self, path: &Path) -> Result<Vec<PathBuf>> {
-        let args = [
-            OsString::from("ls-files"),
-            "--others".into(),
-            "-z".into(),
-            "--".into(),
-            option(":(top,literal)", path),
-        ];
-        Ok(paths_in(&must(
-            self.git,
-            "list the files",
-            self.query(args)?,
-        )?))
+        let list = self.reading(["ls-files", "--others", "-z", "--"]);
+        let list = list.arg(option(":(top,literal)", path));
+        Ok(paths_in(&self.git.ask("list the files", list)?))
     }
 }
 

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use memchr::memmem;
 
 use super::WorkTree;
-use super::checkout::{common_dir, read_if_there};
-use super::command::{must, paths_in};
+use super::checkout::common_dir;
+use super::command::paths_in;
 use crate::files;
 
 /// How a pointer begins that git-lfs keeps in place of a large file (its specification).
@@ -17,13 +17,11 @@ const LFS_POINTER: &[u8; 42] = b"version https://git-lfs.github.com/spec/v1";
 /// Lists the attribute files at any depth.
 const LIST_ATTRIBUTES: [&str; 4] = ["ls-files", "-z", "--", ":(top,glob)**/.gitattributes"];
 
-/// Whether a file of a work tree is a pointer that git-lfs keeps in place of a large one; `None` where there is none.
-pub(crate) fn is_pointer(folder: &Path, path: &Path) -> Option<bool> {
+/// Whether a file of a work tree is a pointer that git-lfs keeps in place of a large one.
+fn is_pointer(folder: &Path, path: &Path) -> bool {
     let mut start = [0; LFS_POINTER.len()];
-    match files::open_below(folder, path) {
-        Ok(mut file) => Some(file.read_exact(&mut start).is_ok() && start == *LFS_POINTER),
-        Err(error) => (error.kind() != ErrorKind::NotFound).then_some(false),
-    }
+    let read = files::open_below(folder, path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == *LFS_POINTER
 }
 
 /// Whether a file of attributes has git-lfs keep some files. Git itself passes a link by (gitattributes(5)).
@@ -57,8 +55,14 @@ impl WorkTree<'_> {
         if !self.attributes_say_lfs()? {
             return Ok(Vec::new());
         }
-        let listed = self.query(["ls-files", "-z", "--", ":(top,attr:filter=lfs)"])?;
-        Ok(paths_in(&must(self.git, "list the large files", listed)?))
+        let list = self.reading(["ls-files", "-z", "--", ":(top,attr:filter=lfs)"]);
+        Ok(paths_in(&self.git.ask("list the large files", list)?))
+    }
+
+    /// Whether a pointer is in the place of any of them.
+    pub(crate) fn has_lfs_pointers(&self) -> Result<bool> {
+        let files = self.large_files()?;
+        Ok(files.iter().any(|file| is_pointer(&self.folder, file)))
     }
 
     fn attributes_say_lfs(&self) -> Result<bool> {
@@ -70,12 +74,12 @@ impl WorkTree<'_> {
         {
             return Ok(true);
         }
-        let index = read_if_there(&git_dir.join("index"))?;
+        let index = files::read_if_there(&git_dir.join("index"))?;
         if !index.is_some_and(|index| may_have_attributes_below(&index)) {
             return Ok(false);
         }
-        let listed = self.query(LIST_ATTRIBUTES)?;
-        for path in paths_in(&must(self.git, "list the files with attributes", listed)?) {
+        let list = self.reading(LIST_ATTRIBUTES);
+        for path in paths_in(&self.git.ask("list the files with attributes", list)?) {
             if says_lfs(&self.folder, &path)? {
                 return Ok(true);
             }

@@ -45,18 +45,18 @@ mod ssh;
 mod submodule;
 mod transfer;
 
-pub(crate) use branch::{Ancestry, Commits, Heads, NewCommits, NoUpstream, Tracking, Upstream};
+pub(crate) use branch::{
+    Ancestry, Commits, Heads, NewCommits, NoUpstream, Own, Tracking, Upstream,
+};
 pub(crate) use checkout::{
-    Checkout, ObjectFormat, common_dir, gathered, git_dir_of, gitmodules_text, is_shallow,
-    remove_empty_parents, remove_if_there,
+    Checkout, ObjectFormat, common_dir, git_dir_of, gitmodules_text, is_shallow,
 };
 pub(crate) use command::GitFailed;
-pub(crate) use config::{Config, Module};
-pub(crate) use index::{Blob, Change, Edits, Entry, Gitlink, Indexed, Kind, MissingFrom};
-pub(crate) use lfs::is_pointer;
+pub(crate) use config::{Config, Module, config_section, quoted};
+pub(crate) use index::{Blob, Change, Edits, Entry, Gitlink, Indexed, Kind};
 pub(crate) use login::{has_lost_its_login, without_login};
 pub(crate) use object::begins_with;
-pub(crate) use submodule::{Found, Gitlinks, ModuleState, Source, SourceBranch, Submodule};
+pub(crate) use submodule::{Found, ModuleState, Source, SourceBranch, Submodule};
 pub(crate) use transfer::RemoteHead;
 
 /// Git, ready to be run in one checkout.
@@ -87,6 +87,8 @@ pub(crate) struct Git<'s> {
 pub(crate) struct WorkTree<'g> {
     pub(crate) git: &'g Git<'g>,
     pub(crate) folder: PathBuf,
+    /// Its git directory, where neither is to be asked where the other is.
+    git_dir: Option<PathBuf>,
 }
 
 impl<'s> Git<'s> {
@@ -163,13 +165,33 @@ impl<'s> Git<'s> {
         WorkTree {
             git: self,
             folder: folder.into(),
+            git_dir: None,
         }
+    }
+
+    /// A work tree and its git directory, whatever either says of where the other is.
+    pub(crate) fn work_tree_of(
+        &self,
+        git_dir: impl Into<PathBuf>,
+        folder: impl Into<PathBuf>,
+    ) -> WorkTree<'_> {
+        WorkTree {
+            git_dir: Some(git_dir.into()),
+            ..self.work_tree(folder)
+        }
+    }
+
+    /// A git directory whose work tree does not matter, and may be gone.
+    pub(crate) fn repository(&self, git_dir: &Path) -> WorkTree<'_> {
+        self.work_tree_of(git_dir, git_dir)
     }
 }
 
 impl WorkTree<'_> {
     /// The git directory; `None` where the folder is no work tree (yet, or any more).
     pub(crate) fn git_dir(&self) -> Result<Option<PathBuf>> {
-        git_dir_of(&self.folder)
+        self.git_dir
+            .clone()
+            .map_or_else(|| git_dir_of(&self.folder), |git_dir| Ok(Some(git_dir)))
     }
 }

@@ -1,6 +1,5 @@
 //! Objects: whether a repository has one, the id that a file would have, and what git writes of one.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +8,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::WorkTree;
-use super::command::{line, must, option, said};
+use super::command::{line, option, said};
 use crate::commit_id::CommitId;
 
 /// How many paths a command is given at most: a path has 4096 bytes, and a command line may have two million.
@@ -53,8 +52,8 @@ impl WorkTree<'_> {
         let mut ids = Vec::new();
         for some in paths.chunks(MAX_ARGUMENTS) {
             let hash = self.reading(["hash-object", "--"]);
-            let asked = hash.args(some.iter().copied()).output_apart()?;
-            let printed = must(self.git, "look at the files", asked)?;
+            let hash = hash.args(some.iter().copied());
+            let printed = self.git.ask("look at the files", hash)?;
             ids.extend(line(&printed).lines().map(str::to_owned));
         }
         Ok(ids)
@@ -63,12 +62,9 @@ impl WorkTree<'_> {
     /// A blob as it would be written to `path`, in a file of its own.
     pub(crate) fn written_form(&self, id: &str, path: &Path) -> Result<File> {
         let (end, file) = self
-            .reading([
-                OsString::from("cat-file"),
-                "--filters".into(),
-                option("--path=", path),
-                id.into(),
-            ])
+            .reading(["cat-file", "--filters"])
+            .arg(option("--path=", path))
+            .arg(id)
             .output_in_file()?;
         if !end.is_good() {
             bail!("git cat-file ended with {end}");

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use anyhow::Result;
 
 use super::command::line;
 use super::{Git, WorkTree};
-use crate::files::open_private;
+use crate::files::{self, Sync};
 use crate::process::{self, Run};
 use crate::remote_url::RemoteUrl;
 use crate::site::Site;
@@ -107,25 +106,11 @@ impl Git<'_> {
             return Some(path.clone());
         }
         let file = self.checkout.git_dir.join(HOST_KEYS_FILE);
-        let is_there =
-            || std::fs::read(&file).is_ok_and(|text| text == GITHUBS_HOST_KEYS.as_bytes());
-        if is_there() {
+        if std::fs::read(&file).is_ok_and(|text| text == GITHUBS_HOST_KEYS.as_bytes()) {
             return Some(file);
         }
-        let new = file.with_extension(format!("new-{}", std::process::id()));
-        let written = open_private(
-            &new,
-            File::options().write(true).create(true).truncate(true),
-        )
-        .and_then(|mut new| new.write_all(GITHUBS_HOST_KEYS.as_bytes()))
-        .and_then(|()| std::fs::rename(&new, &file))
-        .is_ok();
-        if !written {
-            // Without it ssh knows fewer hosts, and says so if it needs one of them.
-            match std::fs::remove_file(&new) {
-                Ok(()) | Err(_) => return None,
-            }
-        }
+        // Without it ssh knows fewer hosts, and says so if it needs one of them.
+        files::replace(&file, GITHUBS_HOST_KEYS.as_bytes(), Sync::No).ok()?;
         Some(file)
     }
 

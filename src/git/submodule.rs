@@ -5,17 +5,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use memchr::memmem;
 
 use super::branch::Upstream;
-use super::checkout::{gathered, gitmodules_text, is_git_dir, may_have_submodules, passes_a_link};
-use super::command::{line, must, option, said};
+use super::checkout::{gitmodules_text, is_git_dir, passes_a_link};
+use super::command::must;
 use super::config::Config;
 use super::index::{Gitlink, LIST_INDEX, gitlinks_in};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
-use crate::process::{End, Ended, Running};
+use crate::process::{End, Ended};
 use crate::remote_url::RemoteUrl;
 use crate::site::Submodules;
 
@@ -33,6 +33,10 @@ const CLONES_AT_A_TIME: &str = "4";
 pub(crate) struct Submodule {
     /// Below the top of the checkout.
     pub(crate) path: PathBuf,
+    /// Where its superproject is below the top of the checkout.
+    pub(crate) superproject: PathBuf,
+    /// Where it is in its superproject.
+    pub(crate) path_there: PathBuf,
     /// The commit that its superproject records.
     pub(crate) recorded: CommitId,
     pub(crate) found: Found,
@@ -81,19 +85,6 @@ pub(crate) enum SourceBranch {
     Default(Option<String>),
 }
 
-/// The submodules of an index, being listed.
-pub(crate) struct Gitlinks<'g> {
-    git: &'g Git<'g>,
-    list: Running<'g>,
-}
-
-impl Gitlinks<'_> {
-    pub(crate) fn end(self) -> Result<Vec<Gitlink>> {
-        let listed = self.list.end()?;
-        Ok(gitlinks_in(&must(self.git, "list the submodules", listed)?))
-    }
-}
-
 impl Git<'_> {
     /// `git submodule update --init --recursive`, of all or of one.
     pub(crate) fn submodule_update(&self, mode: Submodules, only: Option<&Path>) -> Result<Ended> {
@@ -112,9 +103,6 @@ impl Git<'_> {
     /// Every submodule, nested ones after the one they are in. Ones that are told to stay away (`update = none`,
     /// inactive) are left out.
     pub(crate) fn submodules(&self) -> Result<Vec<Submodule>> {
-        if !may_have_submodules(&self.checkout.folder)? {
-            return Ok(Vec::new());
-        }
         self.submodules_of(&self.top().gitlinks()?)
     }
 
@@ -138,6 +126,8 @@ impl Git<'_> {
             let inside = self.submodule(&path_below);
             let submodule = Submodule {
                 path: path_below,
+                superproject: below.to_owned(),
+                path_there: path.clone(),
                 recorded: commit.clone(),
                 found: if passes_a_link(&superproject.folder, path) {
                     Found::Nothing
@@ -154,25 +144,14 @@ impl Git<'_> {
                     continue;
                 }
             }
-            let may_have_more =
-                submodule.found != Found::Nothing && may_have_submodules(&inside.folder)?;
+            let is_populated = submodule.found != Found::Nothing;
             let below = submodule.path.clone();
             all.push(submodule);
-            if may_have_more {
+            if is_populated {
                 self.collect_submodules(&below, &inside.gitlinks()?, all)?;
             }
         }
         Ok(())
-    }
-
-    /// Begins to list those of the checkout, where it may have any.
-    pub(crate) fn begin_gitlinks(&self) -> Result<Option<Gitlinks<'_>>> {
-        let top = self.top();
-        if !may_have_submodules(&top.folder)? {
-            return Ok(None);
-        }
-        let list = top.reading(LIST_INDEX).begin()?;
-        Ok(Some(Gitlinks { git: self, list }))
     }
 
     /// The submodules, at any level, whose repository this is.
@@ -232,11 +211,13 @@ impl Git<'_> {
         }
         Ok(())
     }
+}
 
+impl WorkTree<'_> {
     /// How far the repository of a submodule has come.
-    pub(crate) fn module_state(&self, git_dir: &Path) -> Result<ModuleState> {
+    pub(crate) fn module_state(&self) -> Result<ModuleState> {
         let verify = ["rev-parse", "--verify", "-q", "HEAD^{commit}"];
-        let has_commit = self.module_answers(git_dir, &verify)?.is_some();
+        let has_commit = self.answer(&verify)?.is_some();
         let list = [
             "for-each-ref",
             "--count=1",
@@ -244,104 +225,65 @@ impl Git<'_> {
             "refs/stash",
             "refs/deploy-cgi",
         ];
-        let names = self.module_answers(git_dir, &list)?;
+        let names = self.answer(&list)?;
         Ok(ModuleState {
             has_commit,
             has_refs: names.is_some_and(|names| !names.is_empty()),
         })
     }
 
-    /// Whether a git directory has a commit with all that is in it and before it. A fetch that died may have left the
-    /// commit alone.
-    pub(crate) fn module_has_all_of(&self, git_dir: &Path, commit: &CommitId) -> Result<bool> {
-        if !self.module_has(git_dir, commit.as_str())? {
-            return Ok(false);
+    /// What git prints; `None` for a no, and where git has not come so far that it is a repository. Anything else is not to
+    /// be taken for a no: what is found missing is removed or written anew.
+    fn answer(&self, words: &[&str]) -> Result<Option<Vec<u8>>> {
+        let asked = self.query_here(words)?;
+        match asked.end {
+            End::Exit(0) => Ok(Some(asked.output)),
+            End::Exit(1) => Ok(None),
+            _ if self.git_dir()?.is_some_and(|found| !is_git_dir(&found)) => Ok(None),
+            _ => must(self.git, "look into a submodule", asked).map(Some),
         }
+    }
+
+    /// Whether a repository has a commit with all that is in it and before it. A fetch that died may have left the commit
+    /// alone.
+    pub(crate) fn has_all_of(&self, commit: &CommitId) -> Result<bool> {
         let all = ["rev-list", "--objects", "--quiet", commit.as_str(), "--"];
-        let walked = self.module_query(git_dir, &all)?;
+        let walked = self.query_here(all)?;
         match walked.end {
             // For what is missing there are several codes.
             End::Exit(code) => Ok(code == 0),
             End::Signal(_) | End::Limit(_) | End::Stopped => {
-                must(self, "look into a submodule", walked).map(|_| false)
+                must(self.git, "look into a submodule", walked).map(|_| false)
             }
         }
     }
 
-    /// Whether a git directory has an object.
-    fn module_has(&self, git_dir: &Path, id: &str) -> Result<bool> {
-        let there = self.module_answers(git_dir, &["cat-file", "-e", id])?;
-        Ok(there.is_some())
+    /// Lets HEAD of a repository be a commit.
+    pub(crate) fn set_head(&self, commit: &CommitId) -> Result<()> {
+        let ended = self.write(["update-ref", "--no-deref", "HEAD", commit.as_str()])?;
+        must(self.git, "finish a submodule", ended).map(drop)
     }
 
-    /// What git prints when it looks into a submodule's git directory; `None` for a no, and where git has not come so far that
-    /// it is one. Anything else is not to be taken for a no: what is found missing is removed or written anew.
-    fn module_answers(&self, git_dir: &Path, words: &[&str]) -> Result<Option<Vec<u8>>> {
-        let asked = self.module_query(git_dir, words)?;
-        match asked.end {
-            End::Exit(0) => Ok(Some(asked.output)),
-            End::Exit(1) => Ok(None),
-            _ if !is_git_dir(git_dir) => Ok(None),
-            _ => bail!(
-                "cannot look into {}: git ended with {}: {}",
-                git_dir.display(),
-                asked.end,
-                said(&asked.errors)
-            ),
+    /// Whether a work tree is just what its HEAD says: nothing changed, untracked or ignored, nor in what is nested in it.
+    pub(crate) fn is_untouched(&self) -> Result<bool> {
+        let Some(index) = self.index_if_untouched(&BTreeSet::new())? else {
+            return Ok(false);
+        };
+        for entry in index.iter().filter(|entry| entry.is_submodule()) {
+            let nested = self.git.work_tree(self.folder.join(&entry.path));
+            let is_as_recorded = match nested.found()? {
+                Found::At(commit) => commit.as_str() == entry.id && nested.is_untouched()?,
+                Found::WithoutIndex(_) => false,
+                Found::Nothing => std::fs::read_dir(&nested.folder)
+                    .map_or(true, |mut inside| inside.next().is_none()),
+            };
+            if !is_as_recorded {
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
 
-    fn module_query(&self, git_dir: &Path, words: &[&str]) -> Result<Ended> {
-        // The work tree that its configuration names may be gone.
-        let mut args = vec![
-            option("--git-dir=", git_dir),
-            option("--work-tree=", git_dir),
-        ];
-        args.extend(words.iter().map(OsString::from));
-        self.work_tree(git_dir).query_here(args)
-    }
-
-    /// Whether a git directory has what a file holds.
-    pub(crate) fn module_has_file(&self, git_dir: &Path, path: &Path) -> Result<bool> {
-        let at = option("--git-dir=", git_dir);
-        let words = ["hash-object".into(), "--no-filters".into(), path.into()];
-        let id = self
-            .work_tree(git_dir)
-            .query([at].into_iter().chain(words))?;
-        let id = line(&must(self, "look at a file", id)?);
-        self.module_has(git_dir, &id)
-    }
-
-    /// Lets HEAD of a git directory be a commit.
-    pub(crate) fn set_head(&self, git_dir: &Path, commit: &CommitId) -> Result<()> {
-        let args = [
-            option("--git-dir=", git_dir),
-            option("--work-tree=", git_dir),
-            "update-ref".into(),
-            "--no-deref".into(),
-            "HEAD".into(),
-            commit.as_str().into(),
-        ];
-        let ended = self.work_tree(git_dir).write(args)?;
-        must(self, "finish a submodule", ended).map(drop)
-    }
-
-    /// Writes out every file of a work tree whose checkout never happened. Its configuration may not yet say where it is.
-    pub(crate) fn fill_module(&self, git_dir: &Path, folder: &Path) -> Result<Ended> {
-        let mut options = vec![
-            option("--git-dir=", git_dir),
-            option("--work-tree=", folder),
-        ];
-        options.extend(
-            ["reset", "--hard", "--no-recurse-submodules", "HEAD", "--"]
-                .iter()
-                .map(OsString::from),
-        );
-        self.work_tree(folder).write(options)
-    }
-}
-
-impl WorkTree<'_> {
     /// `git submodule sync` in a work tree: the URLs in .gitmodules become the ones in use.
     pub(crate) fn submodule_sync(&self, paths: &[PathBuf]) -> Result<Ended> {
         let args = ["submodule", "sync", "--"].iter().map(OsString::from);
@@ -393,11 +335,12 @@ impl WorkTree<'_> {
             };
             !active || in_use.last(&update).or(recorded.last(&update)) == Some("none")
         };
-        Ok(gathered(recorded.0.iter().filter_map(|(key, path)| {
+        let kept_away = recorded.0.iter().filter_map(|(key, path)| {
             let name = key.strip_prefix("submodule.")?.strip_suffix(".path")?;
             let path = PathBuf::from(path);
             away(name, &path).then_some(path)
-        })))
+        });
+        Ok(kept_away.collect())
     }
 
     /// The submodules that `submodule.active` names; `None` where it is not set, and all are active.
@@ -412,8 +355,8 @@ impl WorkTree<'_> {
             return Ok(None);
         }
         let list = LIST_INDEX.iter().copied().chain(["--"]).chain(paths);
-        let listed = must(self.git, "list the submodules", self.query(list)?)?;
+        let listed = self.git.ask("list the submodules", self.reading(list))?;
         let active = gitlinks_in(&listed).into_iter().map(|gitlink| gitlink.path);
-        Ok(Some(gathered(active)))
+        Ok(Some(active.collect()))
     }
 }

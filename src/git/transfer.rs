@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::branch::Upstream;
-use super::checkout::{ObjectFormat, shallow_file};
+use super::checkout::ObjectFormat;
 use super::command::{line, must};
+use super::config::{config_section, quoted};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
 use crate::process::{self, Ended, Run, Running};
@@ -127,21 +128,12 @@ impl Git<'_> {
             .config()?
             .last(&key)
             .map_or_else(String::new, |own| format!("{own} "));
-        let careful = format!("{key}={own}--no-overwrite-ignore");
-        // A name with a `=` cannot be told from its value there, but in a file.
-        let mut file = None;
-        let careful = if branch.contains('=') {
-            let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-            let text = format!(
-                "[branch \"{}\"]\n\tmergeOptions = \"{}--no-overwrite-ignore\"\n",
-                quoted(branch),
-                quoted(&own)
-            );
-            let (_, path) = file.insert(process::file_in_memory(text.as_bytes())?);
-            format!("include.path={}", path.display())
-        } else {
-            careful
-        };
+        // In a file: on a command line a name with a `=` cannot be told from its value.
+        let section = config_section("branch", branch);
+        let options = quoted(&format!("{own}--no-overwrite-ignore"));
+        let text = format!("{section}\tmergeOptions = {options}\n");
+        let (_file, path) = process::file_in_memory(text.as_bytes())?;
+        let careful = format!("include.path={}", path.display());
         let mut pull = vec![
             "pull",
             "--ff-only",
@@ -219,7 +211,7 @@ impl Git<'_> {
             stale.extend(found.filter(|found| found == above));
         }
         for old_ref in &stale {
-            top.forget(old_ref)?;
+            top.delete_ref(old_ref)?;
         }
         Ok(!stale.is_empty())
     }
@@ -256,40 +248,9 @@ impl Git<'_> {
 }
 
 impl WorkTree<'_> {
-    /// Whether the remote of a shallow clone has a commit that the clone lacks, because it is older than the clone reaches
-    /// back. Where the history begins stays as it was.
-    pub(crate) fn remote_has(&self, remote: &str, commit: &CommitId) -> Result<bool> {
-        let Some(path) = shallow_file(&self.folder)? else {
-            return Ok(false);
-        };
-        let what = || format!("cannot keep {}", path.display());
-        let beginning = std::fs::read(&path).with_context(what)?;
-        let args = [
-            "fetch",
-            "--quiet",
-            "--depth=1",
-            "--no-recurse-submodules",
-            "--",
-            remote,
-            commit.as_str(),
-        ];
-        let has = self.write(args)?.end.is_good();
-        let restored = path.with_extension("deploy-cgi");
-        std::fs::write(&restored, beginning)
-            .and_then(|()| std::fs::rename(&restored, &path))
-            .with_context(what)?;
-        Ok(has)
-    }
-
     /// `git reset --hard`: tracked files become those of a commit. Commits that were being picked or reverted are no more.
-    pub(crate) fn reset(&self, commit: &CommitId) -> Result<Ended> {
-        let ended = self.write([
-            "reset",
-            "--hard",
-            "--no-recurse-submodules",
-            commit.as_str(),
-            "--",
-        ])?;
+    pub(crate) fn reset(&self, commit: &str) -> Result<Ended> {
+        let ended = self.write(["reset", "--hard", "--no-recurse-submodules", commit, "--"])?;
         if self
             .git_dir()?
             .is_some_and(|git_dir| git_dir.join("sequencer").exists())
