@@ -147,20 +147,29 @@ impl Ended {
 
 /// A command about to be run.
 pub(crate) struct Run<'a> {
-    program: &'a Path,
-    args: Vec<OsString>,
-    folder: Option<&'a Path>,
-    env: Vec<(OsString, OsString)>,
-    limit: Duration,
-    input: &'a [u8],
-    inherited: Option<&'a File>,
-    log: Option<File>,
-    unwanted: Option<&'a dyn Fn() -> bool>,
-    progress: Option<Progress<'a>>,
+    pub(crate) program: &'a Path,
+    pub(crate) args: Vec<OsString>,
+    /// The folder it starts in; without it, ours.
+    pub(crate) folder: Option<&'a Path>,
+    /// Its whole environment.
+    pub(crate) env: Vec<(OsString, OsString)>,
+    /// It is ended after this time.
+    pub(crate) limit: Duration,
+    /// What it reads on standard input.
+    pub(crate) input: &'a [u8],
+    /// An open file that it and its children inherit, such as a lock that shall be held while any of them lives.
+    pub(crate) inherited: Option<&'a File>,
+    /// A file opened for appending that both outputs go to. A background child that goes on writing then does so where a
+    /// person can find and bound it, and not into memory.
+    pub(crate) log: Option<File>,
+    /// Asked now and then: whether the command is no longer wanted and shall be ended.
+    pub(crate) unwanted: Option<&'a dyn Fn() -> bool>,
+    /// Who is shown what it prints while it runs. Only for both outputs in one.
+    pub(crate) progress: Option<Progress<'a>>,
 }
 
 impl<'a> Run<'a> {
-    /// `program` by its absolute path, with an empty environment, ended at `limit`.
+    /// `program` by its absolute path, without arguments, with nothing to read and an empty environment, ended at `limit`.
     pub(crate) fn new(program: &'a Path, limit: Duration) -> Self {
         Self {
             program,
@@ -176,79 +185,28 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Adds an argument.
     pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
     }
 
+    /// Adds arguments.
     pub(crate) fn args<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
-        self
-    }
-
-    /// Another limit.
-    pub(crate) fn limit(self, limit: Duration) -> Self {
-        Self { limit, ..self }
-    }
-
-    /// The folder it starts in.
-    pub(crate) fn folder(mut self, folder: &'a Path) -> Self {
-        self.folder = Some(folder);
-        self
-    }
-
-    /// Its whole environment.
-    pub(crate) fn env(mut self, env: Vec<(OsString, OsString)>) -> Self {
-        self.env = env;
-        self
-    }
-
-    /// What it reads on standard input; without it there is nothing to read.
-    pub(crate) fn input(mut self, input: &'a [u8]) -> Self {
-        self.input = input;
-        self
-    }
-
-    /// An open file that it and its children inherit, such as a lock that shall be held while any of them lives.
-    pub(crate) fn inherits(mut self, file: Option<&'a File>) -> Self {
-        self.inherited = file;
-        self
-    }
-
-    /// A file opened for appending that its output goes to. A background child that goes on writing then does so where
-    /// a person can find and bound it, and not into memory.
-    pub(crate) fn log(mut self, file: File) -> Self {
-        self.log = Some(file);
-        self
-    }
-
-    /// Asked now and then: whether the command is no longer wanted and shall be ended.
-    pub(crate) fn unless(mut self, unwanted: &'a dyn Fn() -> bool) -> Self {
-        self.unwanted = Some(unwanted);
-        self
-    }
-
-    /// Ended earlier than otherwise.
-    pub(crate) fn ended_at(mut self, limit: Duration) -> Self {
-        self.limit = self.limit.min(limit);
-        self
-    }
-
-    /// Who is shown what it prints while it runs. Only for both outputs in one.
-    pub(crate) fn watched(mut self, progress: Option<Progress<'a>>) -> Self {
-        self.progress = progress;
         self
     }
 
     /// Runs it with both outputs in one, as a terminal would show them; keeps their tail.
     pub(crate) fn output_together(mut self) -> Result<Ended> {
         let both = self.log.take().map_or_else(memory, Ok)?;
-        let (end, took) = self.run(both.try_clone()?, both.try_clone()?, &[&both])?;
+        let mut running = self.start(both.try_clone()?, both)?;
+        let end = running.finish()?;
         Ok(Ended {
             end,
-            output: tail(&both, MAX_TAIL)?,
+            output: tail(&running.errors, MAX_TAIL)?,
             errors: Vec::new(),
-            took,
+            took: running.started.elapsed(),
         })
     }
 
@@ -259,35 +217,20 @@ impl<'a> Run<'a> {
 
     /// Starts it for what it prints, while other things are done.
     pub(crate) fn begin(self) -> Result<Running<'a>> {
-        let (output, errors) = (memory()?, memory()?);
-        let started = Instant::now();
-        let child = self.start(output.try_clone()?, errors.try_clone()?)?;
-        Ok(Running {
-            run: self,
-            child,
-            output,
-            errors,
-            started,
-        })
+        self.start(memory()?, memory()?)
     }
 
     /// Runs it for a file with all that it prints on standard output, however much that is.
     pub(crate) fn output_in_file(self) -> Result<(End, File)> {
-        let (mut output, errors) = (memory()?, memory()?);
-        let (end, _) = self.run(output.try_clone()?, errors.try_clone()?, &[&errors])?;
-        output
-            .rewind()
-            .context("cannot read the output of a command")?;
-        Ok((end, output))
+        let mut running = self.begin()?;
+        let end = running.finish()?;
+        let what = "cannot read the output of a command";
+        running.output.rewind().context(what)?;
+        Ok((end, running.output))
     }
 
-    fn run(&self, output: File, errors: File, bounded: &[&File]) -> Result<(End, Duration)> {
-        let started = Instant::now();
-        let child = self.start(output, errors)?;
-        self.finish(child, started, bounded)
-    }
-
-    fn start(&self, output: File, errors: File) -> Result<Child> {
+    /// Starts it. `errors` is kept bounded; standard output is, where it goes there too.
+    fn start(self, output: File, errors: File) -> Result<Running<'a>> {
         let stdin = if self.input.is_empty() {
             nothing()?
         } else {
@@ -309,8 +252,8 @@ impl<'a> Run<'a> {
             .envs(self.env.iter().map(|(name, value)| (name, value)));
         command
             .stdin(stdin)
-            .stdout(output)
-            .stderr(errors)
+            .stdout(output.try_clone()?)
+            .stderr(errors.try_clone()?)
             .process_group(0);
         if let Some(folder) = self.folder {
             command.current_dir(folder);
@@ -319,80 +262,13 @@ impl<'a> Run<'a> {
         self.keep_over_exec(FdFlags::empty())?;
         let child = command.spawn();
         self.keep_over_exec(FdFlags::CLOEXEC)?;
-        child.with_context(|| format!("cannot start {}", self.program.display()))
-    }
-
-    fn finish(
-        &self,
-        mut child: Child,
-        started: Instant,
-        bounded: &[&File],
-    ) -> Result<(End, Duration)> {
-        let group = Pid::from_child(&child);
-        let mut end = None;
-        let ended = self.watch(group, started, bounded, &mut end)?;
-        // Helpers that outlive a git that somebody killed would go on in the way of the next one.
-        let is_orphaned =
-            |ended: WaitIdStatus| self.inherited.is_some() && (ended.killed() || ended.dumped());
-        if ended.is_none_or(is_orphaned) {
-            terminate(group, || child.try_wait().map(|status| status.is_some()));
-        }
-        let status = child
-            .wait()
-            .with_context(|| format!("cannot wait for {}", self.program.display()))?;
-        Ok((end.unwrap_or_else(|| how(status)), started.elapsed()))
-    }
-
-    /// Waits until the command has ended (`Some`, and how), or is to be ended (`None`, and `end` says why).
-    fn watch(
-        &self,
-        child: Pid,
-        started: Instant,
-        bounded: &[&File],
-        end: &mut Option<End>,
-    ) -> Result<Option<WaitIdStatus>> {
-        let sign = rustix::process::pidfd_open(child, PidfdFlags::empty()).ok();
-        // The sign of the end is looked at without taking it, so that the group's number stays ours until it is ended.
-        let ended = || match rustix::process::waitid(
-            WaitId::Pid(child),
-            WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT,
-        ) {
-            Err(Errno::INTR) => Ok(None),
-            looked => looked,
-        };
-        let mut shown = 0;
-        loop {
-            let how = ended().context("cannot wait for a command")?;
-            if let (Some(progress), [output]) = (self.progress, bounded) {
-                shown = show_from(output, shown, progress)?;
-            }
-            if how.is_some() {
-                return Ok(how);
-            }
-            let left = self.limit.saturating_sub(started.elapsed());
-            if left.is_zero() {
-                *end = Some(End::Limit(self.limit));
-                return Ok(None);
-            }
-            if self.unwanted.is_some_and(|unwanted| unwanted()) {
-                *end = Some(End::Stopped);
-                return Ok(None);
-            }
-            for file in bounded {
-                cut_to_tail(file)?;
-            }
-            match &sign {
-                Some(sign) => {
-                    let pause = Timespec::try_from(left.min(POLL_INTERVAL))
-                        .context("cannot wait that long")?;
-                    match poll(&mut [PollFd::new(sign, PollFlags::IN)], Some(&pause)) {
-                        Ok(_) | Err(Errno::INTR) => {}
-                        Err(error) => return Err(error).context("cannot wait for a command"),
-                    }
-                }
-                None => std::thread::sleep(left.min(POLL_INTERVAL_WITHOUT_PIDFD)),
-            }
-        }
+        Ok(Running {
+            child: child.with_context(|| format!("cannot start {}", self.program.display()))?,
+            run: self,
+            output,
+            errors,
+            started: Instant::now(),
+        })
     }
 
     fn keep_over_exec(&self, flags: FdFlags) -> Result<()> {
@@ -411,17 +287,24 @@ pub(crate) struct Running<'a> {
     started: Instant,
 }
 
+/// Why a command is to be ended, or that it has ended by itself.
+enum Watched {
+    Ended(WaitIdStatus),
+    ToBeEnded(End),
+}
+
 impl Running<'_> {
     /// Waits for it: standard output whole, and the tail of standard error. It is stopped, and has no output, where it prints
     /// more than `MAX_DATA`: a small file that others wrote can make git say the same thing without end.
     pub(crate) fn end(self) -> Result<Ended> {
-        let output = &self.output;
+        let output = self.output.try_clone()?;
         let is_too_much = || output.metadata().is_ok_and(|found| found.len() > MAX_DATA);
         let run = Run {
             unwanted: Some(&is_too_much),
             ..self.run
         };
-        let (mut end, took) = run.finish(self.child, self.started, &[&self.errors])?;
+        let mut running = Running { run, ..self };
+        let mut end = running.finish()?;
         if is_too_much() {
             end = End::Stopped;
             output
@@ -430,30 +313,73 @@ impl Running<'_> {
         }
         Ok(Ended {
             end,
-            output: tail(output, MAX_DATA)?,
-            errors: tail(&self.errors, MAX_TAIL)?,
-            took,
+            output: tail(&output, MAX_DATA)?,
+            errors: tail(&running.errors, MAX_TAIL)?,
+            took: running.started.elapsed(),
         })
     }
-}
 
-/// Runs several commands at the same time, for what they do and not for what they print. Each has its own limit.
-pub(crate) fn all_at_once(runs: &[Run<'_>]) -> Result<Vec<End>> {
-    let started = Instant::now();
-    let mut children = Vec::with_capacity(runs.len());
-    for run in runs {
-        let output = memory()?;
-        children.push(
-            run.start(output.try_clone()?, output.try_clone()?)
-                .map(|child| (child, output)),
-        );
+    fn finish(&mut self) -> Result<End> {
+        let watched = self.watch()?;
+        let is_left_alone = match watched {
+            // Helpers that outlive a git that somebody killed would go on in the way of the next one.
+            Watched::Ended(how) => self.run.inherited.is_none() || !(how.killed() || how.dumped()),
+            Watched::ToBeEnded(_) => false,
+        };
+        if !is_left_alone {
+            terminate(Pid::from_child(&self.child), || {
+                self.child.try_wait().map(|status| status.is_some())
+            });
+        }
+        let status = self
+            .child
+            .wait()
+            .with_context(|| format!("cannot wait for {}", self.run.program.display()))?;
+        Ok(match watched {
+            Watched::Ended(_) => how(status),
+            Watched::ToBeEnded(end) => end,
+        })
     }
-    let ended = runs.iter().zip(children).map(|(run, child)| {
-        let (child, output) = child?;
-        Ok(run.finish(child, started, &[&output])?.0)
-    });
-    // Every one that was started is waited for.
-    ended.collect::<Vec<Result<End>>>().into_iter().collect()
+
+    /// Waits until the command has ended, or is to be ended.
+    fn watch(&self) -> Result<Watched> {
+        let child = Pid::from_child(&self.child);
+        let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty()).ok();
+        let mut shown = 0;
+        loop {
+            // The end is looked at without taking it, so that the group's number stays ours until it is ended.
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            let ended = match rustix::process::waitid(WaitId::Pid(child), options) {
+                Err(Errno::INTR) => None,
+                looked => looked.context("cannot wait for a command")?,
+            };
+            if let Some(progress) = self.run.progress {
+                shown = show_from(&self.errors, shown, progress)?;
+            }
+            if let Some(how) = ended {
+                return Ok(Watched::Ended(how));
+            }
+            let left = self.run.limit.saturating_sub(self.started.elapsed());
+            if left.is_zero() {
+                return Ok(Watched::ToBeEnded(End::Limit(self.run.limit)));
+            }
+            if self.run.unwanted.is_some_and(|unwanted| unwanted()) {
+                return Ok(Watched::ToBeEnded(End::Stopped));
+            }
+            cut_to_tail(&self.errors)?;
+            match &pidfd {
+                Some(pidfd) => {
+                    let pause = Timespec::try_from(left.min(POLL_INTERVAL))
+                        .context("cannot wait that long")?;
+                    match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&pause)) {
+                        Ok(_) | Err(Errno::INTR) => {}
+                        Err(error) => return Err(error).context("cannot wait for a command"),
+                    }
+                }
+                None => std::thread::sleep(left.min(POLL_INTERVAL_WITHOUT_PIDFD)),
+            }
+        }
+    }
 }
 
 /// Nothing to read, and a place for what nobody reads.
@@ -601,7 +527,6 @@ pub(crate) fn file_in_memory(content: &[u8]) -> Result<(File, PathBuf)> {
 }
 
 /// A file without a name, for output: in memory, so that a full disk does not silence the command that reports it.
-#[cfg(target_os = "linux")]
 fn memory() -> Result<File> {
     let file = rustix::fs::memfd_create("output", rustix::fs::MemfdFlags::CLOEXEC)
         .context("cannot keep the output of a command")?;
@@ -609,27 +534,6 @@ fn memory() -> Result<File> {
     rustix::fs::fcntl_setfl(&file, OFlags::APPEND)
         .context("cannot keep the output of a command")?;
     Ok(file.into())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn memory() -> Result<File> {
-    use std::os::unix::ffi::OsStringExt;
-    let mut name = *b"/tmp/deploy-cgi-0000000000000000";
-    let mut random = File::open("/dev/urandom").context("cannot keep the output of a command")?;
-    let mut bytes = [0; 8];
-    random
-        .read_exact(&mut bytes)
-        .context("cannot keep the output of a command")?;
-    name[16..].copy_from_slice(hex::encode(bytes).as_bytes());
-    let path = PathBuf::from(OsString::from_vec(name.to_vec()));
-    let file = File::options()
-        .read(true)
-        .append(true)
-        .create_new(true)
-        .open(&path)
-        .context("cannot keep the output of a command")?;
-    std::fs::remove_file(&path).context("cannot keep the output of a command")?;
-    Ok(file)
 }
 
 fn cut_to_tail(mut file: &File) -> Result<()> {
@@ -677,11 +581,16 @@ mod tests {
     use super::*;
 
     fn sh(script: &str, limit: Duration) -> Ended {
-        Run::new(Path::new("/bin/sh"), limit)
-            .args(["-c", script])
-            .env(vec![("PATH".into(), "/usr/bin:/bin".into())])
-            .output_together()
-            .unwrap()
+        let run = Run {
+            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            ..Run::new(Path::new("/bin/sh"), limit)
+        };
+        run.args(["-c", script]).output_together().unwrap()
+    }
+
+    fn printed_id(ended: &Ended) -> Pid {
+        let text = std::str::from_utf8(&ended.output).unwrap();
+        Pid::from_raw(text.trim().parse().unwrap()).unwrap()
     }
 
     const LONG: Duration = Duration::from_mins(1);
@@ -697,11 +606,11 @@ mod tests {
 
     #[test]
     fn the_environment_is_what_was_given() {
-        let env = Run::new(Path::new("/usr/bin/env"), LONG)
-            .env(vec![("A".into(), "b".into())])
-            .output_apart()
-            .unwrap();
-        assert_eq!(env.output, b"A=b\n");
+        let env = Run {
+            env: vec![("A".into(), "b".into())],
+            ..Run::new(Path::new("/usr/bin/env"), LONG)
+        };
+        assert_eq!(env.output_apart().unwrap().output, b"A=b\n");
     }
 
     #[test]
@@ -716,12 +625,7 @@ mod tests {
             Duration::from_millis(200),
         );
         assert_eq!(ended.end, End::Limit(Duration::from_millis(200)));
-        let child: i32 = String::from_utf8(ended.output)
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
-        let child = Pid::from_raw(child).unwrap();
+        let child = printed_id(&ended);
         // Its end has been ordered; whoever inherited it takes note in its own time.
         let deadline = Instant::now() + LONG;
         while rustix::process::test_kill_process(child).is_ok() {
@@ -734,12 +638,7 @@ mod tests {
     fn a_background_child_that_keeps_the_output_open_does_not_hold_us() {
         let ended = sh("setsid sleep 30 & echo $!", LONG);
         assert_eq!(ended.end, End::Exit(0));
-        let child: i32 = String::from_utf8(ended.output)
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
-        rustix::process::kill_process(Pid::from_raw(child).unwrap(), Signal::KILL).unwrap();
+        rustix::process::kill_process(printed_id(&ended), Signal::KILL).unwrap();
     }
 
     #[test]
@@ -754,28 +653,30 @@ mod tests {
 
     #[test]
     fn what_prints_without_end_is_stopped_where_all_of_it_is_wanted() {
-        let env = vec![("PATH".into(), "/usr/bin:/bin".into())];
-        let yes = Run::new(Path::new("/bin/sh"), LONG).args(["-c", "exec yes"]);
-        let ended = yes.env(env).output_apart().unwrap();
+        let yes = Run {
+            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            ..Run::new(Path::new("/bin/sh"), LONG).args(["-c", "exec yes"])
+        };
+        let ended = yes.output_apart().unwrap();
         assert_eq!((ended.end, ended.output.len()), (End::Stopped, 0));
     }
 
     #[test]
     fn input_arrives_whole() {
         let text = vec![b'y'; 300_000];
-        let ended = Run::new(Path::new("/usr/bin/wc"), LONG)
-            .arg("-c")
-            .input(&text)
-            .output_apart()
-            .unwrap();
-        assert_eq!(ended.output, b"300000\n");
+        let count = Run {
+            input: &text,
+            ..Run::new(Path::new("/usr/bin/wc"), LONG).args(["-c"])
+        };
+        assert_eq!(count.output_apart().unwrap().output, b"300000\n");
     }
 
     #[test]
     fn what_is_no_longer_wanted_is_stopped() {
-        let run = Run::new(Path::new("/bin/sleep"), LONG)
-            .arg("1000")
-            .unless(&|| true);
+        let run = Run {
+            unwanted: Some(&|| true),
+            ..Run::new(Path::new("/bin/sleep"), LONG).args(["1000"])
+        };
         assert_eq!(run.output_apart().unwrap().end, End::Stopped);
     }
 

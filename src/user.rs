@@ -169,11 +169,8 @@ impl Variables {
 fn getent(env: &Environment, uid: u32) -> Option<User> {
     let programs = Programs::in_path(env.first("PATH"));
     let getent = programs.find("getent")?;
-    let asked = Run::new(&getent, GETENT_LIMIT)
-        .arg("passwd")
-        .arg(uid.to_string())
-        .output_apart()
-        .ok()?;
+    let asked = Run::new(&getent, GETENT_LIMIT).args(["passwd", &uid.to_string()]);
+    let asked = asked.output_apart().ok()?;
     entry(&asked.output, uid)
 }
 

@@ -274,10 +274,13 @@ impl World {
         if let Some(path) = env.first("PATH") {
             request.push(("PATH".into(), path.into()));
         }
-        let ended = Run::new(&site_file, LIMIT)
-            .folder(&self.folder.join("cgi-bin"))
-            .env(request)
-            .input(body)
+        let run = Run {
+            folder: Some(&self.folder.join("cgi-bin")),
+            env: request,
+            input: body,
+            ..Run::new(&site_file, LIMIT)
+        };
+        let ended = run
             .output_apart()
             .map_err(|error| self.not_started(error))?;
         Ok((shown_text(&ended.output), shown_text(&ended.errors)))
@@ -329,11 +332,12 @@ impl World {
             ("GIT_COMMITTER_DATE".into(), COMMITTED.into()),
             ("LC_ALL".into(), "C".into()),
         ];
-        let ended = Run::new(Path::new("/bin/sh"), LIMIT)
-            .args(["-e", "-c", script])
-            .folder(&self.folder)
-            .env(env)
-            .output_apart()?;
+        let run = Run {
+            folder: Some(&self.folder),
+            env,
+            ..Run::new(Path::new("/bin/sh"), LIMIT)
+        };
+        let ended = run.args(["-e", "-c", script]).output_apart()?;
         if !ended.end.is_good() {
             bail!(
                 "the demo could not be prepared: {}: {}",

@@ -74,13 +74,14 @@ impl Deploy<'_> {
         let log = self.state.open_to_append(log)?;
         log.set_len(0)
             .context("cannot empty the log of a command")?;
-        Run::new(Path::new("/bin/sh"), self.site.timeout)
-            .args(["-c", command])
-            .folder(&self.checkout.folder)
-            .env(self.environment(about))
-            .input(input)
-            .log(log)
-            .output_together()
+        let run = Run {
+            folder: Some(&self.checkout.folder),
+            env: self.environment(about),
+            input,
+            log: Some(log),
+            ..Run::new(Path::new("/bin/sh"), self.site.timeout)
+        };
+        run.args(["-c", command]).output_together()
     }
 
     /// A few variables of the host's, in the host's own language; the site's `env`; and what this deploy is about. The same

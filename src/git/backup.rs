@@ -58,9 +58,9 @@ impl WorkTree<'_> {
                 .with_context(|| format!("cannot copy {}", start.display()))?;
         }
         let run = |args: &[&str]| -> Result<String> {
-            let mut env = self.writing_env();
-            env.push(("GIT_INDEX_FILE".into(), scratch.clone().into()));
-            let run = self.writing(args).env(env);
+            let mut run = self.writing(args);
+            run.env
+                .push(("GIT_INDEX_FILE".into(), scratch.clone().into()));
             Ok(line(&self.git.ask("keep the changes", run)?))
         };
         run(fill)?;
@@ -73,13 +73,10 @@ impl WorkTree<'_> {
         let mut args = vec!["commit-tree", tree];
         args.extend(parents.iter().flat_map(|parent| ["-p", parent.as_str()]));
         args.extend(["-m", "Kept by deploy-cgi before a reset"]);
-        let mut env = self.writing_env();
-        env.extend(
-            COMMITTER_OF_BACKUPS
-                .iter()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
-        let run = self.writing(args).env(env);
+        let mut run = self.writing(args);
+        let committer = COMMITTER_OF_BACKUPS.iter();
+        run.env
+            .extend(committer.map(|(name, value)| (name.into(), value.into())));
         let id = line(&self.git.ask("keep the changes", run)?);
         CommitId::parse(&id).context("git commit-tree printed no id")
     }

@@ -69,9 +69,11 @@ impl Git<'_> {
 
     /// What `git --version` says.
     pub(crate) fn version(&self) -> Result<String> {
-        let ask = Run::new(&self.program, self.at_most(QUERY_LIMIT))
-            .arg("--version")
-            .env(self.env.clone());
+        let run = Run {
+            env: self.env.clone(),
+            ..Run::new(&self.program, self.at_most(QUERY_LIMIT))
+        };
+        let ask = run.args(["--version"]);
         let version = self.ask("ask for the version of git, in the name", ask)?;
         Ok(line(&version).trim_start_matches("git version ").to_owned())
     }
@@ -92,17 +94,20 @@ impl<'g> WorkTree<'g> {
         args: impl IntoIterator<Item = S>,
     ) -> Result<Ended> {
         let here = WITHOUT_LAZY_FETCH.map(|(name, value)| (name.into(), value.into()));
-        let env = self.env().into_iter().chain(here).collect();
-        self.reading(args).env(env).output_apart()
+        let mut query = self.reading(args);
+        query.env.extend(here);
+        query.output_apart()
     }
 
     /// A command that only reads. `--no-optional-locks`: `status` would write the index anew, and lock it for that.
     pub(super) fn reading<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Run<'g> {
-        Run::new(&self.git.program, self.git.at_most(QUERY_LIMIT))
-            .arg("--no-optional-locks")
+        let run = Run {
+            env: self.env(),
+            ..Run::new(&self.git.program, self.git.at_most(QUERY_LIMIT))
+        };
+        run.args(["--no-optional-locks"])
             .args(self.place())
             .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
-            .env(self.env())
     }
 
     /// Runs a command that writes.
@@ -129,14 +134,16 @@ impl<'g> WorkTree<'g> {
             &[]
         };
         let settings = WRITING_SETTINGS.iter().chain(more);
-        Run::new(&self.git.program, self.git.at_most(self.git.limit))
-            .args(self.place())
+        let run = Run {
+            env: self.writing_env(),
+            inherited: self.git.alive,
+            progress: self.git.progress,
+            ..Run::new(&self.git.program, self.git.at_most(self.git.limit))
+        };
+        run.args(self.place())
             .args(settings.flat_map(|setting| ["-c", setting]))
             .args(self.git.login_settings())
             .args(args)
-            .env(self.writing_env())
-            .inherits(self.git.alive)
-            .watched(self.git.progress)
     }
 
     /// Whether it is not the checkout's own: the work tree or the git directory of a submodule, at any level.

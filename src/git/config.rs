@@ -11,6 +11,7 @@ use super::command::line;
 use super::login::Logins;
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
+use crate::process::Run;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
 
@@ -232,8 +233,11 @@ impl WorkTree<'_> {
             self.query(list.chain(["--blob", &blob]))?
         } else {
             let text = gitmodules_text(&self.folder).unwrap_or_default();
-            let list = self.reading(list.chain(["-f", "-"]));
-            list.input(&text).output_apart()?
+            let list = Run {
+                input: &text,
+                ..self.reading(list.chain(["-f", "-"]))
+            };
+            list.output_apart()?
         };
         Ok(Config(key_values(&listed.output)))
     }

@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use super::WorkTree;
 use super::command::{line, option, said};
 use crate::commit_id::CommitId;
+use crate::process::Run;
 
 /// How many paths a command is given at most: a path has 4096 bytes, and a command line may have two million.
 const MAX_ARGUMENTS: usize = 256;
@@ -78,10 +79,11 @@ impl WorkTree<'_> {
             .iter()
             .flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat())
             .collect();
-        let written = self
-            .writing(["checkout-index", "-f", "-z", "--stdin"])
-            .input(&list)
-            .output_together()?;
+        let write = Run {
+            input: &list,
+            ..self.writing(["checkout-index", "-f", "-z", "--stdin"])
+        };
+        let written = write.output_together()?;
         if !written.end.is_good() {
             bail!(
                 "cannot put files back in {}: {} ({})",

@@ -135,11 +135,14 @@ impl Git<'_> {
             .unwrap_or_else(|| SSH.to_owned());
         let home = self.user.home.clone().unwrap_or_default();
         // As git itself starts it, which asks an unknown ssh with -G too.
-        let asked = Run::new(Path::new("/bin/sh"), self.at_most(SSH_QUERY_LIMIT))
+        let run = Run {
+            env: env.clone(),
+            ..Run::new(Path::new("/bin/sh"), self.at_most(SSH_QUERY_LIMIT))
+        };
+        let asked = run
             .args(["-c", &format!("{command} -G \"$@\""), "ssh"])
             .args(url.port().iter().flat_map(|port| ["-p", port]))
             .args(["--", host])
-            .env(env.clone())
             .output_apart();
         let Ok(asked) = asked else {
             return Vec::new();

@@ -160,15 +160,13 @@ impl Git<'_> {
             .is_ok_and(|fetched| fetched.len() == 0)
     }
 
-    /// Fetches several submodules, by their paths below the checkout, at the same time. Whoever needs the result finds out whether it is there.
-    pub(crate) fn fetch_all(&self, submodules: &[&Path]) -> Result<()> {
+    /// Fetches several submodules, by their paths below the checkout, at the same time. Whoever needs the result finds out
+    /// whether it is there.
+    pub(crate) fn fetch_all(&self, submodules: &[&Path]) {
         for some in submodules.chunks(FETCHES_AT_A_TIME) {
-            let fetches = some
-                .iter()
-                .map(|path| self.submodule(path).writing(["fetch", "--quiet"]));
-            process::all_at_once(&fetches.collect::<Vec<_>>())?;
+            let paths = some.iter().map(|path| path.to_path_buf());
+            self.begin_fetches(paths.collect()).end();
         }
-        Ok(())
     }
 
     /// Begins to fetch submodules, while other things are done. Where a host lets no more processes start, it is done
@@ -226,7 +224,9 @@ impl Git<'_> {
             &followed.remote,
             &followed.remote_ref,
         ];
-        self.top().writing(args).ended_at(limit).output_together()
+        let mut ask = self.top().writing(args);
+        ask.limit = ask.limit.min(limit);
+        ask.output_together()
     }
 
     /// Asks the remote of a submodule for its default branch, and has that remembered.
@@ -237,7 +237,11 @@ impl Git<'_> {
             return Ok(None);
         }
         let ask = ["ls-remote", "--symref", "origin", "HEAD"];
-        let asked = submodule.writing(ask).limit(ASK_LIMIT).output_apart()?;
+        let ask = Run {
+            limit: ASK_LIMIT,
+            ..submodule.writing(ask)
+        };
+        let asked = ask.output_apart()?;
         let Some(branch) = head_branch_in(&line(&asked.output)) else {
             return submodule.default_branch();
         };
@@ -263,8 +267,12 @@ impl WorkTree<'_> {
 
     /// Lets git tidy up a repository, in the foreground, until `unwanted`.
     pub(crate) fn gc(&self, unwanted: &dyn Fn() -> bool) -> Result<Ended> {
-        Run::new(&self.git.program, self.git.limit)
-            .args(self.place())
+        let run = Run {
+            env: self.env(),
+            unwanted: Some(unwanted),
+            ..Run::new(&self.git.program, self.git.limit)
+        };
+        run.args(self.place())
             .args([
                 "-c",
                 "gc.autoDetach=false",
@@ -274,8 +282,6 @@ impl WorkTree<'_> {
                 "--auto",
                 "--quiet",
             ])
-            .env(self.env())
-            .unless(unwanted)
             .output_together()
     }
 }

@@ -183,18 +183,13 @@ fn every_room_says_what_it_is_for() {
 /// What a file may say of itself in its first line.
 const REASONS: [&str; 2] = ["table", "list of cases"];
 
-/// Files that are longer and not divided, and the most lines that each may have.
-const LONG: [(&str, usize); 1] = [("src/process.rs", 700)];
-
 #[test]
 fn a_long_file_says_why() {
     for (file, text) in sources("src") {
         let lines = text.split("#[cfg(test)]").next().unwrap().lines().count();
         let first = text.lines().next().unwrap();
-        let known = LONG.iter().find(|(name, _)| file.ends_with(name));
-        let most = known.map_or(MAX_LINES, |(_, most)| *most);
         assert!(
-            lines <= most || REASONS.iter().any(|reason| first.contains(reason)),
+            lines <= MAX_LINES || REASONS.iter().any(|reason| first.contains(reason)),
             "{} has {lines} lines",
             file.display()
         );
