@@ -299,8 +299,10 @@ impl Running<'_> {
     pub(crate) fn end(self) -> Result<Ended> {
         let output = self.output.try_clone()?;
         let is_too_much = || output.metadata().is_ok_and(|found| found.len() > MAX_DATA);
+        let unwanted = self.run.unwanted;
+        let is_unwanted = || is_too_much() || unwanted.is_some_and(|unwanted| unwanted());
         let run = Run {
-            unwanted: Some(&is_too_much),
+            unwanted: Some(&is_unwanted),
             ..self.run
         };
         let mut running = Running { run, ..self };
