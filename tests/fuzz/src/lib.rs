@@ -20,7 +20,7 @@ mod commit_id;
 mod delivery;
 #[path = "../../../src/ignored.rs"]
 mod ignored;
-#[path = "../../../src/process.rs"]
+#[path = "../../../src/process/mod.rs"]
 mod process;
 #[path = "../../../src/redaction.rs"]
 mod redaction;
