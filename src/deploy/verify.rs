@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// already: it may have been withdrawn, too.
 const PATIENCE_WITH_AN_OLD_TIP: Duration = Duration::from_secs(4);
 
+/// How long a pushed commit may be missing that a shallow clone need not have: it may be older than that reaches back.
+const PATIENCE_OF_A_SHALLOW_CLONE: Duration = Duration::from_secs(10);
+
 /// The tickets of a turn.
 #[derive(Debug, Default)]
 pub(super) struct Triage {
@@ -103,7 +106,9 @@ fn visibility(
             "the pushed commit {} is not in the branch: a later push withdrew it",
             commit.short()
         )),
-        Ancestry::Absent if !is_the_old_tip && git::is_shallow(&tree.folder)? => {
+        Ancestry::Absent
+            if git::is_shallow(&tree.folder)? && !is_younger(PATIENCE_OF_A_SHALLOW_CLONE) =>
+        {
             Visibility::ReadyBut(format!(
                 "the pushed commit {} is not here: it is older than this shallow clone reaches back, or a later push \
                  withdrew it",

@@ -12,8 +12,7 @@ use crate::checkouts::{
 use crate::person::{Person, Sshd};
 use crate::tree::{is_tree, tree_of};
 use crate::world::{
-    Delivery, Fault, Reply, World, payload_after, quoted, search_path, text, wait_until,
-    write_executable,
+    Delivery, Fault, Reply, World, quoted, search_path, text, wait_until, write_executable,
 };
 
 /// Makes the checkout anew.
@@ -69,10 +68,10 @@ fn an_old_push_that_a_shallow_clone_does_not_reach_is_no_failure() {
     for update in ["fast-forward", "reset"] {
         let mut world = World::new();
         world.key("update", &quoted(update));
-        let body = payload_after(&world.head(), &world.push("two"));
+        let old = world.push("two");
         world.push("three");
         clone_anew(&world, &["--recursive", "--depth", "1"]);
-        let reply = world.delivery("push", body.to_string()).send();
+        let reply = world.push_delivery(&old).send();
         assert_eq!(reply.status, 200, "{reply:#?}");
         world.settle();
         is_as_pushed(&world, &[]);
@@ -85,7 +84,7 @@ fn an_old_push_that_a_shallow_clone_does_not_reach_is_no_failure() {
 #[test]
 fn an_old_push_that_a_worktree_of_a_shallow_clone_does_not_reach_is_no_failure() {
     let world = World::new();
-    let body = payload_after(&world.head(), &world.push("two"));
+    let old = world.push("two");
     world.push("three");
     clone_anew(&world, &["--depth", "1"]);
     let whole = world.path("whole");
@@ -94,7 +93,7 @@ fn an_old_push_that_a_worktree_of_a_shallow_clone_does_not_reach_is_no_failure()
     let place = text(&world.checkout());
     world.git(&whole, &["worktree", "add", "-q", &place, "main"]);
     let state = whole.join(".git/worktrees/checkout/deploy-cgi");
-    let reply = send(world.delivery("push", body.to_string()), &state);
+    let reply = send(world.push_delivery(&old), &state);
     assert_eq!(reply.status, 200, "{reply:#?}");
     reply.says("older than this shallow clone reaches back");
     let (commit, _) = world.push_with_post("four");
@@ -112,7 +111,9 @@ fn a_clone_of_a_part_whose_remote_lags_waits_for_the_push() {
         world.key("wait", "\"0s\"");
         world.fake_git("merge-base", &Fault::Hold);
         let late = world.commit("site", "index.html", "late", "Late");
-        world.push_delivery(&late).send().expect(202, "accepted");
+        push_of(&world, "me/site", "main", &late)
+            .send()
+            .expect(202, "accepted");
         // The pull found nothing; before the next look the remote has it.
         world.wait_until_held();
         world.git(&world.path("seed/site"), &["push", "-q", "origin", "main"]);
