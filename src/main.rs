@@ -1,30 +1,31 @@
 //! deploy-cgi: a CGI program that deploys a git checkout when GitHub delivers a push.
 //!
-//! The map of the house. Lower rooms do not know the higher ones.
+//! The map, from the ground up: a room knows only those above it in this table.
 //!
 //! | room | what lives there |
 //! | --- | --- |
-//! | [`cgi`] | the request's environment, head and body; the response; RFC 3875 |
-//! | [`signature`] | secrets and the signatures made with them |
 //! | [`ignored`] | errors that are meant to be ignored |
-//! | [`process`] | the only place that starts a process |
-//! | [`user`] | who we run as, and the environment of what we start |
+//! | [`commit_id`], [`repository_name`] | values that are right once they exist |
+//! | [`files`], [`random`] | one bounded read that follows no link, one durable write; random bytes |
 //! | [`redaction`] | what text from outside looks like when it is shown |
-//! | [`commit_id`], [`repository_name`], [`remote_url`] | values that are right once they exist |
-//! | [`shell`] | words and commands that reports print, fit to be pasted |
-//! | [`files`] | files that are ours alone; one bounded read that follows no link |
-//! | [`outcome`] | how a deploy can end, and its report |
-//! | [`site`] | the deploy.cgi file |
+//! | [`signature`] | secrets and the signatures made with them |
+//! | [`cgi`] | the request's environment, head and body; the response; RFC 3875 |
+//! | [`process`] | the only place that starts a process |
+//! | [`remote_url`] | the URL of a remote, shown without its login |
+//! | [`user`] | who we run as, their home, and the environment of what we start |
 //! | [`delivery`] | a webhook delivery, and the proof that GitHub sent it |
+//! | [`shell`] | words and commands that reports print, fit to be pasted |
+//! | [`site`] | the deploy.cgi file |
 //! | [`git`] | the git commands we use, a method each, and what git is told |
-//! | [`diagnosis`] | what git and ssh said, and what it means |
+//! | [`diagnosis`] | why a step failed, and what to do about it |
 //! | [`state`] | the folder `<git dir>/deploy-cgi` |
+//! | [`outcome`] | how a deploy can end, and its report |
 //! | [`queue`] | tickets, and whose turn it is |
 //! | [`history`] | what happened and when |
 //! | [`last_good`] | what the last good deploy left |
 //! | [`backup`] | keeping what a reset removes |
+//! | [`deploy`] | one turn: prepare, pull, submodules, verify, `on_update`, record |
 //! | [`doctor`] | every thing a deploy needs, examined |
-//! | [`deploy`] | one turn: heal, pull, submodules, `on_update`, record |
 //! | [`worker`] | the deploy outside the request |
 //! | [`answer`] | one request from beginning to end |
 //! | [`cmd`] | the verbs for a person |

@@ -1,7 +1,7 @@
 //! The folder `<git dir>/deploy-cgi`: who owns it, and how a file in it is written so that a death leaves the old one or
 //! the new one.
 //!
-//! Must not know what the files mean.
+//! Must not know what the files mean: each room names its own.
 
 use std::fs::File;
 use std::io::ErrorKind;

@@ -1,4 +1,4 @@
-//! Whether what was pushed is what is there: the tickets of a turn, told apart by their commits.
+//! Whether each ticket's commit has reached the checkout; not whether a visitor sees it.
 
 use std::path::Path;
 use std::time::Duration;
