@@ -142,7 +142,7 @@ pub(super) fn finish(
         began: SystemTime::UNIX_EPOCH,
         is_healing: false,
     };
-    Healer::new(git, any).remove_locks()?;
+    Healer::new(git, any).remove_unfinished()?;
     if let Some(ended) = make_repository(git, url, ObjectFormat::Sha1)? {
         return Ok(Cloned::Not(ended));
     }

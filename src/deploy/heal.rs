@@ -97,6 +97,11 @@ impl<'h> Healer<'h> {
         self.remove_debris(passed_by).map(drop)
     }
 
+    /// Removes all that the run left unfinished, also among the objects.
+    pub(super) fn remove_unfinished(&self) -> Result<()> {
+        self.remove_debris(&[OURS]).map(drop)
+    }
+
     /// Removes lock files and unfinished objects, but in folders of these names. Returns how many there were.
     fn remove_debris(&self, passed_by: &[&str]) -> Result<usize> {
         let checkout = self.git.checkout;
@@ -142,7 +147,9 @@ impl<'h> Healer<'h> {
                 .with_context(|| format!("cannot look at {}", path.display()))?;
             let is_unfinished = |start: &&[u8]| name.as_bytes().starts_with(start);
             if kind.is_dir() {
-                if !passed_by.iter().any(|known| name == *known) {
+                // What is below belongs to the other work trees of the repository.
+                let is_anothers = path == self.git.checkout.git_dir.join("worktrees");
+                if !is_anothers && !passed_by.iter().any(|known| name == *known) {
                     self.collect_unfinished(&path, passed_by, left)?;
                 }
             } else if name.as_bytes().ends_with(b".lock") || UNFINISHED.iter().any(is_unfinished) {

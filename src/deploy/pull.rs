@@ -46,17 +46,23 @@ impl Update<'_> {
             let known = self.before.submodules.keys().map(Path::new);
             let cleared = self.clear_replaced(&upstream, known)?;
             if !cleared.is_empty() {
-                ended = pull()?;
-            }
-            if ended.is_a_failure() {
-                // Something else was in the way, too: nothing was deployed, and so nothing may be gone.
-                for path in &cleared {
-                    self.git
-                        .submodule_update(Submodules::Recorded, Some(path))?;
-                }
+                ended = self.pull_or_put_back(&cleared)?;
             }
         }
         journal.step(Step::Pull, started.elapsed(), &ended, self.git)
+    }
+
+    /// Pulls once more where submodules were cleared away. If something else was in the way, too, nothing was deployed, and so
+    /// nothing may be gone.
+    fn pull_or_put_back(&self, cleared: &[PathBuf]) -> Result<Ended> {
+        let pulled = self.git.pull(self.upstream);
+        if !pulled.as_ref().is_ok_and(|ended| ended.end.is_good()) {
+            for path in cleared {
+                self.git
+                    .submodule_update(Submodules::Recorded, Some(path))?;
+            }
+        }
+        pulled
     }
 
     /// Makes the tracked files those of the remote branch. What that removes is kept first.
@@ -133,7 +139,7 @@ impl Update<'_> {
     }
 
     /// Work trees of one repository may have a site each, and git lets only one fetch at a time. Held as long as the file.
-    fn lock_out_work_trees(&self) -> Result<Option<File>> {
+    pub(super) fn lock_out_work_trees(&self) -> Result<Option<File>> {
         let Some(shared) = self.deploy.checkout.shared_with_work_trees() else {
             return Ok(None);
         };

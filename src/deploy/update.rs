@@ -86,11 +86,14 @@ impl<'u> Update<'u> {
         };
         journal.is_whole = false;
         let updated = self.until_visible(turn, tickets, journal);
-        let put_right = match &updated {
-            Ok(_) => Healer::new(self.git, run).remove_locks().map(|()| None),
-            // Now: later, debris could not be told from what a person did in the meantime.
-            Err(_) => self.deploy.heal(self.git, &run),
-        };
+        // Not while the deploy of another work tree fetches: the locks are its own.
+        let put_right = self
+            .lock_out_work_trees()
+            .and_then(|_alone| match &updated {
+                Ok(_) => Healer::new(self.git, run).remove_locks().map(|()| None),
+                // Now: later, debris could not be told from what a person did in the meantime.
+                Err(_) => self.deploy.heal(self.git, &run),
+            });
         match put_right {
             Ok(put_back) => {
                 journal.remarks(put_back);
@@ -150,13 +153,16 @@ impl<'u> Update<'u> {
         let old = self.before.head.as_ref();
         let old = old.filter(|old| heads.head.as_ref() != Some(old));
         let commits = old.map(|old| git.commits(old)).transpose()?;
-        let submodules = self.submodules(&fetched, journal)?;
+        let submodules = self.submodules(&fetched, journal);
+        // Waited for, whatever becomes of the submodules: nothing is left running.
+        let commits = commits.map_or(Ok(None), Commits::end);
+        let submodules = submodules?;
         self.ensure_followed(&submodules)?;
         self.ensure_large_files(&submodules)?;
         let now = LastGood::of(self.deploy.checkout, heads.head, &submodules).after(self.before);
         Ok(Updated {
-            // Subject lines are an ornament: without them the report is still right.
-            commits: commits.map_or(Ok(None), Commits::end)?.unwrap_or_default(),
+            // Where history was rewritten there is nothing to list.
+            commits: commits?.unwrap_or_default(),
             tickets: Triage::of(tickets, git, self.upstream, &now)?,
             now,
         })

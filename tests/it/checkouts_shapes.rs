@@ -483,6 +483,25 @@ fn work_trees_of_one_repository_are_deployed_at_the_same_moment() {
 }
 
 /// A commit on a branch of any name.
+#[test]
+fn a_lock_of_another_work_tree_is_left_alone() {
+    let mut world = World::new();
+    let lock = world.path("checkout/.git/worktrees/other/index.lock");
+    fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    write_executable(
+        &world.path("fake/git"),
+        &format!(
+            "#!/bin/sh\nPATH='{}'\ncase \"$*\" in *' pull '*) : >'{}' ;; esac\nexec git \"$@\"\n",
+            search_path(),
+            text(&lock)
+        ),
+    );
+    let path = format!("{}:{}", text(&world.path("fake")), search_path());
+    world.key("path", &quoted(&path));
+    deployed(&world, &world.push("two"));
+    assert!(lock.exists());
+}
+
 fn change_on(world: &World, branch: &str, content: &str) -> String {
     let commit = world.commit("site", "index.html", content, "On a branch");
     let there = format!("HEAD:refs/heads/{branch}");
