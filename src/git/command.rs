@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::{Git, WorkTree};
 use crate::process::{End, Ended, Run};
@@ -41,6 +41,10 @@ const URL_OF_OTHERS: (&str, &str) = ("GIT_PROTOCOL_FROM_USER", "0");
 /// that does not know the first one is kept from it by the second.
 const WITHOUT_LAZY_FETCH: [(&str, &str); 2] =
     [("GIT_NO_LAZY_FETCH", "1"), ("GIT_ALLOW_PROTOCOL", "none")];
+
+/// The signals with which hosts end what is over a limit.
+const KILL: i32 = 9;
+const TERM: i32 = 15;
 
 /// The limit of a look-up that only reads.
 const QUERY_LIMIT: Duration = Duration::from_mins(1);
@@ -85,7 +89,7 @@ impl<'g> WorkTree<'g> {
         &self,
         args: impl IntoIterator<Item = S>,
     ) -> Result<Ended> {
-        self.reading(args).output_apart()
+        answered(self.reading(args).output_apart()?)
     }
 
     /// The same of what is here, and nothing else.
@@ -96,7 +100,7 @@ impl<'g> WorkTree<'g> {
         let here = WITHOUT_LAZY_FETCH.map(|(name, value)| (name.into(), value.into()));
         let mut query = self.reading(args);
         query.env.extend(here);
-        query.output_apart()
+        answered(query.output_apart()?)
     }
 
     /// A command that only reads. `--no-optional-locks`: `status` would write the index anew, and lock it for that.
@@ -192,6 +196,14 @@ pub(super) fn must(git: &Git<'_>, what: &str, ended: Ended) -> Result<Vec<u8>> {
         return Err(error.into());
     }
     Ok(ended.output)
+}
+
+/// What a look-up came to. One that a host or our limit ended is not to be taken for a no: a person's work may depend on it.
+pub(super) fn answered(ended: Ended) -> Result<Ended> {
+    match ended.end {
+        End::Limit(_) | End::Signal(KILL | TERM) => bail!("git {}", ended.end),
+        End::Exit(_) | End::Signal(_) | End::Stopped => Ok(ended),
+    }
 }
 
 pub(super) fn line(output: &[u8]) -> String {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use super::checkout::{ObjectFormat, gitmodules_text, passes_a_link};
-use super::command::line;
+use super::command::{answered, line};
 use super::login::Logins;
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
@@ -237,7 +237,7 @@ impl WorkTree<'_> {
                 input: &text,
                 ..self.reading(list.chain(["-f", "-"]))
             };
-            list.output_apart()?
+            answered(list.output_apart()?)?
         };
         Ok(Config(key_values(&listed.output)))
     }

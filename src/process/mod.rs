@@ -322,7 +322,15 @@ impl Running<'_> {
     }
 
     fn finish(&mut self) -> Result<End> {
-        let watched = self.watch()?;
+        let watched = match self.watch() {
+            Ok(watched) => watched,
+            // It cannot be watched any more: it is not left running without a limit.
+            Err(error) => {
+                let pid = Pid::from_child(&self.child);
+                terminate(pid, || self.child.try_wait().map(|status| status.is_some()));
+                return Err(error);
+            }
+        };
         let is_left_alone = match watched {
             // Helpers that outlive a git that somebody killed would go on in the way of the next one.
             Watched::Ended(how) => self.run.inherited.is_none() || !(how.killed() || how.dumped()),
