@@ -21,6 +21,7 @@ use crate::shell::quoted;
 use crate::site::Site;
 use crate::state::StateFolder;
 use crate::user::{User, name_of};
+use crate::worker::Worker;
 
 /// Why an error of printing is ignored.
 const TERMINAL_GONE: &str = "a terminal that is gone does not stop the deploy";
@@ -58,6 +59,12 @@ pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
         "the outcome is known; how the tidying goes is nobody's concern",
     );
     turn.end()?;
+    // A ticket may have to wait for its commit still, or was left by a worker that died.
+    if !queue.is_empty()?
+        && let Some(place) = queue.try_line()?
+    {
+        Worker::start(site, env, place, None)?;
+    }
     Ok(if printer.failed { Done::No } else { Done::Yes })
 }
 
