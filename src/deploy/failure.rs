@@ -3,9 +3,11 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use anyhow::Result;
+
 use super::Deploy;
 use crate::diagnosis::{self, Cause, Diagnosis, Situation, explain};
-use crate::git::{Git, Tracking, Upstream};
+use crate::git::{Found, Git, Tracking, Upstream};
 use crate::outcome::{Failure, Step};
 use crate::process::{End, Ended};
 use crate::redaction;
@@ -79,7 +81,7 @@ impl StepFailed {
         Failure {
             step: self.step,
             diagnosis: explained.shown(hidden),
-            said: shown(&tail_of(&self.output), hidden),
+            said: shown(&tail_of(&masked(&self.output, hidden)), hidden),
         }
     }
 }
@@ -95,15 +97,36 @@ impl From<anyhow::Error> for StepFailed {
 }
 
 /// What git printed, with every name in a submodule on one line: nobody who names something there can put a message of
-/// git's, or a report of ours, behind a line break.
+/// git's, or a report of ours, behind a line break. Where the names are not known, all of it is one line.
 fn with_names_on_one_line(output: &str, git: &Git<'_>) -> String {
+    match names_in_submodules(git) {
+        Ok(paths) => diagnosis::with_names_on_one_line(output, &paths),
+        Err(_) => redaction::escape_line(output),
+    }
+}
+
+/// The paths of submodules, and of the files that they have at what is recorded and at the tips of their remotes.
+fn names_in_submodules(git: &Git<'_>) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for submodule in git.submodules().unwrap_or_default() {
-        let inside = git.submodule(&submodule.path).paths_of(&submodule.recorded);
-        paths.extend(inside.unwrap_or_default());
+    for submodule in git.submodules()? {
+        let tree = git.submodule(&submodule.path);
+        if submodule.found != Found::Nothing {
+            let mut commits = tree.remote_tips()?;
+            commits.insert(submodule.recorded);
+            for commit in &commits {
+                if tree.has_commit(commit)? {
+                    paths.extend(tree.paths_of(commit)?);
+                }
+            }
+        }
         paths.push(submodule.path);
     }
-    diagnosis::with_names_on_one_line(output, &paths)
+    Ok(paths)
+}
+
+/// Without what must stay hidden. Before anything is cut off: half of it would not be known any more.
+pub(super) fn masked(text: &str, hidden: &[String]) -> String {
+    redaction::redact(text, hidden.iter().map(String::as_str))
 }
 
 /// Text from outside as it may be shown.

@@ -38,11 +38,15 @@ impl Journal {
 
     /// Something that a person should know, although it is no failure.
     pub(super) fn remark(&mut self, remark: impl Into<String>) {
-        self.remarks.push(remark.into());
+        let remark = remark.into();
+        // A step that is done again says the same again.
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
+        }
     }
 
     pub(super) fn remarks(&mut self, remarks: impl IntoIterator<Item = String>) {
-        self.remarks.extend(remarks);
+        remarks.into_iter().for_each(|remark| self.remark(remark));
     }
 
     pub(super) fn hidden(&self) -> &[String] {

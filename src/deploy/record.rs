@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 
 use super::command::{About, ON_FAILURE_LOG};
-use super::failure::{StepFailed, tail_of};
+use super::failure::{StepFailed, masked, tail_of};
 use super::journal::Journal;
 use super::marker::MARKER;
 use super::verify::Triage;
@@ -71,10 +71,12 @@ impl Deploy<'_> {
         let failed = records
             .iter()
             .find(|record| record.verdict == Verdict::Failed);
-        if let (Some(failed), Some(command)) = (failed, &self.site.on_failure) {
+        let on_failure = self.site.on_failure.as_ref();
+        let on_failure = failed.and_then(|failed| Some((failed, on_failure?)));
+        if let Some((failed, command)) = on_failure {
             // Whoever waits need not wait for that.
             tell(&records, listener);
-            if let Some(remark) = self.run_on_failure(command, ended, failed) {
+            if let Some(remark) = self.run_on_failure(command, ended, failed, journal) {
                 history.record(&Record {
                     tickets: Vec::new(),
                     remark: Some(journal.shown(&remark)),
@@ -88,7 +90,9 @@ impl Deploy<'_> {
         if journal.is_whole {
             self.state.remove(MARKER)?;
         }
-        tell(&records, listener);
+        if on_failure.is_none() {
+            tell(&records, listener);
+        }
         Ok(())
     }
 
@@ -163,12 +167,25 @@ impl Deploy<'_> {
     }
 
     /// Runs `on_failure`. Returns what is to be said of it, if it did not end well.
-    fn run_on_failure(&self, command: &str, ended: &Ended, failed: &Record) -> Option<String> {
+    fn run_on_failure(
+        &self,
+        command: &str,
+        ended: &Ended,
+        failed: &Record,
+        journal: &Journal,
+    ) -> Option<String> {
+        let of_record = |ticket: &&Ticket| {
+            let served = failed.tickets.iter().map(|served| &served.ticket);
+            served.into_iter().any(|served| *served == ticket.name)
+        };
+        let timed_out = ended.tickets.timed_out.iter().map(|(ticket, _)| ticket);
+        let tickets = ended.tickets.ready.iter().chain(timed_out);
+        let tickets: Vec<Ticket> = tickets.filter(of_record).cloned().collect();
         let about = About {
             upstream: ended.upstream.as_ref(),
             before: &ended.before,
             now: ended.now.as_ref(),
-            tickets: &ended.tickets.ready,
+            tickets: &tickets,
             verdict: Verdict::Failed,
         };
         let report = failed.report.as_bytes();
@@ -177,7 +194,10 @@ impl Deploy<'_> {
             Ok(ended) => Some(format!(
                 "on_failure ended with {}: {}",
                 ended.end,
-                tail_of(&String::from_utf8_lossy(&ended.output))
+                tail_of(&masked(
+                    &String::from_utf8_lossy(&ended.output),
+                    journal.hidden()
+                ))
             )),
             Err(error) => Some(format!("on_failure: {error:#}")),
         }
