@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::journal::Journal;
+use super::orphan;
 use crate::cgi::Environment;
 use crate::git::{Checkout, Found, Git};
 use crate::process::End;
@@ -36,7 +38,8 @@ pub(crate) fn maintain(
         return Ok(());
     }
     turn.state.write(DONE, b"")?;
-    let git = Git::new(site, checkout, host)?;
+    let git_lock = orphan::end(turn.state, &mut Journal::new(site))?;
+    let git = Git::new(site, checkout, host)?.holding(&git_lock);
     let submodules = match site.submodules {
         Submodules::Recorded | Submodules::Latest => git.submodules()?,
         Submodules::Skip => Vec::new(),

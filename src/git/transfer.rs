@@ -270,6 +270,7 @@ impl WorkTree<'_> {
         let run = Run {
             env: self.env(),
             unwanted: Some(unwanted),
+            inherited: self.git.alive,
             ..Run::new(&self.git.program, self.git.limit)
         };
         run.args(self.place())
