@@ -7,13 +7,12 @@
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
-use tempfile::NamedTempFile;
 
 /// The mode of a file that others may neither read nor lock: whoever can open a file can hold its lock.
 const FILE_MODE: u32 = 0o600;
@@ -61,13 +60,17 @@ pub(crate) enum Sync {
 /// Writes a file that only its owner can open, in place of what is there: whoever looks sees the old file or the new one,
 /// also after a death.
 pub(crate) fn replace(path: &Path, bytes: &[u8], sync: Sync) -> anyhow::Result<()> {
-    let rename = |unfinished: NamedTempFile| Ok(unfinished.persist(path).map(drop)?);
+    let rename = |unfinished: &Path| std::fs::rename(unfinished, path);
     put(path, bytes, sync, rename).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The same where there is no such file yet. Returns whether there was none.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
-    let rename = |unfinished: NamedTempFile| Ok(unfinished.persist_noclobber(path).map(drop)?);
+    // Unlike a rename, a link takes no other file's place.
+    let rename = |unfinished: &Path| {
+        std::fs::hard_link(unfinished, path)?;
+        std::fs::remove_file(unfinished)
+    };
     match put(path, bytes, Sync::Yes, rename) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         written => written
@@ -80,21 +83,45 @@ fn put(
     path: &Path,
     bytes: &[u8],
     sync: Sync,
-    rename: impl FnOnce(NamedTempFile) -> Result<()>,
+    rename: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
     let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
-    let mut unfinished = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .tempfile_in(folder)?;
-    let mode = Permissions::from_mode(FILE_MODE);
-    unfinished.as_file().set_permissions(mode)?;
-    unfinished.write_all(bytes)?;
-    if sync == Sync::No {
-        return rename(unfinished);
+    let (unfinished, mut file) = unfinished_in(folder)?;
+    let written = || {
+        file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+        file.write_all(bytes)?;
+        if sync == Sync::Yes {
+            file.sync_all()?;
+        }
+        rename(&unfinished)
+    };
+    if let Err(error) = written() {
+        // What cannot be removed either is swept away later.
+        drop(std::fs::remove_file(&unfinished));
+        return Err(error);
     }
-    unfinished.as_file().sync_all()?;
-    rename(unfinished)?;
-    File::open(folder)?.sync_all()
+    match sync {
+        Sync::Yes => File::open(folder)?.sync_all(),
+        Sync::No => Ok(()),
+    }
+}
+
+/// Makes a file of a name that nobody else uses: a process of this number may have died, or be one of another container.
+fn unfinished_in(folder: &Path) -> Result<(PathBuf, File)> {
+    let mut number = 0;
+    loop {
+        let path = folder.join(format!("{UNFINISHED}{}-{number}", std::process::id()));
+        let mut options = OpenOptions::new();
+        match options
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(&path)
+        {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            opened => return Ok((path, opened?)),
+        }
+    }
 }
 
 /// Removes a file, if it is there.

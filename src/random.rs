@@ -1,17 +1,12 @@
 //! Random bytes from the kernel.
 
-use std::fs::File;
-use std::io::Read;
+use anyhow::{Context, Result, ensure};
+use rustix::rand::{GetRandomFlags, getrandom};
 
-use anyhow::{Context, Result};
-
-/// Fills them with what nobody can guess.
+/// Fills them with what nobody can guess: at most 256, which the kernel gives at once (getrandom(2), Linux 3.17).
 pub(crate) fn fill_with_random(bytes: &mut [u8]) -> Result<()> {
-    let flags = rustix::rand::GetRandomFlags::empty();
-    if rustix::rand::getrandom(&mut *bytes, flags) == Ok(bytes.len()) {
-        return Ok(());
-    }
-    // Linux before 3.17 has no such call.
-    let mut device = File::open("/dev/urandom").context("cannot get random bytes")?;
-    device.read_exact(bytes).context("cannot get random bytes")
+    let filled = getrandom(&mut *bytes, GetRandomFlags::empty());
+    let filled = filled.context("cannot get random bytes")?;
+    ensure!(filled == bytes.len(), "cannot get enough random bytes");
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use memchr::memmem;
+use memchr::memchr_iter;
 
 use super::WorkTree;
 use super::checkout::common_dir;
@@ -44,7 +44,7 @@ fn says_lfs(folder: &Path, path: &Path) -> Result<bool> {
 /// Whether an index may know a file of attributes below its top: one that is whole and has no path shortened
 /// (gitformat-index(5)) names it.
 fn may_have_attributes_below(index: &[u8]) -> bool {
-    let has = |part: &[u8]| memmem::find(index, part).is_some();
+    let has = |part: &[u8]| memchr_iter(part[0], index).any(|at| index[at..].starts_with(part));
     let is_shortened = index.get(4..8) == Some(&[0, 0, 0, 4]);
     has(b"/.gitattributes\0") || has(b"link\0\0") || is_shortened && has(b"attributes\0")
 }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::Result;
-use memchr::memmem;
 
 use super::branch::Upstream;
 use super::checkout::{gitmodules_text, is_git_dir, passes_a_link};
@@ -319,8 +318,11 @@ impl WorkTree<'_> {
             Rc::new(self.read_config()?)
         };
         // Of what was recorded only `update` counts. Most have none, which shows without git.
-        let names_update = gitmodules_text(&self.folder)
-            .is_some_and(|text| memmem::find(&text.to_ascii_lowercase(), UPDATE).is_some());
+        let names_update = gitmodules_text(&self.folder).is_some_and(|text| {
+            text.to_ascii_lowercase()
+                .windows(UPDATE.len())
+                .any(|part| part == UPDATE)
+        });
         if !names_update && !in_use.keeps_submodules_away() {
             return Ok(BTreeSet::new());
         }
