@@ -112,7 +112,7 @@ fn names_in_submodules(git: &Git<'_>) -> Result<Vec<PathBuf>> {
         let tree = git.submodule(&submodule.path);
         if submodule.found != Found::Nothing {
             let mut commits = tree.remote_tips()?;
-            commits.insert(submodule.recorded);
+            commits.push(submodule.recorded);
             for commit in &commits {
                 if tree.has_commit(commit)? {
                     paths.extend(tree.paths_of(commit)?);

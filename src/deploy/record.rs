@@ -1,6 +1,5 @@
 //! The end of a turn: record, last-good, `on_failure`; only then are the tickets served, and the marker goes.
 
-use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -215,8 +214,9 @@ fn moved_submodules(ended: &Ended) -> Vec<Moved> {
         return Vec::new();
     };
     let old = &ended.before.submodules;
-    let paths: BTreeSet<&String> = old.keys().chain(now.submodules.keys()).collect();
-    let moved = paths.into_iter().map(|path| Moved {
+    let mut all = old.clone();
+    all.extend(now.submodules.clone());
+    let moved = all.keys().map(|path| Moved {
         old: old.get(path).cloned(),
         new: now.submodules.get(path).cloned(),
         path: redaction::escape_line(path),

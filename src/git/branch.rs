@@ -1,7 +1,5 @@
 //! Branches: which one is checked out, where it comes from, and how commits stand to each other.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Result, bail};
 
 use super::checkout::Head;
@@ -328,7 +326,7 @@ impl WorkTree<'_> {
     }
 
     /// The commits of a repository's remote-tracking branches.
-    pub(crate) fn remote_tips(&self) -> Result<BTreeSet<CommitId>> {
+    pub(crate) fn remote_tips(&self) -> Result<Vec<CommitId>> {
         let listed = self.query(["for-each-ref", "--format=%(objectname)", "refs/remotes"])?;
         let listed = line(&listed.output);
         Ok(listed.lines().filter_map(CommitId::parse).collect())

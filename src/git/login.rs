@@ -8,8 +8,6 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use percent_encoding::percent_decode_str;
 
 use super::config::Config;
@@ -83,6 +81,47 @@ fn rewrite(url: &str, instead: &str) -> String {
 /// git-config(1), `http.<url>.*` and `http.extraHeader`.
 fn header(url: &str, login: &str) -> String {
     let login: Vec<u8> = percent_decode_str(login).collect();
-    let login = BASE64_STANDARD.encode(login);
+    let login = base64(&login);
     format!("[http \"{url}\"]\n\textraHeader = Authorization: Basic {login}\n")
+}
+
+/// RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let value = bits >> (18 - 6 * digit) & 63;
+            let is_padding = digit > three.len();
+            text.push(if is_padding {
+                '='
+            } else {
+                char::from(DIGITS[value as usize])
+            });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_encoded_as_rfc_4648_has_it() {
+        #[track_caller]
+        fn check(bytes: &str, expected: &str) {
+            assert_eq!(base64(bytes.as_bytes()), expected);
+        }
+        check("", "");
+        check("f", "Zg==");
+        check("fo", "Zm8=");
+        check("foo", "Zm9v");
+        check("foob", "Zm9vYg==");
+        check("fooba", "Zm9vYmE=");
+        check("foobar", "Zm9vYmFy");
+        check("\u{3ff}\u{3ff}", "z7/Pvw==");
+    }
 }
