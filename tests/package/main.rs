@@ -23,7 +23,7 @@ const MAX_BYTES: u64 = 2_500_000;
 
 const SECRET: &str = "a secret that only this test knows";
 
-const BODY: &str = r#"{"zen":"Keep it logically awesome.","hook":{"events":["push"]}}"#;
+const BODY: &str = r#"{"zen":"Keep it logically awesome.","hook_id":1,"hook":{"events":["push"]}}"#;
 
 /// What the archive holds, each with its permissions.
 const FILES: &[(&str, u32)] = &[
