@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::journal::Journal;
 use super::orphan;
 use crate::cgi::Environment;
 use crate::git::{Checkout, Found, Git};
@@ -37,8 +36,10 @@ pub(crate) fn maintain(
     if is_unwanted() {
         return Ok(());
     }
+    let Some(git_lock) = orphan::lock_if_free(turn.state)? else {
+        return Ok(());
+    };
     turn.state.write(DONE, b"")?;
-    let git_lock = orphan::end(turn.state, &mut Journal::new(site))?;
     let git = Git::new(site, checkout, host)?.holding(&git_lock);
     let submodules = match site.submodules {
         Submodules::Recorded | Submodules::Latest => git.submodules()?,

@@ -47,6 +47,12 @@ pub(super) fn end(state: &StateFolder, journal: &mut Journal) -> Result<File> {
     Ok(lock)
 }
 
+/// The same lock, held; `None` where a git or what it started is alive.
+pub(super) fn lock_if_free(state: &StateFolder) -> Result<Option<File>> {
+    let lock = state.lock_file(GIT_LOCK)?;
+    Ok(try_lock(&lock)?.then_some(lock))
+}
+
 fn comes_free(lock: &File) -> Result<bool> {
     let end = Instant::now() + GRACE;
     while !try_lock(lock)? {
