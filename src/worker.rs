@@ -9,15 +9,14 @@ use std::io::{PipeReader, Read};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
 use crate::cgi::Environment;
 use crate::deploy::{self, Deploy, Listener, clone};
+use crate::files::is_readable_within;
 use crate::git::Checkout;
 use crate::history::Record;
 use crate::ignored::ignore;
-use crate::process::Detached;
+use crate::process;
 use crate::queue::{InLine, Queue};
 use crate::site::Site;
 use crate::state::StateFolder;
@@ -52,27 +51,15 @@ impl Worker {
         let (reader, writer) = std::io::pipe().context("cannot make a pipe to the worker")?;
         let mut args: Vec<OsString> = vec![VERB.into(), site.file.clone().into()];
         args.extend(ticket.map(OsString::from));
-        Detached {
-            args,
-            env: host.of_the_host().collect(),
-            stdin: place.hand_over(),
-            stdout: writer,
-        }
-        .start()?;
+        process::start_detached(&args, host.of_the_host(), place.hand_over(), writer)?;
         Ok(Self(reader))
     }
 
     /// Waits for its outcome, until `end` at most.
     pub(crate) fn wait(self, end: Instant) -> Result<Waited> {
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let pause = Timespec::try_from(left).context("cannot wait that long")?;
-            match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&pause)) {
-                Ok(0) => return Ok(Waited::TimedOut),
-                Ok(_) => break,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error).context("cannot wait for the worker"),
-            }
+        let left = end.saturating_duration_since(Instant::now());
+        if !is_readable_within(&self.0, left).context("cannot wait for the worker")? {
+            return Ok(Waited::TimedOut);
         }
         let mut output = String::new();
         self.0

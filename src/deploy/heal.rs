@@ -19,7 +19,7 @@ use crate::files::{self, remove_empty_parents, remove_if_there};
 use crate::git::{
     self, Blob, Change, Found, Git, Heads, Kind, ModuleState, Tracking, WorkTree, git_dir_of,
 };
-use crate::process;
+use crate::process::{self, AtWork};
 
 /// The folder of our own files below a git directory, which is left alone here.
 const OURS: &str = "deploy-cgi";
@@ -115,7 +115,7 @@ impl<'h> Healer<'h> {
             }
         }
         // A person's own git holds locks that are not ours to remove.
-        if !left.is_empty() && process::is_at_work("git", &checkout.folder) {
+        if !left.is_empty() && process::at_work("git", &checkout.folder) == AtWork::Yes {
             bail!(
                 "a git is at work in this checkout, and what a deploy left that was cut short may be its own; press \
                  Redeliver when it has ended"

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cause::InTheWay;
 use super::{Diagnosis, Situation, git_in};
-use crate::process;
+use crate::process::{self, AtWork};
 use crate::redaction::{line_of, list};
 use crate::shell::quoted;
 use crate::site::read_small;
@@ -179,7 +179,7 @@ pub(super) fn locked(named: &Path, at: &Situation<'_>) -> Diagnosis {
     });
     let cause = format!("the lock file {} is in the way{age}", line_of(&path));
     let is_ours = file.is_none_or(|file| file.uid() == at.user.uid) || at.user.uid == 0;
-    if !is_ours || process::may_be_at_work("git", at.folder()) {
+    if !is_ours || process::at_work("git", at.folder()) != AtWork::No {
         return at.advise(
             format!("{cause}: a git may be at work in this checkout"),
             "press Redeliver when it has ended",

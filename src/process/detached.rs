@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Read;
+use std::io::{PipeWriter, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -12,41 +12,27 @@ use anyhow::{Context, Result};
 
 use super::nothing;
 
-/// A program started once and never waited for: the rest of our own work, in another process.
-pub(crate) struct Detached<'a> {
-    pub(crate) args: Vec<OsString>,
-    pub(crate) env: Vec<(&'a OsStr, &'a OsStr)>,
-    /// What it holds as standard input: the lock that is handed over.
-    pub(crate) stdin: File,
-    /// What it holds as standard output: when its last copy is closed, the other end knows.
-    pub(crate) stdout: std::io::PipeWriter,
-}
-
-impl Detached<'_> {
-    /// Starts our own executable anew. It shares no descriptor with us but the two it is given.
-    pub(crate) fn start(self) -> Result<()> {
-        let ourselves = our_executable().context("cannot find our own executable")?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place that starts a process"
-        )]
-        let mut command = Command::new(ourselves);
-        command
-            .arg0("deploy-cgi")
-            .args(self.args)
-            .env_clear()
-            .envs(self.env);
-        command
-            .stdin(self.stdin)
-            .stdout(self.stdout)
-            .stderr(nothing()?);
-        command.spawn().context("cannot start the worker")?;
-        Ok(())
-    }
+/// Starts our own executable anew. It shares no descriptor with us but two: the lock that is handed over, as standard
+/// input; and as standard output a pipe, whose other end knows when its last copy is closed.
+pub(crate) fn start_detached<'e>(
+    args: &[OsString],
+    env: impl Iterator<Item = (&'e OsStr, &'e OsStr)>,
+    lock: File,
+    pipe: PipeWriter,
+) -> Result<()> {
+    let ourselves = our_executable().context("cannot find our own executable")?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that starts a process"
+    )]
+    let mut command = Command::new(ourselves);
+    command.arg0("deploy-cgi").args(args).env_clear().envs(env);
+    command.stdin(lock).stdout(pipe).stderr(nothing()?);
+    command.spawn().context("cannot start the worker")?;
+    Ok(())
 }
 
 /// The executable of this process. Not by its name: the file may just have been replaced by a newer one.
-#[cfg(target_os = "linux")]
 fn our_executable() -> std::io::Result<PathBuf> {
     let known = Path::new("/proc/self/exe");
     if known.exists() {
@@ -57,19 +43,12 @@ fn our_executable() -> std::io::Result<PathBuf> {
     let started = OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()).to_owned();
     let is_program = |path: &OsString| {
         let mut start = [0; 4];
-        File::open(path)
-            .and_then(|mut file| file.read_exact(&mut start))
-            .is_ok()
-            && start == *b"\x7fELF"
+        let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+        read.is_ok() && start == *b"\x7fELF"
     };
     std::iter::once(started)
         .chain(std::env::args_os().take(1))
         .find(is_program)
         .ok_or_else(|| std::io::ErrorKind::NotFound.into())
         .and_then(std::path::absolute)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn our_executable() -> std::io::Result<PathBuf> {
-    std::env::current_exe()
 }

@@ -6,24 +6,24 @@
 mod detached;
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{MemfdFlags, OFlags, memfd_create};
 use rustix::io::{Errno, FdFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
+use crate::files::is_readable_within;
 use crate::ignored::ignore;
 
-pub(crate) use detached::Detached;
+pub(crate) use detached::start_detached;
 
 /// Where programs are looked for after the host's own PATH: lighttpd passes none at all, and cPanel keeps its git out of
 /// the usual folders.
@@ -46,6 +46,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The same where the kernel cannot tell us of an end (no pidfd before Linux 5.3; the one of `CloudLinux` 8 has 4.18).
 const POLL_INTERVAL_WITHOUT_PIDFD: Duration = Duration::from_millis(2);
+
+/// What was being done when it failed.
+const OUTPUT: &str = "cannot keep the output of a command";
+const WAIT: &str = "cannot wait for a command";
 
 /// The folders where programs are looked for, in order.
 #[derive(Clone, Debug)]
@@ -224,8 +228,7 @@ impl<'a> Run<'a> {
     pub(crate) fn output_in_file(self) -> Result<(End, File)> {
         let mut running = self.begin()?;
         let end = running.finish()?;
-        let what = "cannot read the output of a command";
-        running.output.rewind().context(what)?;
+        running.output.rewind().context(OUTPUT)?;
         Ok((end, running.output))
     }
 
@@ -287,12 +290,6 @@ pub(crate) struct Running<'a> {
     started: Instant,
 }
 
-/// Why a command is to be ended, or that it has ended by itself.
-enum Watched {
-    Ended(WaitIdStatus),
-    ToBeEnded(End),
-}
-
 impl Running<'_> {
     /// Waits for it: standard output whole, and the tail of standard error. It is stopped, and has no output, where it prints
     /// more than `MAX_DATA`: a small file that others wrote can make git say the same thing without end.
@@ -309,9 +306,7 @@ impl Running<'_> {
         let mut end = running.finish()?;
         if is_too_much() {
             end = End::Stopped;
-            output
-                .set_len(0)
-                .context("cannot drop the output of a command")?;
+            output.set_len(0).context(OUTPUT)?;
         }
         Ok(Ended {
             end,
@@ -322,37 +317,25 @@ impl Running<'_> {
     }
 
     fn finish(&mut self) -> Result<End> {
-        let watched = match self.watch() {
-            Ok(watched) => watched,
-            // It cannot be watched any more: it is not left running without a limit.
-            Err(error) => {
-                let pid = Pid::from_child(&self.child);
-                terminate(pid, || self.child.try_wait().map(|status| status.is_some()));
-                return Err(error);
-            }
-        };
+        let watched = self.watch();
         let is_left_alone = match watched {
+            Ok(End::Exit(_)) => true,
             // Helpers that outlive a git that somebody killed would go on in the way of the next one.
-            Watched::Ended(how) => self.run.inherited.is_none() || !(how.killed() || how.dumped()),
-            Watched::ToBeEnded(_) => false,
+            Ok(End::Signal(_)) => self.run.inherited.is_none(),
+            // Also where it cannot be watched any more: nothing is left running without a limit.
+            Ok(End::Limit(_) | End::Stopped) | Err(_) => false,
         };
         if !is_left_alone {
             terminate(Pid::from_child(&self.child), || {
                 self.child.try_wait().map(|status| status.is_some())
             });
         }
-        let status = self
-            .child
-            .wait()
-            .with_context(|| format!("cannot wait for {}", self.run.program.display()))?;
-        Ok(match watched {
-            Watched::Ended(_) => how(status),
-            Watched::ToBeEnded(end) => end,
-        })
+        self.child.wait().context(WAIT)?;
+        watched
     }
 
     /// Waits until the command has ended, or is to be ended.
-    fn watch(&self) -> Result<Watched> {
+    fn watch(&self) -> Result<End> {
         let child = Pid::from_child(&self.child);
         let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty()).ok();
         let mut shown = 0;
@@ -361,30 +344,31 @@ impl Running<'_> {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
             let ended = match rustix::process::waitid(WaitId::Pid(child), options) {
                 Err(Errno::INTR) => None,
-                looked => looked.context("cannot wait for a command")?,
+                looked => looked.context(WAIT)?,
             };
             if let Some(progress) = self.run.progress {
                 shown = show_from(&self.errors, shown, progress)?;
             }
             if let Some(how) = ended {
-                return Ok(Watched::Ended(how));
+                let signal = how.terminating_signal().unwrap_or_default();
+                return Ok(how.exit_status().map_or(End::Signal(signal), End::Exit));
             }
             let left = self.run.limit.saturating_sub(self.started.elapsed());
             if left.is_zero() {
-                return Ok(Watched::ToBeEnded(End::Limit(self.run.limit)));
+                return Ok(End::Limit(self.run.limit));
             }
             if self.run.unwanted.is_some_and(|unwanted| unwanted()) {
-                return Ok(Watched::ToBeEnded(End::Stopped));
+                return Ok(End::Stopped);
             }
-            cut_to_tail(&self.errors)?;
+            if self.errors.metadata().context(OUTPUT)?.len() > MAX_OUTPUT {
+                let kept = tail(&self.errors, MAX_TAIL)?;
+                let cut = self.errors.set_len(0);
+                cut.and_then(|()| (&self.errors).write_all(&kept))
+                    .context(OUTPUT)?;
+            }
             match &pidfd {
                 Some(pidfd) => {
-                    let pause = Timespec::try_from(left.min(POLL_INTERVAL))
-                        .context("cannot wait that long")?;
-                    match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&pause)) {
-                        Ok(_) | Err(Errno::INTR) => {}
-                        Err(error) => return Err(error).context("cannot wait for a command"),
-                    }
+                    is_readable_within(pidfd, left.min(POLL_INTERVAL)).context(WAIT)?;
                 }
                 None => std::thread::sleep(left.min(POLL_INTERVAL_WITHOUT_PIDFD)),
             }
@@ -428,35 +412,28 @@ pub(crate) fn terminate(group: Pid, mut reap: impl FnMut() -> std::io::Result<bo
 /// there is none, nothing is found.
 pub(crate) fn groups_that_hold(file: &File, session: i32) -> Result<Vec<Pid>> {
     let sought = file.metadata().context("cannot look at a lock file")?;
+    let is_sought = |found: Metadata| (found.dev(), found.ino()) == (sought.dev(), sought.ino());
+    // Processes of other users cannot be looked into, and are not ours to end.
     let holds = |process: &Path| {
-        // Processes of other users cannot be looked into, and are not ours to end.
-        std::fs::read_dir(process.join("fd")).is_ok_and(|open| {
-            open.flatten().any(|fd| {
-                fd.path()
-                    .metadata()
-                    .is_ok_and(|f| (f.dev(), f.ino()) == (sought.dev(), sought.ino()))
-            })
-        })
+        let open = std::fs::read_dir(process.join("fd"));
+        let mut open = open.into_iter().flatten().flatten();
+        open.any(|fd| fd.path().metadata().is_ok_and(is_sought))
     };
-    // Numbers that another /proc gives are not those that a signal goes to.
-    let is_of_here = std::fs::read_link("/proc/self")
-        .is_ok_and(|us| us == Path::new(&std::process::id().to_string()));
-    if !is_of_here {
-        return Ok(Vec::new());
-    }
-    let ours = ids_of(Path::new("/proc/self")).map_or(0, |ids| ids.group);
     let mut groups = Vec::new();
-    for process in processes() {
-        let Some(ids) = ids_of(&process) else {
-            continue;
-        };
-        if ids.session == session
-            && ids.group != ours
-            && let Some(group) = Pid::from_raw(ids.group)
-            && !groups.contains(&group)
-            && holds(&process)
-        {
-            groups.push(group);
+    // Numbers that another /proc gives are not those that a signal goes to.
+    let us = PathBuf::from(std::process::id().to_string());
+    if std::fs::read_link("/proc/self").is_ok_and(|of_proc| of_proc == us) {
+        let ours = ids_of(Path::new("/proc/self")).map_or(0, |ids| ids.group);
+        for process in processes() {
+            if let Some(ids) = ids_of(&process)
+                && ids.session == session
+                && ids.group != ours
+                && let Some(group) = Pid::from_raw(ids.group)
+                && !groups.contains(&group)
+                && holds(&process)
+            {
+                groups.push(group);
+            }
         }
     }
     Ok(groups)
@@ -486,45 +463,36 @@ fn ids_of(process: &Path) -> Option<Ids> {
     })
 }
 
-/// Whether a process called `name` is at work below a folder, as far as we may see.
-pub(crate) fn is_at_work(name: &str, folder: &Path) -> bool {
-    processes().any(|process| {
-        std::fs::read_to_string(process.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
-            && std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
-    })
+/// Whether somebody is at work, as far as we may see.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum AtWork {
+    No,
+    /// A process of another user's, that cannot be looked into, may be.
+    Perhaps,
+    Yes,
 }
 
-/// Whether a process whose name begins with `name` may be at work below a folder: one that is, or one of another user's
-/// that cannot be looked into.
-pub(crate) fn may_be_at_work(name: &str, folder: &Path) -> bool {
-    processes().any(|process| {
+/// Whether a process whose name begins with `name` is at work below a folder.
+pub(crate) fn at_work(name: &str, folder: &Path) -> AtWork {
+    let named = |process: &PathBuf| {
         std::fs::read_to_string(process.join("comm")).is_ok_and(|comm| comm.starts_with(name))
-            && match std::fs::read_link(process.join("cwd")) {
-                Ok(cwd) => cwd.starts_with(folder),
-                // Gone, or a zombie, which works nowhere.
-                Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
-            }
-    })
+    };
+    let works = |process: PathBuf| match std::fs::read_link(process.join("cwd")) {
+        Ok(cwd) if cwd.starts_with(folder) => AtWork::Yes,
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => AtWork::Perhaps,
+        // Elsewhere; gone; or a zombie, which works nowhere.
+        Ok(_) | Err(_) => AtWork::No,
+    };
+    let all = processes().filter(named).map(works);
+    all.max().unwrap_or(AtWork::No)
 }
 
 fn processes() -> impl Iterator<Item = PathBuf> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_process = |name: &OsStr| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
     entries
-        .filter(|entry| {
-            entry
-                .file_name()
-                .as_encoded_bytes()
-                .iter()
-                .all(u8::is_ascii_digit)
-        })
+        .filter(move |entry| is_process(&entry.file_name()))
         .map(|entry| entry.path())
-}
-
-fn how(status: ExitStatus) -> End {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => End::Exit(code),
-        (None, signal) => End::Signal(signal.unwrap_or(0)),
-    }
 }
 
 /// A file that is nowhere on disk, and the path by which children of ours can read it for as long as it is open.
@@ -538,35 +506,18 @@ pub(crate) fn file_in_memory(content: &[u8]) -> Result<(File, PathBuf)> {
 
 /// A file without a name, for output: in memory, so that a full disk does not silence the command that reports it.
 fn memory() -> Result<File> {
-    let file = rustix::fs::memfd_create("output", rustix::fs::MemfdFlags::CLOEXEC)
-        .context("cannot keep the output of a command")?;
+    let file = memfd_create("output", MemfdFlags::CLOEXEC).context(OUTPUT)?;
     // Both outputs append, and still do after the file was cut.
-    rustix::fs::fcntl_setfl(&file, OFlags::APPEND)
-        .context("cannot keep the output of a command")?;
+    rustix::fs::fcntl_setfl(&file, OFlags::APPEND).context(OUTPUT)?;
     Ok(file.into())
-}
-
-fn cut_to_tail(mut file: &File) -> Result<()> {
-    let size = file
-        .metadata()
-        .context("cannot look at the output of a command")?
-        .len();
-    if size > MAX_OUTPUT {
-        let kept = tail(file, MAX_TAIL)?;
-        file.set_len(0)
-            .and_then(|()| file.write_all(&kept))
-            .context("cannot cut the output of a command")?;
-    }
-    Ok(())
 }
 
 /// Shows what was written since `from`; returns where that ends.
 fn show_from(file: &File, from: u64, show: &dyn Fn(&[u8])) -> Result<u64> {
-    let what = "cannot read the output of a command";
-    let size = file.metadata().context(what)?.len();
+    let size = file.metadata().context(OUTPUT)?.len();
     if size > from {
         let mut new = vec![0; usize::try_from((size - from).min(MAX_OUTPUT)).unwrap_or(0)];
-        let read = file.read_at(&mut new, from).context(what)?;
+        let read = file.read_at(&mut new, from).context(OUTPUT)?;
         show(&new[..read]);
     }
     // Less than before: it was cut to its tail, which has been shown.
@@ -576,13 +527,10 @@ fn show_from(file: &File, from: u64, show: &dyn Fn(&[u8])) -> Result<u64> {
 /// The last `most` bytes.
 fn tail(mut file: &File, most: u64) -> Result<Vec<u8>> {
     let mut kept = Vec::new();
-    let size = file
-        .metadata()
-        .context("cannot look at the output of a command")?
-        .len();
+    let size = file.metadata().context(OUTPUT)?.len();
     file.seek(SeekFrom::Start(size.saturating_sub(most)))
         .and_then(|_| file.take(most).read_to_end(&mut kept))
-        .context("cannot read the output of a command")?;
+        .context(OUTPUT)?;
     Ok(kept)
 }
 
@@ -598,58 +546,7 @@ mod tests {
         run.args(["-c", script]).output_together().unwrap()
     }
 
-    fn printed_id(ended: &Ended) -> Pid {
-        let text = std::str::from_utf8(&ended.output).unwrap();
-        Pid::from_raw(text.trim().parse().unwrap()).unwrap()
-    }
-
     const LONG: Duration = Duration::from_mins(1);
-
-    #[test]
-    fn both_outputs_come_in_the_order_they_were_written() {
-        let ended = sh("echo out; echo err >&2; echo out again; exit 3", LONG);
-        assert_eq!(
-            (ended.end, &*ended.output),
-            (End::Exit(3), &b"out\nerr\nout again\n"[..])
-        );
-    }
-
-    #[test]
-    fn the_environment_is_what_was_given() {
-        let env = Run {
-            env: vec![("A".into(), "b".into())],
-            ..Run::new(Path::new("/usr/bin/env"), LONG)
-        };
-        assert_eq!(env.output_apart().unwrap().output, b"A=b\n");
-    }
-
-    #[test]
-    fn a_signal_is_told_from_an_exit_code() {
-        assert_eq!(sh("kill -9 $$", LONG).end, End::Signal(9));
-    }
-
-    #[test]
-    fn at_its_limit_the_whole_group_is_ended_even_when_it_ignores_sigterm() {
-        let ended = sh(
-            "trap '' TERM; sleep 1000 & echo $!; wait",
-            Duration::from_millis(200),
-        );
-        assert_eq!(ended.end, End::Limit(Duration::from_millis(200)));
-        let child = printed_id(&ended);
-        // Its end has been ordered; whoever inherited it takes note in its own time.
-        let deadline = Instant::now() + LONG;
-        while rustix::process::test_kill_process(child).is_ok() {
-            assert!(Instant::now() < deadline, "the child is still there");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    #[test]
-    fn a_background_child_that_keeps_the_output_open_does_not_hold_us() {
-        let ended = sh("setsid sleep 30 & echo $!", LONG);
-        assert_eq!(ended.end, End::Exit(0));
-        rustix::process::kill_process(printed_id(&ended), Signal::KILL).unwrap();
-    }
 
     #[test]
     fn of_much_output_the_tail_is_kept() {

@@ -18,6 +18,8 @@ mod cgi;
 mod commit_id;
 #[path = "../../../src/delivery.rs"]
 mod delivery;
+#[path = "../../../src/files.rs"]
+mod files;
 #[path = "../../../src/ignored.rs"]
 mod ignored;
 #[path = "../../../src/process/mod.rs"]
