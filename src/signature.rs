@@ -47,17 +47,17 @@ impl Secret {
         self.0.trim_ascii().len() != self.0.len()
     }
 
-    /// Why it could be guessed, as far as a look at it tells.
-    pub(crate) fn weakness(&self) -> Option<Weakness> {
+    /// Why it could be guessed, as far as a look at it tells: it …
+    pub(crate) fn weakness(&self) -> Option<&'static str> {
         let letters = self.0.iter().filter(|byte| byte.is_ascii_alphanumeric());
         let letters: Vec<u8> = letters.map(u8::to_ascii_lowercase).collect();
         let letters = String::from_utf8_lossy(&letters);
         if PLACEHOLDERS.iter().any(|words| letters.contains(words)) {
-            Some(Weakness::Placeholder)
+            Some("looks like the placeholder of an example")
         } else if self.0.iter().all(|byte| byte == &self.0[0]) {
-            Some(Weakness::OneCharacter)
+            Some("is one character again and again")
         } else if self.0.len() < MIN_LENGTH {
-            Some(Weakness::Short)
+            Some("is shorter than 16 characters")
         } else {
             None
         }
@@ -94,15 +94,6 @@ pub(crate) enum NoSecrets {
     TooMany,
     /// The bytes are no text: an editor saved it as UTF-16.
     NulBytes,
-}
-
-/// Why a secret could be guessed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weakness {
-    Short,
-    OneCharacter,
-    /// What a manual writes where the secret is to stand.
-    Placeholder,
 }
 
 impl Secrets {
@@ -165,10 +156,8 @@ fn digest<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     Some(digest)
 }
 
-/// Proves a signature over a body that comes in pieces.
-pub(crate) struct Verifier(Macs);
-
-enum Macs {
+/// Proves a claimed signature over a body that comes in pieces.
+pub(crate) enum Verifier {
     Sha256([u8; 32], Vec<Hmac<Sha256>>),
     Sha1([u8; 20], Vec<Hmac<Sha1>>),
 }
@@ -176,28 +165,28 @@ enum Macs {
 impl Verifier {
     /// A verifier of `signature` by any of `secrets`.
     pub(crate) fn new(secrets: &Secrets, signature: Signature) -> Self {
-        Self(match signature {
+        match signature {
             Signature::Sha256(claimed) => {
-                Macs::Sha256(claimed, secrets.iter().map(keyed).collect())
+                Self::Sha256(claimed, secrets.iter().map(keyed).collect())
             }
-            Signature::Sha1(claimed) => Macs::Sha1(claimed, secrets.iter().map(keyed).collect()),
-        })
+            Signature::Sha1(claimed) => Self::Sha1(claimed, secrets.iter().map(keyed).collect()),
+        }
     }
 
     /// Takes the next piece of the raw body.
     pub(crate) fn update(&mut self, piece: &[u8]) {
-        match &mut self.0 {
-            Macs::Sha256(_, macs) => macs.iter_mut().for_each(|mac| mac.update(piece)),
-            Macs::Sha1(_, macs) => macs.iter_mut().for_each(|mac| mac.update(piece)),
+        match self {
+            Self::Sha256(_, macs) => macs.iter_mut().for_each(|mac| mac.update(piece)),
+            Self::Sha1(_, macs) => macs.iter_mut().for_each(|mac| mac.update(piece)),
         }
     }
 
     /// Whether one of the secrets made the signature. The same work is done whichever byte differs and whichever
     /// secret is right.
     pub(crate) fn holds(self) -> bool {
-        match self.0 {
-            Macs::Sha256(claimed, macs) => any_equal(&claimed, macs),
-            Macs::Sha1(claimed, macs) => any_equal(&claimed, macs),
+        match self {
+            Self::Sha256(claimed, macs) => any_equal(&claimed, macs),
+            Self::Sha1(claimed, macs) => any_equal(&claimed, macs),
         }
     }
 }
@@ -222,36 +211,6 @@ fn keyed<M: Mac + KeyInit>(secret: &Secret) -> M {
 mod tests {
     use super::*;
 
-    fn verify(secrets: &str, header: Option<Signature>, body: &[u8]) -> bool {
-        header.is_some_and(|signature| {
-            let mut verifier =
-                Verifier::new(&Secrets::parse(secrets.as_bytes()).unwrap(), signature);
-            body.chunks(3).for_each(|piece| verifier.update(piece));
-            verifier.holds()
-        })
-    }
-
-    /// GitHub's documentation, "Validating webhook deliveries", "Testing the webhook payload validation".
-    #[test]
-    fn githubs_published_example_verifies() {
-        let header = b"sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-        assert!(verify(
-            "It's a Secret to Everybody\n",
-            Signature::parse_sha256(header),
-            b"Hello, World!"
-        ));
-        assert!(!verify(
-            "It's a Secret to Everybody\n",
-            Signature::parse_sha256(header),
-            b"Hello, World?"
-        ));
-        assert!(!verify(
-            "It's a secret to everybody\n",
-            Signature::parse_sha256(header),
-            b"Hello, World!"
-        ));
-    }
-
     /// RFC 2202 section 3, test case 2, and RFC 4231 section 4.3.
     #[test]
     fn the_rfcs_examples_are_signed_as_they_say() {
@@ -266,49 +225,20 @@ mod tests {
             signed.sha256,
             "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
-        assert!(verify(
-            "Jefe",
-            Signature::parse_sha1(signed.sha1.as_bytes()),
-            b"what do ya want for nothing?"
-        ));
-    }
-
-    #[test]
-    fn only_the_exact_form_is_a_signature() {
-        let hex = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-        for wrong in [
-            String::new(),
-            "sha256=".into(),
-            hex.into(),
-            format!("sha256={}", hex.to_uppercase()),
-            format!("SHA256={hex}"),
-            format!("sha256={hex}0"),
-            format!("sha256={}", &hex[1..]),
-            format!("sha256= {}", &hex[1..]),
-            format!("sha256={hex}, sha256={hex}"),
-            format!("sha1={hex}"),
-            format!("sha256={}", &hex[..40]),
-        ] {
-            assert_eq!(Signature::parse_sha256(wrong.as_bytes()), None, "{wrong}");
-        }
     }
 
     #[test]
     fn each_line_of_a_secret_file_is_a_secret() {
         #[track_caller]
         fn check(file: &[u8], expected: Result<&[&[u8]], NoSecrets>) {
-            let secrets =
-                Secrets::parse(file).map(|s| s.iter().map(|s| s.0.to_vec()).collect::<Vec<_>>());
-            assert_eq!(
-                secrets,
-                expected.map(|e| e.iter().map(|e| e.to_vec()).collect())
-            );
+            let secrets = Secrets::parse(file);
+            let secrets = secrets.as_ref().map(|s| s.iter().map(Secret::reveal));
+            let secrets = secrets.map(Iterator::collect::<Vec<_>>);
+            assert_eq!(secrets.as_deref().map_err(|why| **why), expected);
         }
         check(b"one", Ok(&[b"one"]));
-        check(b"one\n", Ok(&[b"one"]));
         check(b"\xef\xbb\xbfone\r\n\r\n two \r\n", Ok(&[b"one", b" two "]));
         check(b"p\xe4ss\n", Ok(&[b"p\xe4ss"]));
-        check(b"", Err(NoSecrets::Empty));
         check(b"\xef\xbb\xbf\r\n\n", Err(NoSecrets::Empty));
         check(b"1\n2\n3\n4\n5\n6\n7\n8\n9\n", Err(NoSecrets::TooMany));
         check(b"\xff\xfeo\0n\0e\0\n\0", Err(NoSecrets::NulBytes));
@@ -317,17 +247,15 @@ mod tests {
     #[test]
     fn what_could_be_guessed_is_weak() {
         #[track_caller]
-        fn check(secret: &str, expected: Option<Weakness>) {
-            assert_eq!(Secret(secret.as_bytes().into()).weakness(), expected);
+        fn check(secret: &str, is_weak: bool) {
+            let secret = Secret(secret.as_bytes().into());
+            assert_eq!(secret.weakness().is_some(), is_weak);
         }
-        check("abc", Some(Weakness::Short));
-        check("fifteen letters", Some(Weakness::Short));
-        check("sixteen letters!", None);
-        check(&"x".repeat(64), Some(Weakness::OneCharacter));
-        check("YOUR-SECRET-HERE", Some(Weakness::Placeholder));
-        check("<your webhook secret>", Some(Weakness::Placeholder));
-        check("change_me_change_me", Some(Weakness::Placeholder));
-        check(&"0123456789abcdef".repeat(4), None);
+        check("fifteen letters", true);
+        check("sixteen letters!", false);
+        check(&"x".repeat(64), true);
+        check("<your webhook secret>", true);
+        check("change_me_change_me", true);
     }
 
     #[test]
@@ -336,26 +264,5 @@ mod tests {
             format!("{:?}", Secrets::parse(b"hunter2").unwrap()),
             "Secrets([Secret(…)])"
         );
-    }
-
-    #[test]
-    fn during_a_rotation_either_secret_holds() {
-        let new = Secrets::parse(b"new").unwrap();
-        let signed = new.iter().next().unwrap().sign(b"body");
-        assert!(verify(
-            "old\nnew\n",
-            Signature::parse_sha256(signed.sha256.as_bytes()),
-            b"body"
-        ));
-        assert!(verify(
-            "new\nold\n",
-            Signature::parse_sha1(signed.sha1.as_bytes()),
-            b"body"
-        ));
-        assert!(!verify(
-            "old\n",
-            Signature::parse_sha1(signed.sha1.as_bytes()),
-            b"body"
-        ));
     }
 }

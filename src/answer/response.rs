@@ -1,5 +1,6 @@
 //! The table of responses: what is answered, as a status and words. The only place with HTTP status numbers.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::{Answer, BeforeProof, PushResult, Unusable};
@@ -19,13 +20,9 @@ const UNSUPPORTED_MEDIA_TYPE: Status = Status(415, "Unsupported Media Type");
 const INTERNAL_SERVER_ERROR: Status = Status(500, "Internal Server Error");
 const SERVICE_UNAVAILABLE: Status = Status(503, "Service Unavailable");
 
-/// The methods a 405 names.
-const METHODS: &str = "GET, HEAD, POST";
-
 impl BeforeProof {
     /// What a stranger may know.
     pub(super) fn into_response(self) -> Response {
-        let mut allow = None;
         let (status, body) = match self {
             Self::Ready => (OK, "ready for deliveries. Enter this address as the Payload URL of a GitHub webhook (deploy-cgi).".to_owned()),
             Self::NotReady => (
@@ -34,20 +31,13 @@ impl BeforeProof {
                  log (deploy-cgi)."
                     .to_owned(),
             ),
-            Self::Refused(refusal) => {
-                let (status, why) = refusal_in_words(&refusal);
-                allow = (refusal == Refusal::Method).then_some(METHODS);
-                (status, format!("refused by deploy-cgi: {why}"))
-            }
+            Self::Refused(refusal) => (refusal.status(), format!("refused by deploy-cgi: {}", refusal.in_words())),
             Self::Unusable(unusable) => (
                 INTERNAL_SERVER_ERROR,
                 format!("error in deploy-cgi: {}", unusable.told_to_the_world()),
             ),
         };
-        Response {
-            allow,
-            ..response(status, body)
-        }
+        response(status, body)
     }
 }
 
@@ -134,7 +124,6 @@ impl PushResult {
 fn response(status: Status, body: String) -> Response {
     Response {
         status,
-        allow: None,
         body,
         head_only: false,
     }
@@ -164,73 +153,66 @@ impl Unusable {
     }
 }
 
-fn refusal_in_words(refusal: &Refusal) -> (Status, String) {
-    let text = |status: Status, why: &str| (status, why.to_owned());
-    match refusal {
-        Refusal::Head(BadHead::QueryWords) => text(
-            BAD_REQUEST,
-            "the address has a query without `=`; enter the Payload URL without one.",
-        ),
-        Refusal::Head(BadHead::Incomplete) => text(
-            BAD_REQUEST,
-            "the web server did not say what was requested (REQUEST_METHOD, QUERY_STRING).",
-        ),
-        Refusal::Method => text(METHOD_NOT_ALLOWED, "a delivery is a POST."),
-        Refusal::Body(BadBody::TooLarge) => text(
-            CONTENT_TOO_LARGE,
-            "the body is larger than this site takes; the key `max_body` sets how much.",
-        ),
-        Refusal::Body(BadBody::UnknownLength) => {
-            text(BAD_REQUEST, "Content-Length is not a number.")
+impl Refusal {
+    fn status(&self) -> Status {
+        match self {
+            Self::Method => METHOD_NOT_ALLOWED,
+            Self::Body(BadBody::TooLarge) => CONTENT_TOO_LARGE,
+            Self::Body(BadBody::NoRoom) => SERVICE_UNAVAILABLE,
+            Self::ContentEncoding | Self::ContentType => UNSUPPORTED_MEDIA_TYPE,
+            Self::SignatureAbsent | Self::SignatureMalformed | Self::SignatureWrong => FORBIDDEN,
+            Self::Head(_) | Self::Body(_) | Self::Event | Self::Id | Self::Payload(..) => {
+                BAD_REQUEST
+            }
         }
-        Refusal::Body(BadBody::Short) => text(
-            BAD_REQUEST,
-            "the body ended, or time was up, before all of it had come.",
-        ),
-        Refusal::Body(BadBody::Lost) => text(
-            BAD_REQUEST,
-            "the body did not arrive: the web server handed over none of it, and did not say that it is empty.",
-        ),
-        Refusal::Body(BadBody::NoRoom) => text(
-            SERVICE_UNAVAILABLE,
-            "there is no memory for the body; the host's limit may be too low.",
-        ),
-        Refusal::ContentEncoding => text(
-            UNSUPPORTED_MEDIA_TYPE,
-            "the body is compressed; GitHub sends it as it is.",
-        ),
-        Refusal::Event => text(
-            BAD_REQUEST,
-            "the header X-GitHub-Event is missing or malformed.",
-        ),
-        Refusal::Id => text(
-            BAD_REQUEST,
-            "the header X-GitHub-Delivery is missing or malformed.",
-        ),
-        Refusal::SignatureAbsent => text(
-            FORBIDDEN,
-            "the delivery is not signed: X-Hub-Signature-256 is missing. Enter the secret in the webhook's settings.",
-        ),
-        Refusal::SignatureMalformed => text(
-            FORBIDDEN,
-            "the signature is malformed: it has to be sha256= and 64 lower-case hex digits.",
-        ),
-        Refusal::SignatureWrong => text(
-            FORBIDDEN,
-            "the signature does not match. The secret in the webhook's settings and the one in this site's secret file \
-             have to be the same; a blank or a line end that was pasted with one of them is the usual cause.",
-        ),
-        Refusal::ContentType => text(
-            UNSUPPORTED_MEDIA_TYPE,
-            "the content type has to be application/json, or a form with one payload field.",
-        ),
-        Refusal::Payload(event, why) => (
-            BAD_REQUEST,
-            format!(
-                "the body is not the JSON of the event {event}: {}.",
-                excerpt(why)
-            ),
-        ),
+    }
+
+    fn in_words(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Head(BadHead::QueryWords) => {
+                "the address has a query without `=`; enter the Payload URL without one."
+            }
+            Self::Head(BadHead::Incomplete) => {
+                "the web server did not say what was requested (REQUEST_METHOD, QUERY_STRING)."
+            }
+            Self::Method => "a delivery is a POST.",
+            Self::Body(BadBody::TooLarge) => {
+                "the body is larger than this site takes; the key `max_body` sets how much."
+            }
+            Self::Body(BadBody::UnknownLength) => "Content-Length is not a number.",
+            Self::Body(BadBody::Short) => {
+                "the body ended, or time was up, before all of it had come."
+            }
+            Self::Body(BadBody::Lost) => {
+                "the body did not arrive: the web server handed over none of it, and did not say that it is empty."
+            }
+            Self::Body(BadBody::NoRoom) => {
+                "there is no memory for the body; the host's limit may be too low."
+            }
+            Self::ContentEncoding => "the body is compressed; GitHub sends it as it is.",
+            Self::Event => "the header X-GitHub-Event is missing or malformed.",
+            Self::Id => "the header X-GitHub-Delivery is missing or malformed.",
+            Self::SignatureAbsent => {
+                "the delivery is not signed: X-Hub-Signature-256 is missing. Enter the secret in the webhook's settings."
+            }
+            Self::SignatureMalformed => {
+                "the signature is malformed: it has to be sha256= and 64 lower-case hex digits."
+            }
+            Self::SignatureWrong => {
+                "the signature does not match. The secret in the webhook's settings and the one in this site's secret file \
+                 have to be the same; a blank or a line end that was pasted with one of them is the usual cause."
+            }
+            Self::ContentType => {
+                "the content type has to be application/json, or a form with one payload field."
+            }
+            Self::Payload(event, why) => {
+                return format!(
+                    "the body is not the JSON of the event {event}: {}.",
+                    excerpt(why)
+                )
+                .into();
+            }
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use super::Doctor;
 use super::entrance::web_root;
 use crate::redaction::line_of;
 use crate::shell::{give_to, quoted};
-use crate::signature::{Secret, Weakness};
+use crate::signature::Secret;
 
 const WHAT: &str = "secret file";
 
@@ -40,12 +40,7 @@ impl Doctor<'_> {
                 [format!("sed -i 's/^[ \\t]*//; s/[ \\t]*$//' {path}")],
             );
         }
-        if let Some(weakness) = secrets.iter().find_map(Secret::weakness) {
-            let what = match weakness {
-                Weakness::Short => "is shorter than 16 characters",
-                Weakness::OneCharacter => "is one character again and again",
-                Weakness::Placeholder => "looks like the placeholder of an example",
-            };
+        if let Some(what) = secrets.iter().find_map(Secret::weakness) {
             self.findings.warn(
                 WHAT,
                 format!("{shown}: a secret {what}: whoever guesses it can have deploys made"),
