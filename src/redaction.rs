@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 
 /// What stands where a credential was.
-const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 
 /// The most characters that an excerpt has.
 const MAX_EXCERPT: usize = 200;

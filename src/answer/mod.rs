@@ -40,7 +40,7 @@ pub(crate) struct Answered {
 enum BeforeProof {
     /// A GET or HEAD: the site can be used, or it cannot.
     Ready,
-    NotReady,
+    NotReady(Unusable),
     Refused(Refusal),
     Unusable(Unusable),
 }
@@ -50,6 +50,7 @@ enum Unusable {
     NoSite,
     SiteFile(anyhow::Error),
     SecretFile(anyhow::Error),
+    Checkout(anyhow::Error),
 }
 
 /// What a verified delivery is answered.
@@ -156,10 +157,7 @@ fn without_a_delivery(
         Ok(request) if matches!(request.method, b"GET" | b"HEAD") => {
             match site.and_then(|site| is_usable(&site)) {
                 Ok(()) => BeforeProof::Ready.into(),
-                Err(unusable) => Answered {
-                    log: Some(unusable.told_to_the_host()),
-                    ..BeforeProof::NotReady.into()
-                },
+                Err(unusable) => BeforeProof::NotReady(unusable).into(),
             }
         }
         Ok(_) => BeforeProof::Refused(Refusal::Method).into(),
@@ -170,7 +168,7 @@ fn without_a_delivery(
 fn is_usable(site: &Site) -> Result<(), Unusable> {
     site.secrets().map_err(Unusable::SecretFile)?;
     if !clone::is_due(site) {
-        Checkout::open(&site.repo).map_err(Unusable::SiteFile)?;
+        Checkout::open(&site.repo).map_err(Unusable::Checkout)?;
     }
     Ok(())
 }
@@ -190,8 +188,10 @@ fn told_of_blanks(refusal: &Refusal, site: &Site, secrets: &Secrets) -> Option<S
 impl From<BeforeProof> for Answered {
     fn from(answer: BeforeProof) -> Self {
         let log = match &answer {
-            BeforeProof::Unusable(unusable) => Some(unusable.told_to_the_host()),
-            BeforeProof::Ready | BeforeProof::NotReady | BeforeProof::Refused(_) => None,
+            BeforeProof::NotReady(unusable) | BeforeProof::Unusable(unusable) => {
+                Some(unusable.told_to_the_host())
+            }
+            BeforeProof::Ready | BeforeProof::Refused(_) => None,
         };
         Self {
             response: answer.into_response(),
@@ -207,7 +207,9 @@ impl Unusable {
             Self::NoSite => {
                 "error: no site file: begin it with #! and the path of deploy-cgi, or set DEPLOY_CGI_SITE".to_owned()
             }
-            Self::SiteFile(error) | Self::SecretFile(error) => format!("error: {error:#}"),
+            Self::SiteFile(error) | Self::SecretFile(error) | Self::Checkout(error) => {
+                format!("error: {error:#}")
+            }
         }
     }
 }

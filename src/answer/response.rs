@@ -8,7 +8,7 @@ use crate::cgi::{BadBody, BadHead, Response, Status};
 use crate::delivery::Refusal;
 use crate::outcome::Verdict;
 use crate::redaction::excerpt;
-use crate::site::NoHome;
+use crate::site::Mistake;
 
 const OK: Status = Status(200, "OK");
 const ACCEPTED: Status = Status(202, "Accepted");
@@ -25,11 +25,9 @@ impl BeforeProof {
     pub(super) fn into_response(self) -> Response {
         let (status, body) = match self {
             Self::Ready => (OK, "ready for deliveries. Enter this address as the Payload URL of a GitHub webhook (deploy-cgi).".to_owned()),
-            Self::NotReady => (
+            Self::NotReady(unusable) => (
                 INTERNAL_SERVER_ERROR,
-                "ready: no. This site cannot deploy yet; run ./deploy.cgi check on the server, or read the server's error \
-                 log (deploy-cgi)."
-                    .to_owned(),
+                format!("ready: no (deploy-cgi). {}", unusable.told_to_the_world()),
             ),
             Self::Refused(refusal) => (refusal.status(), format!("refused by deploy-cgi: {}", refusal.in_words())),
             Self::Unusable(unusable) => (
@@ -131,23 +129,30 @@ fn response(status: Status, body: String) -> Response {
 
 impl Unusable {
     /// For a stranger.
-    fn told_to_the_world(&self) -> &'static str {
+    fn told_to_the_world(&self) -> String {
         match self {
             Self::NoSite => {
                 "no site file was found. Begin deploy.cgi with a line of #! and the path of deploy-cgi; where the program \
                  itself lies in cgi-bin, set DEPLOY_CGI_SITE to the path of the site file."
+                    .to_owned()
             }
-            Self::SiteFile(error) if error.is::<NoHome>() => {
-                "a path in the site file begins with ~/, and the user that the web server runs it as has no home that is \
-                 known here: write the path out, from the first /."
-            }
-            Self::SiteFile(_) => {
-                "the site file cannot be used. Run ./deploy.cgi check on the server to see why; the server's error log \
-                 says it too."
+            Self::SiteFile(error) => {
+                let mistake = error.downcast_ref::<Mistake>().map(Mistake::for_a_stranger);
+                let why = mistake.as_deref().unwrap_or("it cannot be read");
+                format!(
+                    "the site file cannot be used: {why}. The server's error log shows what is meant; so does \
+                     ./deploy.cgi check."
+                )
             }
             Self::SecretFile(_) => {
                 "the secret file is missing, empty or unreadable, so no delivery can be checked. Put the webhook's secret \
-                 into it; run ./deploy.cgi check on the server, or read its error log, to see which file is meant."
+                 into it; the server's error log says which file is meant, and so does ./deploy.cgi check."
+                    .to_owned()
+            }
+            Self::Checkout(_) => {
+                "the key `repo` names no checkout that can be used. The server's error log says why; so does ./deploy.cgi \
+                 check."
+                    .to_owned()
             }
         }
     }

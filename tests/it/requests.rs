@@ -598,6 +598,36 @@ fn what_a_site_file_must_say_is_asked_for() {
     }
 }
 
+/// A person with FTP only has no log and no shell, and sees no more than anybody.
+#[test]
+fn a_browser_learns_the_line_and_the_kind_of_mistake_and_nothing_of_the_file() {
+    let world = World::new();
+    let bad = world.path("cgi-bin/bad.cgi");
+    for (line, kind) in [
+        ("hunter2 = 1", "unknown key"),
+        ("umask = \"hunter2\"", "a value that is not accepted"),
+        ("branch = hunter2", "a value without quotes"),
+        ("umask = 022", "a value without quotes"),
+        ("branch = “hunter2”", "curly quotes"),
+        ("branch = \"hunter2", "a quote is missing"),
+        ("branch \"hunter2\"", "no `=`"),
+        (
+            "umask = \"hunter2\"\numask = \"hunter2\"",
+            "a key that stands there already",
+        ),
+    ] {
+        let settings = world.settings() + line + "\n";
+        world.write_site(&bad, &settings);
+        // The first line is the kernel's.
+        let number = settings.lines().count() + 1;
+        let page = world.delivery("star", "").bare("GET").through(&bad).send();
+        assert_eq!((page.status, page.first_word()), (500, "ready"), "{page:?}");
+        page.says(&format!("cannot be used: line {number}: {kind}. "));
+        assert!(!page.body.contains("hunter2"), "{page:?}");
+        assert!(names_no_path(&page), "{page:?}");
+    }
+}
+
 #[test]
 fn a_secret_written_into_the_site_file_is_not_printed() {
     let world = World::new();
@@ -1121,12 +1151,12 @@ stderr: deploy-cgi: error: cannot list <world>/checkout/.git/deploy-cgi/queue: N
 
 == empty secret
 500 Internal Server Error
-error in deploy-cgi: the secret file is missing, empty or unreadable, so no delivery can be checked. Put the webhook's secret into it; run ./deploy.cgi check on the server, or read its error log, to see which file is meant.
+error in deploy-cgi: the secret file is missing, empty or unreadable, so no delivery can be checked. Put the webhook's secret into it; the server's error log says which file is meant, and so does ./deploy.cgi check.
 stderr: deploy-cgi: error: the secret file <world>/secret.txt is empty; write the webhook's secret into it
 
 == GET, empty secret
 500 Internal Server Error
-ready: no. This site cannot deploy yet; run ./deploy.cgi check on the server, or read the server's error log (deploy-cgi).
+ready: no (deploy-cgi). the secret file is missing, empty or unreadable, so no delivery can be checked. Put the webhook's secret into it; the server's error log says which file is meant, and so does ./deploy.cgi check.
 stderr: deploy-cgi: error: the secret file <world>/secret.txt is empty; write the webhook's secret into it
 
 == unsigned, empty secret
@@ -1135,18 +1165,18 @@ refused by deploy-cgi: the delivery is not signed: X-Hub-Signature-256 is missin
 
 == no secret
 500 Internal Server Error
-error in deploy-cgi: the secret file is missing, empty or unreadable, so no delivery can be checked. Put the webhook's secret into it; run ./deploy.cgi check on the server, or read its error log, to see which file is meant.
+error in deploy-cgi: the secret file is missing, empty or unreadable, so no delivery can be checked. Put the webhook's secret into it; the server's error log says which file is meant, and so does ./deploy.cgi check.
 stderr: deploy-cgi: error: cannot read the secret file <world>/secret.txt: No such file or directory (os error 2)
 
 == broken site
 500 Internal Server Error
-error in deploy-cgi: the site file cannot be used. Run ./deploy.cgi check on the server to see why; the server's error log says it too.
-stderr: deploy-cgi: error: <world>/cgi-bin/deploy.cgi:2: `repo` has to be the absolute path of the checkout
+error in deploy-cgi: the site file cannot be used: line 2: a value that is not accepted. The server's error log shows what is meant; so does ./deploy.cgi check.
+stderr: deploy-cgi: error: <world>/cgi-bin/deploy.cgi:2: `repo = 1`: `repo` has to be the absolute path of the checkout
 
 == GET, broken site
 500 Internal Server Error
-ready: no. This site cannot deploy yet; run ./deploy.cgi check on the server, or read the server's error log (deploy-cgi).
-stderr: deploy-cgi: error: <world>/cgi-bin/deploy.cgi:2: `repo` has to be the absolute path of the checkout
+ready: no (deploy-cgi). the site file cannot be used: line 2: a value that is not accepted. The server's error log shows what is meant; so does ./deploy.cgi check.
+stderr: deploy-cgi: error: <world>/cgi-bin/deploy.cgi:2: `repo = 1`: `repo` has to be the absolute path of the checkout
 
 == unsigned, broken site
 403 Forbidden

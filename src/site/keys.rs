@@ -1,0 +1,161 @@
+//! Every key, with what is accepted for it, and the table of a site file, read with a complaint for each mistake.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::{Mistake, Text};
+use crate::cgi::Environment;
+use crate::user::User;
+
+/// The keys a site file may have, in the order of deploy.cgi.example, and what each has to be.
+pub(super) const KEYS: &[(&str, &str)] = &[
+    ("repo", "the absolute path of the checkout"),
+    (
+        "secret_file",
+        "the absolute path of the file with the secret",
+    ),
+    ("branch", "the name of a branch, such as \"main\""),
+    ("repository", "\"owner/name\""),
+    ("update", "\"fast-forward\" or \"reset\""),
+    ("submodules", "\"recorded\", \"latest\" or \"skip\""),
+    ("on_update", "a shell command"),
+    ("on_failure", "a shell command"),
+    ("clone", "the URL of the repository"),
+    ("ssh_key", "the absolute path of a private key"),
+    ("wait", "a time from \"0s\" to \"30s\", such as \"8s\""),
+    ("timeout", "a time from \"1s\" to \"24h\", such as \"10m\""),
+    (
+        "max_body",
+        "a size from \"1KiB\" to \"64MiB\", such as \"25MiB\"",
+    ),
+    (
+        "path",
+        "folders like those of PATH, absolute, with colons between them",
+    ),
+    ("env", "a table, such as env = { NAME = \"value\" }"),
+    (
+        "umask",
+        "an octal number that leaves the owner everything, such as \"022\"",
+    ),
+];
+
+/// Variables that would point git at another repository than `repo` (`git rev-parse --local-env-vars`).
+const NOT_IN_ENV: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+/// What a key has to be.
+pub(super) fn accepted(key: &str) -> Option<&'static str> {
+    let known = KEYS.iter().find(|(name, _)| *name == key);
+    known.map(|(_, accepted)| *accepted)
+}
+
+/// The table of a site file, with what is needed to complain about it.
+pub(super) struct Keys<'t> {
+    text: Text<'t>,
+    table: DeTable<'t>,
+    env: &'t Environment,
+}
+
+impl<'t> Keys<'t> {
+    pub(super) fn parse(
+        file: &'t Path,
+        text: &'t [u8],
+        env: &'t Environment,
+    ) -> Result<Self, Mistake> {
+        let text = Text::new(file, text)?;
+        let table = DeTable::parse(text.toml)
+            .map_err(|error| text.syntax(&error))?
+            .into_inner();
+        let unknown = table.keys().find(|key| accepted(key.get_ref()).is_none());
+        match unknown {
+            Some(key) => Err(text.unknown_key(key)),
+            None => Ok(Self { text, table, env }),
+        }
+    }
+
+    /// The value of a key. `read` gives `None` for a text that is not accepted.
+    pub(super) fn value<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Mistake> {
+        let Some(value) = self.table.get(key) else {
+            return Ok(None);
+        };
+        let read = value.get_ref().as_str().and_then(read);
+        read.map(Some)
+            .ok_or_else(|| self.text.value(value.span().start, key))
+    }
+
+    /// An absolute path, `~/` being the running user's home. No program is started to find that: a stranger's request
+    /// comes here too.
+    pub(super) fn path(&self, key: &'static str) -> Result<Option<PathBuf>, Mistake> {
+        let path = self.value(key, |text| {
+            let is_path = !text.contains('\0') && (text.starts_with("~/") || text.starts_with('/'));
+            is_path.then(|| text.to_owned())
+        })?;
+        let below = path.as_ref().and_then(|path| path.strip_prefix("~/"));
+        let (Some(below), Some(value)) = (below, self.table.get(key)) else {
+            return Ok(path.map(PathBuf::from));
+        };
+        match User::known(self.env).home {
+            Some(home) => Ok(Some(home.join(below))),
+            None => Err(self.text.no_home(value.span().start, key)),
+        }
+    }
+
+    /// The path that is the value of a key that has to be there.
+    pub(super) fn required_path(&self, key: &'static str) -> Result<PathBuf, Mistake> {
+        self.path(key)?.ok_or_else(|| self.text.missing(key))
+    }
+
+    /// The variables of the key `env`.
+    pub(super) fn env(&self) -> Result<Vec<(String, String)>, Mistake> {
+        let Some(table) = self.table.get("env") else {
+            return Ok(Vec::new());
+        };
+        match table.get_ref().as_table() {
+            Some(entries) => entries.iter().map(|entry| self.variable(entry)).collect(),
+            None => Err(self.text.value(table.span().start, "env")),
+        }
+    }
+
+    fn variable(
+        &self,
+        (name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>),
+    ) -> Result<(String, String), Mistake> {
+        let (at, name) = (name.span().start, name.get_ref());
+        let is_name = !name.starts_with(|c: char| c.is_ascii_digit())
+            && !name.is_empty()
+            && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+        if !is_name {
+            return Err(self.text.variable(at, name, "is no name of a variable"));
+        }
+        if NOT_IN_ENV.contains(&&**name) {
+            let why = "would point git at another repository; `repo` says which one";
+            return Err(self.text.variable(at, name, why));
+        }
+        match value.get_ref().as_str().filter(|text| !text.contains('\0')) {
+            Some(text) => Ok((name.to_string(), text.to_owned())),
+            None => Err(self
+                .text
+                .variable(value.span().start, name, "has to be text in quotes")),
+        }
+    }
+}

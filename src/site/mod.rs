@@ -1,0 +1,452 @@
+//! A site: the deploy.cgi file, parsed into a type that is right by construction.
+//!
+//! Must not know git, and reads nothing but the site file and the secret file.
+
+mod keys;
+mod mistake;
+mod value;
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::Mode;
+
+use crate::cgi::{self, Environment, Variable};
+use crate::process::Programs;
+use crate::remote_url::RemoteUrl;
+use crate::repository_name::RepositoryName;
+use crate::signature::{NoSecrets, Secrets};
+use keys::Keys;
+
+pub(crate) use mistake::Mistake;
+
+/// How long a delivery waits for its result, unless `wait` says otherwise: GitHub hangs up after 10 s.
+const DEFAULT_WAIT: Duration = Duration::from_secs(8);
+
+/// The limit of each step, unless `timeout` says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// GitHub's cap on a payload, in bytes (GitHub's documentation, "Webhook events and payloads").
+pub(crate) const DEFAULT_MAX_BODY: u64 = 25 << 20;
+
+/// The largest site file and the largest secret file, in bytes.
+const MAX_FILE: usize = 64 << 10;
+
+/// The umask of a deploy, unless `umask` says otherwise.
+const DEFAULT_UMASK: Mode = Mode::from_raw_mode(0o022);
+
+/// Who runs which checkout how: one site file.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// The site file itself, absolute.
+    pub(crate) file: PathBuf,
+    pub(crate) repo: PathBuf,
+    pub(crate) secret_file: PathBuf,
+    /// The local branch to deploy; without it the one that is checked out.
+    pub(crate) branch: Option<String>,
+    /// `owner/name`; without it what the remote's URL says.
+    pub(crate) repository: Option<RepositoryName>,
+    pub(crate) update: Update,
+    pub(crate) submodules: Submodules,
+    pub(crate) on_update: Option<String>,
+    pub(crate) on_failure: Option<String>,
+    /// Where the checkout is cloned from when there is none.
+    pub(crate) clone: Option<RemoteUrl>,
+    /// The private key for the remote.
+    pub(crate) ssh_key: Option<PathBuf>,
+    pub(crate) wait: Duration,
+    pub(crate) timeout: Duration,
+    /// In bytes.
+    pub(crate) max_body: u64,
+    pub(crate) programs: Programs,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) umask: Mode,
+}
+
+/// How the checkout is brought to what was pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Update {
+    /// Only forward, and never over a person's work.
+    FastForward,
+    /// Tracked files become those of the remote branch, whatever was here; what that removes is kept.
+    Reset,
+}
+
+/// What is done about submodules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Submodules {
+    /// They are brought to the commits that the checkout records.
+    Recorded,
+    /// They follow their own branches.
+    Latest,
+    /// They are left alone.
+    Skip,
+}
+
+/// The site file of a request that no script was started for, if there is one: `DEPLOY_CGI_SITE`; else the first
+/// argument, but only where the server itself named the same file as the script, it is not our own executable, and the
+/// query cannot have become arguments (RFC 3875 section 4.4).
+pub(crate) fn named_by_the_server(env: &Environment, arguments: &[OsString]) -> Option<PathBuf> {
+    match env.variable("DEPLOY_CGI_SITE") {
+        Variable::Once(site) => return Some(PathBuf::from(OsStr::from_bytes(site))),
+        Variable::Several => return None,
+        Variable::Absent => {}
+    }
+    if cgi::is_search_words(env.variable("QUERY_STRING").once()?) {
+        return None;
+    }
+    let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
+    let argument = Path::new(arguments.first()?);
+    let named = identity(argument)?;
+    let script = identity(Path::new(OsStr::from_bytes(
+        env.variable("SCRIPT_FILENAME").once()?,
+    )))?;
+    let ourselves = std::env::current_exe()
+        .ok()
+        .and_then(|path| identity(&path))?;
+    (named == script && named != ourselves).then(|| argument.to_owned())
+}
+
+/// The file the kernel started, when it is a script that names us as its interpreter (execve(2), `AT_EXECFN`).
+#[cfg(target_os = "linux")]
+pub(crate) fn started_script() -> Option<PathBuf> {
+    let path = Path::new(OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()));
+    let mut start = [0; 2];
+    std::fs::File::open(path)
+        .ok()?
+        .read_exact(&mut start)
+        .ok()?;
+    (start == *b"#!").then(|| path.to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn started_script() -> Option<PathBuf> {
+    None
+}
+
+impl Site {
+    /// Reads a site file. `~/` in it is the home of the user that `env` and the system name.
+    pub(crate) fn read(file: &Path, env: &Environment) -> Result<Self> {
+        let file =
+            std::path::absolute(file).with_context(|| format!("cannot find {}", file.display()))?;
+        let text = read_small(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Self::parse(file, &text, env)?)
+    }
+
+    fn parse(file: PathBuf, text: &[u8], env: &Environment) -> Result<Self, Mistake> {
+        let keys = Keys::parse(&file, text, env)?;
+        let path = keys.value("path", value::folders)?;
+        Ok(Self {
+            repo: keys.required_path("repo")?,
+            secret_file: keys.required_path("secret_file")?,
+            branch: keys.value("branch", value::branch)?,
+            repository: keys.value("repository", RepositoryName::parse)?,
+            update: keys
+                .value("update", value::update)?
+                .unwrap_or(Update::FastForward),
+            submodules: keys
+                .value("submodules", value::submodules)?
+                .unwrap_or(Submodules::Recorded),
+            on_update: keys.value("on_update", value::command)?,
+            on_failure: keys.value("on_failure", value::command)?,
+            clone: keys.value("clone", value::url)?,
+            ssh_key: keys.path("ssh_key")?,
+            wait: keys.value("wait", value::wait)?.unwrap_or(DEFAULT_WAIT),
+            timeout: keys
+                .value("timeout", value::timeout)?
+                .unwrap_or(DEFAULT_TIMEOUT),
+            max_body: keys
+                .value("max_body", value::max_body)?
+                .unwrap_or(DEFAULT_MAX_BODY),
+            programs: path.map_or_else(|| Programs::in_path(env.first("PATH")), Programs::exactly),
+            env: keys.env()?,
+            umask: keys.value("umask", value::umask)?.unwrap_or(DEFAULT_UMASK),
+            file,
+        })
+    }
+
+    /// Every line of the secret file, however many there are, so that it can be masked. Where the file cannot be read there
+    /// is nothing of it that could be shown.
+    pub(crate) fn secret_words(&self) -> Vec<String> {
+        let text = read_small(&self.secret_file).unwrap_or_default();
+        let lines = text
+            .split(|&byte| byte == b'\n')
+            .map(|line| String::from_utf8_lossy(line));
+        let words = lines.map(|line| line.trim_matches(['\r', '\u{feff}']).to_owned());
+        let words = words.filter(|word| !word.is_empty());
+        let login = self.clone.as_ref().map(RemoteUrl::credentials);
+        words.chain(login.unwrap_or_default()).collect()
+    }
+
+    /// The secrets of the site. The error says what is wrong with the file, and what to do.
+    pub(crate) fn secrets(&self) -> Result<Secrets> {
+        let path = self.secret_file.display();
+        let text = read_small(&self.secret_file)
+            .with_context(|| format!("cannot read the secret file {path}"))?;
+        match Secrets::parse(&text) {
+            Ok(secrets) => Ok(secrets),
+            Err(NoSecrets::Empty) => {
+                bail!("the secret file {path} is empty; write the webhook's secret into it")
+            }
+            Err(NoSecrets::NulBytes) => {
+                bail!(
+                    "the secret file {path} has NUL bytes, as UTF-16 has; save it as plain text (UTF-8 or ASCII)"
+                )
+            }
+            Err(NoSecrets::TooMany) => {
+                bail!("the secret file {path} has more than 8 lines; leave the secrets in use")
+            }
+        }
+    }
+}
+
+/// Reads a file that nobody makes large, such as a setting, a secret or a key.
+pub(crate) fn read_small(path: &Path) -> Result<Vec<u8>> {
+    // Looked at before it is opened: to open a named pipe would take for ever.
+    if !path.metadata()?.is_file() {
+        bail!("not a file");
+    }
+    // Room for all of it, so that two calls read it: each refusal of a stranger's reads two such files.
+    let mut text = Vec::with_capacity(MAX_FILE + 1);
+    std::fs::File::open(path)?
+        .take(MAX_FILE as u64 + 1)
+        .read_to_end(&mut text)?;
+    if text.len() > MAX_FILE {
+        bail!("larger than 64 KiB");
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Site, String> {
+        let env = Environment::from_iter([("PATH".into(), "/host/bin".into())]);
+        Site::parse("/w/deploy.cgi".into(), text.as_bytes(), &env)
+            .map_err(|error| error.to_string())
+    }
+
+    const MINIMAL: &str =
+        "#!/home/me/bin/deploy-cgi\nrepo = \"/home/me/blog\"\nsecret_file = \"/home/me/secret\"\n";
+
+    #[test]
+    fn two_keys_are_enough() {
+        let site = parse(MINIMAL).unwrap();
+        assert_eq!(site.repo, Path::new("/home/me/blog"));
+        assert_eq!(
+            (site.wait, site.timeout),
+            (Duration::from_secs(8), Duration::from_mins(10))
+        );
+        assert_eq!(
+            (site.max_body, site.umask),
+            (25 * 1024 * 1024, DEFAULT_UMASK)
+        );
+        assert_eq!(site.submodules, Submodules::Recorded);
+        assert!(
+            site.programs
+                .as_path()
+                .to_str()
+                .unwrap()
+                .starts_with("/host/bin:/usr/local/bin:/usr/bin:/bin:")
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_windows_line_ends_are_no_obstacle() {
+        assert!(parse(&format!("\u{feff}{}", MINIMAL.replace('\n', "\r\n"))).is_ok());
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let site = parse(&format!(
+            "{MINIMAL}branch = \"refs/heads/feature/x\"\nrepository = \"o/n.x\"\nsubmodules = \"skip\"\n\
+             on_update = \"touch tmp/restart.txt\"\non_failure = \"mail me\"\nwait = \"500ms\"\ntimeout = \"1h 30m\"\nmax_body = \"1 MiB\"\n\
+             path = \"/a:/b\"\numask = \"0027\"\n[env]\nA_1 = \"x y\"\n"
+        ))
+        .unwrap();
+        assert_eq!(site.branch.as_deref(), Some("feature/x"));
+        assert!(site.repository.unwrap() == *"o/n.x");
+        assert_eq!(site.submodules, Submodules::Skip);
+        assert_eq!(
+            (site.wait, site.timeout),
+            (Duration::from_millis(500), Duration::from_mins(90))
+        );
+        assert_eq!((site.max_body, site.umask.as_raw_mode()), (1 << 20, 0o027));
+        assert_eq!(site.programs.as_path(), "/a:/b");
+        assert_eq!(site.env, [("A_1".to_owned(), "x y".to_owned())]);
+        assert_eq!(site.on_update.as_deref(), Some("touch tmp/restart.txt"));
+        assert_eq!(site.on_failure.as_deref(), Some("mail me"));
+    }
+
+    #[track_caller]
+    fn check_complaint(line: &str, expected: &str) {
+        assert_eq!(
+            parse(&format!("{MINIMAL}{line}\n")).unwrap_err(),
+            format!("/w/deploy.cgi:{expected}")
+        );
+    }
+
+    #[test]
+    fn a_complaint_shows_the_line_and_what_is_accepted() {
+        check_complaint(
+            "umask = 22",
+            "4: `umask = 22`: `umask` has to be an octal number that leaves the owner everything, such as \"022\"",
+        );
+        check_complaint(
+            "umask = 022",
+            "4: `umask = 022`: a value without quotes; `umask` has to be an octal number that leaves the owner everything, \
+             such as \"022\"",
+        );
+        check_complaint(
+            "\nwait = \"31s\"",
+            "5: `wait = \"31s\"`: `wait` has to be a time from \"0s\" to \"30s\", such as \"8s\"",
+        );
+        check_complaint(
+            "branch=main",
+            "4: `branch = main`: a value without quotes; `branch` has to be the name of a branch, such as \"main\"",
+        );
+        check_complaint(
+            "branch = “main”",
+            "4: `branch = “main”`: curly quotes; write straight ones, as in \"text\"; `branch` has to be the name of a \
+             branch, such as \"main\"",
+        );
+        check_complaint(
+            "update = \"reset",
+            "4: `update = \"reset`: a quote is missing; `update` has to be \"fast-forward\" or \"reset\"",
+        );
+        check_complaint(
+            "update =",
+            "4: `update = `: no value; `update` has to be \"fast-forward\" or \"reset\"",
+        );
+        check_complaint(
+            "update: \"reset\"",
+            "4: `***`: no `=` in it; a line is a key, `=` and a value",
+        );
+        check_complaint(
+            "repo = \"/x\"",
+            "4: `repo = \"/x\"`: the key `repo` stands twice, in line 2 and here; remove one",
+        );
+        check_complaint(
+            "brnch = \"main\"",
+            "4: `brnch = ***`: unknown key `brnch`; did you mean `branch`?",
+        );
+        check_complaint(
+            "cake = 1",
+            "4: `cake = ***`: unknown key `cake`; the keys are repo, secret_file, branch, repository, update, submodules, \
+             on_update, on_failure, clone, ssh_key, wait, timeout, max_body, path, env, umask",
+        );
+        check_complaint(
+            "clone = https://me:hunter2@example.org/me/blog",
+            "4: `clone = https://***@example.org/me/blog`: a value without quotes; `clone` has to be the URL of the repository",
+        );
+        check_complaint(
+            "env = 1",
+            "4: `env = ***`: `env` has to be a table, such as env = { NAME = \"value\" }",
+        );
+        check_complaint(
+            "env = { A = 1 }",
+            "4: `env = ***`: `env.A` has to be text in quotes",
+        );
+        check_complaint(
+            "[env]\n\"a b\" = \"\"",
+            "5: `***`: `env.a b` is no name of a variable",
+        );
+        check_complaint(
+            "env = { GIT_DIR = \"/x\" }",
+            "4: `env = ***`: `env.GIT_DIR` would point git at another repository; `repo` says which one",
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_missing_is_named() {
+        assert_eq!(
+            parse("repo = \"/r\"").unwrap_err(),
+            "/w/deploy.cgi: the key `secret_file` is missing; it has to be the absolute path of the file with the secret"
+        );
+    }
+
+    #[test]
+    fn no_complaint_shows_what_may_be_the_secret() {
+        for line in [
+            "secret = hunter2",
+            "secret = \"hunter2",
+            "secret_file = [\"hunter2\"]",
+            "secret_file = hunter2",
+            "secret_file = “hunter2”",
+            "secret_file = \"hunter2\"",
+            "on_update = \"deploy --token=hunter2",
+            "env = { TOKEN = hunter2 }",
+            "[env]\nTOKEN = hunter2",
+            "hunter2",
+            "hunter2==",
+            "= hunter2",
+        ] {
+            let complaint = parse(&format!("repo = \"/r\"\n{line}\n")).unwrap_err();
+            assert!(complaint.starts_with("/w/deploy.cgi:"), "{complaint}");
+            assert!(!complaint.contains("hunter2"), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_learns_the_line_and_the_kind_of_mistake() {
+        #[track_caller]
+        fn check(text: &str, expected: &str) {
+            let env = Environment::default();
+            let mistake = Site::parse("/w/deploy.cgi".into(), text.as_bytes(), &env).unwrap_err();
+            assert_eq!(mistake.for_a_stranger(), expected);
+        }
+        check("\nbrnch = \"x\"", "line 2: unknown key");
+        check(
+            "repo = \"/r\"\nsecret_file = \"/s\"\numask = 22",
+            "line 3: a value that is not accepted",
+        );
+        check("umask = 022", "line 1: a value without quotes");
+        check("branch = ‘x’", "line 1: curly quotes");
+        check("branch = \"x", "line 1: a quote is missing");
+        check("branch", "line 1: no `=`");
+        check("branch =", "line 1: no value");
+        check(
+            "repo = \"/r\"\nrepo = \"/r\"",
+            "line 2: a key that stands there already",
+        );
+        check("branch = \"a\" \"b\"", "line 1: not valid TOML");
+        check("repo = \"/r\"", "the key `secret_file` is missing");
+    }
+
+    #[test]
+    fn values_out_of_range_or_form_are_refused() {
+        for line in [
+            "wait = \"8\"",
+            "wait = \"1M\"",
+            "wait = \"1month\"",
+            "timeout = \"0s\"",
+            "timeout = \"1d\"",
+            "timeout = 600",
+            "max_body = \"65MiB\"",
+            "max_body = \"25\"",
+            "max_body = \"-1MiB\"",
+            "umask = \"22\"",
+            "umask = \"777\"",
+            "umask = \"0o22\"",
+            "umask = \"+22\"",
+            "submodules = \"newest\"",
+            "branch = \"--upload-pack=x\"",
+            "branch = \"a..b\"",
+            "branch = \"x.lock/y\"",
+            "branch = \"\"",
+            "repository = \"owner\"",
+            "repository = \"https://github.com/o/n\"",
+            "path = \"bin:/usr/bin\"",
+            "path = \"\"",
+            "on_update = \" \"",
+        ] {
+            assert!(parse(&format!("{MINIMAL}{line}\n")).is_err(), "{line}");
+        }
+    }
+}
