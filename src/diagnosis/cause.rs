@@ -325,6 +325,28 @@ const UNTRACKED: &str = "The following untracked working tree files would be + b
 const UNTRACKED_BELOW: &str =
     "Updating the following directories would lose untracked files in them:";
 
+/// What is said of a submodule, and in which field its path is.
+pub(super) const SUBMODULES: [(&str, usize); 4] = [
+    ("Unable to * in submodule path '*'", 1),
+    (
+        "Unable to fetch in submodule path '*'; trying to directly fetch +:",
+        0,
+    ),
+    (
+        "Fetched in submodule path '*', but it did not contain +. Direct fetching of that commit failed.",
+        0,
+    ),
+    ("clone of '*' into submodule path '*' failed", 1),
+];
+
+/// What is said of a URL, and in which field it is.
+pub(super) const URLS: [(&str, usize); 4] = [
+    ("clone of '*' into submodule path '*' failed", 0),
+    ("unable to access '*': *", 0),
+    ("repository '*' not found", 0),
+    ("Authentication failed for '*'", 0),
+];
+
 fn files_in_the_way(output: &str) -> Cause {
     let has = |message| find(output, message).is_some();
     // Git lists them, each behind a tab.
@@ -393,119 +415,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_cause_has_what_the_message_names() {
-        let some = |text: &str| Some(text.to_owned());
-        let path = PathBuf::from;
-        let certificate = |why: &str| Cause::CertificateUntrusted(why.into());
-        let unknown_branch = Cause::SubmoduleBranchUnknown {
-            branch: "drafts".into(),
-            path: "posts".into(),
-        };
-        let other_key = Cause::HostKeyChanged(Some("/home/me/.ssh/known_hosts".into()));
-        for (output, cause) in [
-            ("sh: 1: Cannot fork", Cause::TooManyProcesses),
-            ("ssh -oBatchMode=yes: 1: ssh: not found", Cause::NoSsh),
-            (
-                "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n\
-                 Offending ED25519 key in /home/me/.ssh/known_hosts:3\r\nHost key verification failed.\r",
-                other_key,
-            ),
-            (
-                "No ED25519 host key is known for h and you have requested strict checking.\r\n\
-                 Host key verification failed.\r\nfatal: Could not read from remote repository.",
-                Cause::HostKeyUnknown,
-            ),
-            (
-                "Load key \"/me/.ssh/id\": Permission denied\r\ngit@h: Permission denied (publickey).\r",
-                Cause::KeyUnreadable(path("/me/.ssh/id")),
-            ),
-            (
-                "ERROR: Permission to o/n.git denied to deploy key",
-                Cause::KeyOfAnother("o/n.git".into()),
-            ),
-            (
-                "No user exists for uid 12345",
-                Cause::NamelessUser("12345".into()),
-            ),
-            (
-                "fatal: unable to access 'https://h/n/': server certificate verification failed. CAfile: none",
-                certificate("CAfile: none"),
-            ),
-            (
-                "fatal: unable to access 'https://h/n/': Failed to connect to h port 443 after 0 ms: No route",
-                Cause::Unreachable,
-            ),
-            (
-                "fatal: unable to access 'https://h/n/': The requested URL returned error: 502",
-                Cause::ServerTrouble,
-            ),
-            (
-                "fatal: unsafe repository ('/w' is owned by someone else)",
-                Cause::DubiousOwnership(path("/w")),
-            ),
-            (
-                "error: cannot lock ref 'refs/heads/main': Unable to create '/w/a.lock': File exists.",
-                Cause::Locked(path("/w/a.lock")),
-            ),
-            (
-                "error: could not lock config file /w/a: File exists",
-                Cause::Locked(path("/w/a.lock")),
-            ),
-            (
-                "Unable to find current origin/drafts revision in submodule path 'posts'",
-                unknown_branch,
-            ),
-            (
-                "error: expected 'lib' in submodule path 'lib/a' not to be a symbolic link",
-                Cause::LinkInTheWay(path("lib")),
-            ),
-            (
-                "fatal: Fetched in submodule path 'posts', but it did not contain 1a2b. \
-                 Direct fetching of that commit failed.",
-                Cause::SubmoduleCommitMissing(some("1a2b")),
-            ),
-            (
-                "git-lfs smudge -- 'a.png': 1: git-lfs: not found",
-                Cause::LfsMissing,
-            ),
-            (
-                "fatal: not a git repository: /w/in/../.git",
-                Cause::NoRepository(Some(path("/w/in/../.git"))),
-            ),
-            (
-                "error: unable to unlink old 'posts': Permission denied",
-                Cause::NotWritable(Some(path("posts"))),
-            ),
-        ] {
-            assert_eq!(Cause::of_output(output), Some(cause), "{output}");
-        }
-    }
+    /// What is printed, its lines divided by `\`, and the cause.
+    const FOUND: &str = r#"
+sh: 1: Cannot fork => TooManyProcesses
+ssh -oBatchMode=yes: 1: ssh: not found => NoSsh
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\Offending ED25519 key in /me/known_hosts:3\Host key verification failed. => HostKeyChanged(Some("/me/known_hosts"))
+No ED25519 host key is known for h and you have requested strict checking.\Host key verification failed. => HostKeyUnknown
+Load key "/me/.ssh/id": Permission denied\git@h: Permission denied (publickey). => KeyUnreadable("/me/.ssh/id")
+ERROR: Permission to o/n.git denied to deploy key => KeyOfAnother("o/n.git")
+No user exists for uid 12345 => NamelessUser("12345")
+fatal: unable to access 'https://h/n/': server certificate verification failed. CAfile: none => CertificateUntrusted("CAfile: none")
+fatal: unable to access 'https://h/n/': Failed to connect to h port 443 after 0 ms: No route => Unreachable
+fatal: unable to access 'https://h/n/': The requested URL returned error: 502 => ServerTrouble
+fatal: unsafe repository ('/w' is owned by someone else) => DubiousOwnership("/w")
+error: cannot lock ref 'refs/heads/main': Unable to create '/w/a.lock': File exists. => Locked("/w/a.lock")
+error: could not lock config file /w/a: File exists => Locked("/w/a.lock")
+Unable to find current origin/drafts revision in submodule path 'posts' => SubmoduleBranchUnknown { branch: "drafts", path: "posts" }
+error: expected 'lib' in submodule path 'lib/a' not to be a symbolic link => LinkInTheWay("lib")
+fatal: Fetched in submodule path 'posts', but it did not contain 1a2b. Direct fetching of that commit failed. => SubmoduleCommitMissing(Some("1a2b"))
+git-lfs smudge -- 'a.png': 1: git-lfs: not found => LfsMissing
+fatal: not a git repository: /w/in/../.git => NoRepository(Some("/w/in/../.git"))
+error: unable to unlink old 'posts': Permission denied => NotWritable(Some("posts"))
+error: Your local changes to the following files would be overwritten by merge:\	a b.html\	c\Please => FilesInTheWay(Edits, ["a b.html", "c"])
+error: The following untracked working tree files would be removed by checkout:\	x\Please => FilesInTheWay(Untracked, ["x"])
+error: Your local changes to the following files would be overwritten by merge:\	c\error: Updating the following directories would lose untracked files in them:\	dir/\ => FilesInTheWay(Both, ["c", "dir"])
+"#;
 
     #[test]
-    fn files_in_the_way_are_those_that_git_lists() {
-        const EDITS: &str =
-            "error: Your local changes to the following files would be overwritten by merge:";
-        const NEW: &str =
-            "error: The following untracked working tree files would be removed by checkout:";
-        const FOLDERS: &str =
-            "error: Updating the following directories would lose untracked files in them:";
-        for (output, what, paths) in [
-            (
-                format!("{EDITS}\n\ta b.html\n\tc\nPlease"),
-                InTheWay::Edits,
-                &["a b.html", "c"][..],
-            ),
-            (format!("{NEW}\n\tx\nPlease"), InTheWay::Untracked, &["x"]),
-            (
-                format!("{EDITS}\n\tc\n{FOLDERS}\n\tdir/\n"),
-                InTheWay::Both,
-                &["c", "dir"],
-            ),
-        ] {
-            let paths = paths.iter().map(|path| (*path).to_owned()).collect();
-            let cause = Cause::FilesInTheWay(what, paths);
-            assert_eq!(Cause::of_output(&output), Some(cause));
+    fn a_cause_has_what_the_message_names() {
+        for line in FOUND.trim().lines() {
+            let (output, expected) = line.split_once(" => ").unwrap();
+            for end in ["\n", "\r\n"] {
+                let output = output.replace('\\', end);
+                let cause = Cause::of_output(&output).map(|cause| format!("{cause:?}"));
+                assert_eq!(cause.as_deref(), Some(expected), "{output}");
+            }
         }
     }
 

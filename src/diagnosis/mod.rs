@@ -5,6 +5,13 @@
 //! that we know ourselves (the site file, its keys, the checkout and what its own index has); what was caught out of
 //! output is named in words, and where a command that changes no owner, no mode and no name needs it.
 
+/// A cause, what to do in words, and the commands, one each.
+macro_rules! tell {
+    ($at:expr, $cause:literal; $words:literal $(; $command:literal)*) => {
+        $at.advise(format!($cause), format!($words), [$(format!($command)),*])
+    };
+}
+
 mod branch;
 mod cause;
 mod explain;
@@ -194,15 +201,7 @@ impl<'s> Situation<'s> {
     }
 
     fn url_of_output(&self) -> Option<RemoteUrl> {
-        let named = [
-            "clone of '*' into submodule path '*' failed",
-            "unable to access '*': *",
-            "repository '*' not found",
-            "Authentication failed for '*'",
-        ]
-        .iter()
-        .find_map(|form| Some(message::find(self.said, form)?[0]));
-        if let Some(named) = named {
+        if let Some(named) = self.named(&cause::URLS) {
             return Some(RemoteUrl::parse(named.trim_end_matches('/')));
         }
         let config = self.git.submodule(self.submodule()?.as_ref()).read_config();
@@ -211,21 +210,15 @@ impl<'s> Situation<'s> {
 
     /// The path of the submodule that the output is about, below the checkout.
     fn submodule(&self) -> Option<PathBuf> {
-        [
-            ("Unable to checkout '+' in submodule path '*'", 1),
-            ("Unable to find current revision in submodule path '*'", 0),
-            ("Unable to find + revision in submodule path '*'", 1),
-            ("Unable to find current + revision in submodule path '*'", 1),
-            ("Unable to fetch in submodule path '*'; trying to directly fetch +:", 0),
-            ("Unable to fetch in submodule path '*'", 0),
-            ("Fetched in submodule path '*', but it did not contain +. Direct fetching of that commit failed.", 0),
-            ("clone of '*' into submodule path '*' failed", 1),
-        ]
-        .iter()
-        .find_map(|(form, field)| {
-            let named = Path::new(message::find(self.said, form)?[*field]);
-            Some(named.strip_prefix(self.folder()).unwrap_or(named).to_owned())
-        })
+        let named = Path::new(self.named(&cause::SUBMODULES)?);
+        Some(named.strip_prefix(self.folder()).unwrap_or(named).into())
+    }
+
+    /// What stands in a field of the first of these messages that was printed.
+    fn named(&self, messages: &[(&str, usize)]) -> Option<&str> {
+        let named =
+            |(message, field): &(&str, usize)| Some(message::find(self.said, message)?[*field]);
+        messages.iter().find_map(named)
     }
 
     /// Where a path belongs that git printed as it is below the submodule it was at work in.

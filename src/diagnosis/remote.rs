@@ -22,11 +22,9 @@ pub(super) fn login_missing(at: &Situation<'_>) -> Diagnosis {
     let cause =
         format!("{url} is private or not there: it wants a login, and {user} has none stored");
     let Some(ssh) = url.for_ssh().as_deref().map(word) else {
-        return at.advise(
-            cause,
-            format!("store the login for {user} (git asks for it once), then press Redeliver"),
-            [STORE_LOGINS.into(), format!("{git} fetch {remote}")],
-        );
+        return tell!(at, "{cause}";
+            "store the login for {user} (git asks for it once), then press Redeliver";
+            "{STORE_LOGINS}"; "{git} fetch {remote}");
     };
     let use_it = if at.submodule().is_some() {
         let url = word(&url.to_string());
@@ -40,55 +38,45 @@ pub(super) fn login_missing(at: &Situation<'_>) -> Diagnosis {
 pub(super) fn login_refused(at: &Situation<'_>) -> Diagnosis {
     let (url, user) = (at.url(), at.user());
     let (git, remote) = (at.git(), word(&at.followed.remote));
-    let fetch = format!("{git} fetch {remote}");
     let cause = |whose: &str| {
         format!("{url} refuses the login {whose}: it is not the right one, or has expired")
     };
     if git::has_lost_its_login(&url) {
-        let place = at.site_file();
-        let words = format!(
-            "set the right one there, in {place}, or use a deploy key; then press Redeliver"
-        );
-        return at.advise(cause("of the key `clone`"), words, []);
+        let (cause, site_file) = (cause("of the key `clone`"), at.site_file());
+        return tell!(at, "{cause}";
+            "set the right one there, in {site_file}, or use a deploy key; then press Redeliver");
     }
     // Where the login stood in the URL, it is masked.
     if let Some((scheme, rest)) = at.followed.url.to_string().split_once("***@") {
+        let cause = cause("that stands in the remote's URL");
         let bare = word(&format!("{scheme}{rest}"));
-        return at.advise(
-            cause("that stands in the remote's URL"),
-            "take it out, and let git store a new one (it asks once); or use a deploy key. Then press Redeliver",
-            [format!("{git} remote set-url {remote} {bare}"), STORE_LOGINS.into(), fetch],
-        );
+        return tell!(at, "{cause}";
+            "take it out, and let git store a new one (it asks once); or use a deploy key. Then press Redeliver";
+            "{git} remote set-url {remote} {bare}"; "{STORE_LOGINS}"; "{git} fetch {remote}");
     }
+    let cause = cause(&format!("that {user} has stored"));
     let url = word(&url.to_string());
-    let forget = format!("printf 'url=%s\\n\\n' {url} | git credential reject");
-    at.advise(
-        cause(&format!("that {user} has stored")),
-        "forget it and log in anew (git asks), or use a deploy key; then press Redeliver",
-        [forget, fetch],
-    )
+    tell!(at, "{cause}";
+        "forget it and log in anew (git asks), or use a deploy key; then press Redeliver";
+        "printf 'url=%s\\n\\n' {url} | git credential reject"; "{git} fetch {remote}")
 }
 
 pub(super) fn not_found(at: &Situation<'_>) -> Diagnosis {
-    let git = at.git();
-    let is_not_there = format!("is not there, or {} may not see it", at.user());
-    match at.submodule() {
-        None => at.advise(
-            format!("{} {is_not_there}", at.url()),
+    let (git, url, user) = (at.git(), at.url(), at.user());
+    let Some(path) = at.submodule() else {
+        return tell!(at, "{url} is not there, or {user} may not see it";
             "correct the URL (git remote set-url). GitHub says \"not found\" also for a private repository without \
-             access; then use a deploy key. What is used now",
-            [format!("{git} remote -v")],
-        ),
-        Some(path) => at.advise(
-            match at.url_of_output() {
-                Some(url) => format!("{url}, the remote of the submodule {}, {is_not_there}", line_of(path)),
-                None => format!("the remote of the submodule {} {is_not_there}", line_of(path)),
-            },
-            "if .gitmodules has another URL by now, use that; else mend it there and push. GitHub says \"not found\" \
-             also for a private repository without access; then a deploy key helps",
-            ["sync", "update --init"].map(|does| format!("{git} submodule {does} --recursive")),
-        ),
-    }
+             access; then use a deploy key. What is used now";
+            "{git} remote -v");
+    };
+    let url = at
+        .url_of_output()
+        .map_or_else(String::new, |url| format!("{url}, "));
+    let path = line_of(path);
+    tell!(at, "{url}the remote of the submodule {path}, is not there, or {user} may not see it";
+        "if .gitmodules has another URL by now, use that; else mend it there and push. GitHub says \"not found\" \
+         also for a private repository without access; then a deploy key helps";
+        "{git} submodule sync --recursive"; "{git} submodule update --init --recursive")
 }
 
 pub(super) fn unreachable(at: &Situation<'_>) -> Diagnosis {
@@ -98,13 +86,8 @@ pub(super) fn unreachable(at: &Situation<'_>) -> Diagnosis {
     } else {
         url.port_used()
     };
-    at.advise(
-        format!("{url} cannot be reached from here"),
-        format!(
-            "press Redeliver once it is up. Some hosts let nothing out: ask for outgoing port {port}"
-        ),
-        [],
-    )
+    tell!(at, "{url} cannot be reached from here";
+        "press Redeliver once it is up. Some hosts let nothing out: ask for outgoing port {port}")
 }
 
 /// Git reads no repository that belongs to somebody else.

@@ -25,18 +25,11 @@ pub(super) fn damaged(at: &Situation<'_>) -> Diagnosis {
         let remote = word(&at.followed.remote);
         url = format!("\"$({} remote get-url {remote})\"", git_in(&broken));
     }
-    let branch = word(at.followed.remote_branch());
-    at.advise(
-        "the repository here is damaged",
-        format!(
-            "put a fresh clone in its place, then press Redeliver; what was here stays in {}",
-            line_of(&broken)
-        ),
-        [
-            format!("mv {folder} {}", quoted(&broken)),
-            format!("git clone --recurse-submodules --branch {branch} {url} {folder}"),
-        ],
-    )
+    let (branch, kept) = (word(at.followed.remote_branch()), line_of(&broken));
+    let broken = quoted(&broken);
+    tell!(at, "the repository here is damaged";
+        "put a fresh clone in its place, then press Redeliver; what was here stays in {kept}";
+        "mv {folder} {broken}"; "git clone --recurse-submodules --branch {branch} {url} {folder}")
 }
 
 /// No repository, at a path that git makes of a work tree's folder and of what the `.git` file there says.
@@ -48,9 +41,8 @@ pub(super) fn none(path: Option<&Path>, at: &Situation<'_>) -> Diagnosis {
     if work_tree != at.folder() && work_tree.starts_with(at.folder()) {
         return submodule::repository_lost(&work_tree, at);
     }
-    at.advise(
-        format!("git finds no repository in {}", line_of(at.folder())),
-        "look at what is there; a fresh clone in its place is the quickest cure",
-        [format!("ls -la {}", quoted(at.git_dir()))],
-    )
+    let (folder, git_dir) = (line_of(at.folder()), quoted(at.git_dir()));
+    tell!(at, "git finds no repository in {folder}";
+        "look at what is there; a fresh clone in its place is the quickest cure";
+        "ls -la {git_dir}")
 }

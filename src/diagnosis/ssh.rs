@@ -14,13 +14,9 @@ const FINGERPRINTS: &str = "https://docs.github.com/authentication/keeping-your-
 // ---- the keys of hosts
 
 pub(super) fn host_key_unknown(at: &Situation<'_>) -> Diagnosis {
-    let url = at.url();
+    let (url, file, user) = (at.url(), line_of(known_hosts(at)), at.user());
     at.advise(
-        format!(
-            "ssh does not know the host key of {url}: it is not in {} of {}",
-            line_of(known_hosts(at)),
-            at.user()
-        ),
+        format!("ssh does not know the host key of {url}: it is not in {file} of {user}"),
         format!(
             "get the key, compare its fingerprint with the one that the host publishes{}, and only then accept it with \
              the last line; then press Redeliver",
@@ -38,14 +34,9 @@ pub(super) fn host_key_changed(file: Option<&Path>, at: &Situation<'_>) -> Diagn
         line_of(file)
     );
     if file.starts_with(at.git_dir().join("deploy-cgi")) {
-        return at.advise(
-            cause,
-            format!(
-                "do not go on before you have compared: the keys of GitHub that are built into deploy-cgi are in that file, \
-                 and GitHub publishes its fingerprints at {FINGERPRINTS}. If GitHub has a new key, a newer deploy-cgi has it too"
-            ),
-            [],
-        );
+        return tell!(at, "{cause}";
+            "do not go on before you have compared: the keys of GitHub that are built into deploy-cgi are in that file, \
+             and GitHub publishes its fingerprints at {FINGERPRINTS}. If GitHub has a new key, a newer deploy-cgi has it too");
     }
     let is_own = file.starts_with(at.home().join(".ssh"));
     let forget_in = if is_own { file } else { &known };
@@ -115,14 +106,10 @@ impl Situation<'_> {
 
 /// Nobody is there to type it.
 pub(super) fn key_has_passphrase(key: &Path, at: &Situation<'_>) -> Diagnosis {
-    at.advise(
-        format!(
-            "the key {} has a passphrase, and nobody is there to type it",
-            line_of(key)
-        ),
-        "take the passphrase away (the file stays readable by its owner only)",
-        [format!("ssh-keygen -p -N '' -f {}", quoted(key))],
-    )
+    let (shown, key) = (line_of(key), quoted(key));
+    tell!(at, "the key {shown} has a passphrase, and nobody is there to type it";
+        "take the passphrase away (the file stays readable by its owner only)";
+        "ssh-keygen -p -N '' -f {key}")
 }
 
 pub(super) fn key_refused(at: &Situation<'_>) -> Diagnosis {
@@ -141,17 +128,10 @@ pub(super) fn key_refused(at: &Situation<'_>) -> Diagnosis {
         return new_key(cause, "make one", None, at);
     };
     let offered: Vec<String> = keys.iter().map(line_of).collect();
-    at.advise(
-        format!(
-            "{url} does not accept the key that {user} offers: {}",
-            offered.join(", ")
-        ),
-        format!(
-            "enter its public half as a deploy key at {}, then press Redeliver. The public half",
-            deploy_keys_page(&url)
-        ),
-        [format!("ssh-keygen -y -f {}", quoted(key))],
-    )
+    let (offered, page, key) = (offered.join(", "), deploy_keys_page(&url), quoted(key));
+    tell!(at, "{url} does not accept the key that {user} offers: {offered}";
+        "enter its public half as a deploy key at {page}, then press Redeliver. The public half";
+        "ssh-keygen -y -f {key}")
 }
 
 /// Makes a key and shows what to enter; then a command has it used, where one is needed.
@@ -229,22 +209,22 @@ mod tests {
 
     #[test]
     fn an_encrypted_key_is_known_by_its_beginning() {
-        for (first, second, expected) in [
-            (
-                "OPENSSH",
-                "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ",
-                false,
-            ),
-            (
-                "OPENSSH",
-                "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAA",
-                true,
-            ),
-            ("RSA", "Proc-Type: 4,ENCRYPTED", true),
-            ("RSA", "MIIE", false),
-        ] {
-            let key = format!("-----BEGIN {first} PRIVATE KEY-----\n{second}\n");
+        #[track_caller]
+        fn check(format: &str, second: &str, expected: bool) {
+            let key = format!("-----BEGIN {format} PRIVATE KEY-----\n{second}\n");
             assert_eq!(has_passphrase(&key), expected, "{key}");
         }
+        check(
+            "OPENSSH",
+            "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ",
+            false,
+        );
+        check(
+            "OPENSSH",
+            "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAA",
+            true,
+        );
+        check("RSA", "Proc-Type: 4,ENCRYPTED", true);
+        check("RSA", "MIIE", false);
     }
 }

@@ -17,30 +17,21 @@ pub(super) fn branch_unknown(branch: &str, path: &Path, at: &Situation<'_>) -> D
     if let [only] = &remotes(&folder)[..]
         && only != "origin"
     {
-        return at.advise(
-            format!(
-                "the remote of the submodule {path} is called {}, and git follows a submodule at \"origin\" only",
-                line_of(only)
-            ),
-            "give it that name, then press Redeliver",
-            [format!("{git} remote rename {} origin", word(only))],
-        );
+        let (shown, only) = (line_of(only), word(only));
+        return tell!(at,
+            "the remote of the submodule {path} is called {shown}, and git follows a submodule at \"origin\" only";
+            "give it that name, then press Redeliver";
+            "{git} remote rename {only} origin");
     }
     if branch == "HEAD" {
-        return at.advise(
-            format!("the default branch of the submodule {path} is not known here"),
-            "have the remote asked for it, then press Redeliver",
-            [format!("{git} remote set-head origin --auto")],
-        );
+        return tell!(at, "the default branch of the submodule {path} is not known here";
+            "have the remote asked for it, then press Redeliver";
+            "{git} remote set-head origin --auto");
     }
-    at.advise(
-        format!(
-            "the submodule {path} is to follow {}, which is not at its remote",
-            line_of(branch)
-        ),
-        "push that branch, or name another one in .gitmodules where the site is written. Which there are",
-        [format!("{git} ls-remote --heads origin")],
-    )
+    let branch = line_of(branch);
+    tell!(at, "the submodule {path} is to follow {branch}, which is not at its remote";
+        "push that branch, or name another one in .gitmodules where the site is written. Which there are";
+        "{git} ls-remote --heads origin")
 }
 
 /// The remotes that a work tree keeps branches of.
@@ -85,17 +76,15 @@ pub(super) fn commit_missing(id: Option<&str>, at: &Situation<'_>) -> Diagnosis 
     if let Some(link) = path.iter().flat_map(|path| path.ancestors()).find(is_link) {
         return explain(&Cause::LinkInTheWay(link.to_owned()), at);
     }
+    let named = |name: String| format!(" {name}");
     let id = id.and_then(|id| id.get(..7)).map(line_of);
-    let id = id.map_or_else(String::new, |id| format!(" {id}"));
-    let submodule = path.map_or_else(String::new, |path| format!(" {}", line_of(path)));
-    at.advise(
-        format!(
-            "the commit{id} that the checkout records for the submodule{submodule} is not at the submodule's remote"
-        ),
-        "push it where it was made (git push --recurse-submodules=on-demand), then press Redeliver. If the \
-         submodule moved to another URL by now, use that",
-        [format!("{} submodule sync --recursive", at.git())],
-    )
+    let id = id.map_or_else(String::new, named);
+    let submodule = path.map(line_of).map_or_else(String::new, named);
+    let git = at.git();
+    tell!(at, "the commit{id} that the checkout records for the submodule{submodule} is not at the submodule's remote";
+        "push it where it was made (git push --recurse-submodules=on-demand), then press Redeliver. If the submodule \
+         moved to another URL by now, use that";
+        "{git} submodule sync --recursive")
 }
 
 /// A repository inside the repository that is in no .gitmodules. The command is for another host than this.

@@ -31,10 +31,9 @@ const UNFINISHED: [(&str, &str, &str); 7] = [
 /// Files of a person's that git would not overwrite.
 pub(super) fn files_in_the_way(what: InTheWay, paths: &[String], at: &Situation<'_>) -> Diagnosis {
     let submodule = at.submodule();
-    let top = at.folder().to_owned();
-    let folder = submodule
-        .as_ref()
-        .map_or(top, |path| at.folder().join(path));
+    let top = at.folder();
+    let below = |path: &PathBuf| top.join(path);
+    let folder = submodule.as_ref().map_or_else(|| top.to_owned(), below);
     let (what, option) = match what {
         InTheWay::Edits => ("uncommitted changes", ""),
         InTheWay::Untracked => ("untracked files", " --include-untracked"),
@@ -91,13 +90,12 @@ fn words<P: AsRef<Path>>(paths: &[P]) -> String {
 }
 
 pub(super) fn unmerged(at: &Situation<'_>) -> Diagnosis {
+    let git = at.git();
     unfinished(at).unwrap_or_else(|| {
-        at.advise(
-            "files here are in conflict: what somebody took from a stash or a patch does not fit",
-            "mend them and name them to git add; or go back to the last commit (a stash that did not fit is \
-             still there: git stash list). Then press Redeliver. To go back",
-            [format!("{} reset --merge", at.git())],
-        )
+        tell!(at, "files here are in conflict: what somebody took from a stash or a patch does not fit";
+            "mend them and name them to git add; or go back to the last commit (a stash that did not fit is still there: \
+             git stash list). Then press Redeliver. To go back";
+            "{git} reset --merge")
     })
 }
 
@@ -106,11 +104,10 @@ pub(super) fn unfinished(at: &Situation<'_>) -> Option<Diagnosis> {
     let (_, what, give_up) = UNFINISHED
         .iter()
         .find(|(file, ..)| at.git_dir().join(file).exists())?;
-    Some(at.advise(
-        format!("a {what} that somebody began here is not finished"),
-        "finish it, or give it up; then press Redeliver. To give it up",
-        [format!("{} {give_up}", at.git())],
-    ))
+    let git = at.git();
+    let told = tell!(at, "a {what} that somebody began here is not finished";
+        "finish it, or give it up; then press Redeliver. To give it up"; "{git} {give_up}");
+    Some(told)
 }
 
 /// Git writes the files to another folder than the checkout's.
@@ -118,15 +115,10 @@ pub(super) fn elsewhere(there: &Path, at: &Situation<'_>) -> Diagnosis {
     let of_worktree = read_small(&at.git_dir().join("config.worktree"))
         .is_ok_and(|text| String::from_utf8_lossy(&text).contains("worktree ="));
     let which = if of_worktree { " --worktree" } else { "" };
-    at.advise(
-        format!(
-            "git writes the files to {}, as core.worktree says, and not to the checkout {}",
-            line_of(there),
-            line_of(at.folder())
-        ),
-        "have them written to the checkout, then press Redeliver",
-        [format!("{} config{which} --unset core.worktree", at.git())],
-    )
+    let (git, there, folder) = (at.git(), line_of(there), line_of(at.folder()));
+    tell!(at, "git writes the files to {there}, as core.worktree says, and not to the checkout {folder}";
+        "have them written to the checkout, then press Redeliver";
+        "{git} config{which} --unset core.worktree")
 }
 
 /// Something in the checkout that is another user's, or closed by its mode.
@@ -170,9 +162,8 @@ pub(crate) fn owner_of(path: &Path) -> String {
 pub(super) fn locked(named: &Path, at: &Situation<'_>) -> Diagnosis {
     let path = at.folder().join(named);
     let file = path.symlink_metadata().ok();
-    let age = file
-        .as_ref()
-        .and_then(|file| file.modified().ok()?.elapsed().ok());
+    let modified = file.as_ref().and_then(|file| file.modified().ok());
+    let age = modified.and_then(|modified| modified.elapsed().ok());
     let age = age.map_or_else(String::new, |age| {
         let age = Duration::from_secs(age.as_secs());
         format!(", {} old", humantime::format_duration(age))
@@ -180,11 +171,7 @@ pub(super) fn locked(named: &Path, at: &Situation<'_>) -> Diagnosis {
     let cause = format!("the lock file {} is in the way{age}", line_of(&path));
     let is_ours = file.is_none_or(|file| file.uid() == at.user.uid) || at.user.uid == 0;
     if !is_ours || process::at_work("git", at.folder()) != AtWork::No {
-        return at.advise(
-            format!("{cause}: a git may be at work in this checkout"),
-            "press Redeliver when it has ended",
-            [],
-        );
+        return tell!(at, "{cause}: a git may be at work in this checkout"; "press Redeliver when it has ended");
     }
     at.advise(
         format!("{cause}: a git was killed here, none is at work any more"),
@@ -196,14 +183,13 @@ pub(super) fn locked(named: &Path, at: &Situation<'_>) -> Diagnosis {
 /// Whether the lock file is really in our git directory, or in the one that its work trees share.
 fn is_own_lock(path: &Path, at: &Situation<'_>) -> bool {
     let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
-    let shared = at.git.checkout.shared_with_work_trees();
-    let is_within = |own: PathBuf| {
-        let own = own.canonicalize().ok();
-        own.zip(folder.as_ref())
-            .is_some_and(|(own, folder)| folder.starts_with(own))
-    };
-    [Some(at.git_dir().to_owned()), shared]
+    let own = [
+        Some(at.git_dir().to_owned()),
+        at.git.checkout.shared_with_work_trees(),
+    ];
+    let mut own = own
         .into_iter()
         .flatten()
-        .any(is_within)
+        .filter_map(|own| own.canonicalize().ok());
+    folder.is_some_and(|folder| own.any(|own| folder.starts_with(own)))
 }
