@@ -188,7 +188,7 @@ impl Git<'_> {
     }
 
     /// The full name of the remote-tracking branch that git keeps of an upstream.
-    pub(super) fn remote_tracking_branch(&self, followed: &Upstream) -> Result<Option<String>> {
+    pub(crate) fn remote_tracking_branch(&self, followed: &Upstream) -> Result<Option<String>> {
         let branch = format!("refs/heads/{}", followed.branch);
         let ask = ["for-each-ref", "--format=%(upstream)", &branch];
         let asked = self.ask("find the remote-tracking branch", self.top().reading(ask))?;
@@ -225,7 +225,7 @@ impl Git<'_> {
         let upstream = format!("{branch}@{{upstream}}");
         let both = self
             .top()
-            .query(["rev-parse", "HEAD^{commit}", &upstream])?;
+            .query(["rev-parse", "HEAD^{commit}", &upstream, "--"])?;
         let text = line(&both.output);
         let mut ids = text.lines().filter_map(CommitId::parse);
         if both.end.is_good() {
@@ -364,7 +364,8 @@ impl WorkTree<'_> {
             but.as_str(),
             "--remotes",
         ];
-        let list = self.reading(args.into_iter().chain(before.map(CommitId::as_str)));
+        let before = before.map(CommitId::as_str);
+        let list = self.reading(args.into_iter().chain(before).chain(["--"]));
         Ok(!self.git.ask("compare commits", list)?.is_empty())
     }
 

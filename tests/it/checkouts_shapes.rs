@@ -867,3 +867,33 @@ fn every_git_that_is_here_does_it_all() {
         is_as_pushed(&world, &[]);
     }
 }
+
+#[test]
+fn files_with_the_names_of_revisions_are_in_nobodys_way() {
+    for (update, submodules) in [("reset", "latest"), ("fast-forward", "recorded")] {
+        let mut world = World::new();
+        world.key("update", &quoted(update));
+        world.key("submodules", &quoted(submodules));
+        for seed in ["posts", "site"] {
+            fs::create_dir_all(world.path("seed").join(seed).join("origin")).unwrap();
+            for name in ["HEAD", "main", "main@{upstream}", "origin/main"] {
+                world.commit(seed, name, "a file", "A name");
+            }
+            world.push_to(seed, "FETCH_HEAD", "a file", "A name");
+        }
+        let post = world.head_of("seed/posts");
+        world.point_submodule_at(&post);
+        let commit = world.push("two");
+        world.push_delivery(&commit).send().expect(200, "deployed");
+        if update == "reset" {
+            world.commit_locally(&world.checkout(), "mine.txt", "mine");
+            world.commit_locally(&world.path("checkout/posts"), "mine.txt", "mine");
+        }
+        world.push_to("posts", "third.md", "three", "A post");
+        world.point_submodule_at(&world.head_of("seed/posts"));
+        let commit = world.push("three");
+        world.push_delivery(&commit).send().expect(200, "deployed");
+        assert_eq!(world.head(), commit);
+        assert_eq!(world.submodule_head(), world.head_of("seed/posts"));
+    }
+}
