@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
 use crate::outcome::Verdict;
+use crate::queue::Served;
 use crate::state::StateFolder;
 
 /// The file that is written.
@@ -39,13 +40,6 @@ pub(crate) struct Record {
     /// What became known after the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) remark: Option<String>,
-}
-
-/// One ticket, as a deploy left it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Served {
-    pub(crate) ticket: String,
-    pub(crate) delivery: Option<String>,
 }
 
 /// What deploys of a checkout came to.

@@ -21,6 +21,7 @@
 //! | [`state`] | the folder `<git dir>/deploy-cgi` |
 //! | [`outcome`] | how a deploy can end, and its report |
 //! | [`queue`] | tickets, and whose turn it is |
+//! | [`hold`] | whether deploys are held |
 //! | [`history`] | what happened and when |
 //! | [`last_good`] | what the last good deploy left |
 //! | [`backup`] | keeping what a reset removes |
@@ -46,6 +47,7 @@ mod doctor;
 mod files;
 mod git;
 mod history;
+mod hold;
 mod ignored;
 mod last_good;
 mod outcome;

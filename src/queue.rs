@@ -64,6 +64,28 @@ pub(crate) struct PushRequest {
     pub(crate) submodule: Option<String>,
     /// When it came, in seconds since 1970.
     pub(crate) received: u64,
+    /// Those that it stands for besides its own: they came before it while deploys were held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) earlier: Vec<Served>,
+}
+
+/// A ticket that is served, or will be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Served {
+    pub(crate) ticket: String,
+    pub(crate) delivery: Option<String>,
+}
+
+impl Ticket {
+    /// What a deploy serves with it: itself, and those that it stands for.
+    pub(crate) fn serves(&self) -> impl Iterator<Item = Served> {
+        let push = self.push.as_ref();
+        let earlier = push.into_iter().flat_map(|push| &push.earlier);
+        earlier.cloned().chain([Served {
+            ticket: self.name.clone(),
+            delivery: push.map(|push| push.delivery.clone()),
+        }])
+    }
 }
 
 /// Why a push is not in the queue.
@@ -94,6 +116,51 @@ impl<'s> Queue<'s> {
             .write(&format!("{QUEUE}/{name}"), &text)
             .map_err(EnqueueError::Error)?;
         Ok(name)
+    }
+
+    /// While deploys are held: of the tickets for the same branch the newest stays, and stands for the others. Somebody in
+    /// line is about to list them; then they stay as they are.
+    pub(crate) fn merge(&self) -> Result<()> {
+        let Some(_alone) = self.try_line()? else {
+            return Ok(());
+        };
+        let mut newest: Vec<Ticket> = Vec::new();
+        let mut merged = Vec::new();
+        for ticket in self.list()?.into_iter().rev() {
+            let is_same = |newer: &&mut Ticket| match (&newer.push, &ticket.push) {
+                (Some(a), Some(b)) => a.git_ref == b.git_ref && a.submodule == b.submodule,
+                (None, _) | (_, None) => false,
+            };
+            match newest
+                .iter_mut()
+                .find(is_same)
+                .and_then(|newer| newer.push.as_mut())
+            {
+                Some(newer) => {
+                    let mut earlier: Vec<_> = ticket.serves().collect();
+                    earlier.retain(|served| !newer.earlier.contains(served));
+                    newer.earlier.splice(0..0, earlier);
+                    let too_many = newer.earlier.len().saturating_sub(MAX_TICKETS);
+                    newer.earlier.drain(..too_many);
+                    merged.push(ticket.name);
+                }
+                None => newest.push(ticket),
+            }
+        }
+        if merged.is_empty() {
+            return Ok(());
+        }
+        // First these: a death between the two leaves one ticket too many.
+        for Ticket { name, push } in newest {
+            if let Some(push) = push.filter(|push| !push.earlier.is_empty()) {
+                self.0
+                    .write(&format!("{QUEUE}/{name}"), &serde_json::to_vec(&push)?)?;
+            }
+        }
+        for name in merged {
+            self.0.remove(&format!("{QUEUE}/{name}"))?;
+        }
+        Ok(())
     }
 
     /// Whether any ticket is there.

@@ -15,9 +15,10 @@ use crate::deploy::{self, Deploy, Listener, clone};
 use crate::files::is_readable_within;
 use crate::git::Checkout;
 use crate::history::Record;
+use crate::hold::Hold;
 use crate::ignored::ignore;
 use crate::process;
-use crate::queue::{InLine, Queue};
+use crate::queue::{InLine, Queue, Ticket};
 use crate::site::Site;
 use crate::state::StateFolder;
 
@@ -84,13 +85,16 @@ pub(crate) fn work(site: &Site, host: &Environment, ticket: Option<&str>) -> Res
         serve(site, host, &checkout, &queue, in_line, &mut pipe)?;
         // Whoever left a ticket while we were at it found nobody in line and is attended; but one that was left while
         // somebody stood there who then died is not.
-        place = if queue.is_empty()? {
+        place = if queue.is_empty()? || Hold::of(&state).is_some() {
             None
         } else {
             queue.try_line()?
         };
         // Ours may have to wait for its commit still. Somebody waits for it, so we stay, even behind another.
-        if place.is_none() && pipe.ticket.is_some_and(|ticket| queue.has(ticket)) {
+        if place.is_none()
+            && Hold::of(&state).is_none()
+            && pipe.ticket.is_some_and(|ticket| queue.has(ticket))
+        {
             place = Some(queue.wait_in_line()?);
         }
     }
@@ -107,10 +111,14 @@ fn serve(
     pipe: &mut ResultPipe<'_>,
 ) -> Result<()> {
     let turn = place.take_turn(queue)?;
+    if Hold::of(turn.state).is_some() {
+        return turn.end();
+    }
     if turn
         .tickets()?
         .iter()
-        .all(|waits| Some(waits.name.as_str()) != pipe.ticket)
+        .flat_map(Ticket::serves)
+        .all(|waits| Some(waits.ticket.as_str()) != pipe.ticket)
     {
         // Served by another worker in the meantime: its outcome is known.
         pipe.close();

@@ -18,8 +18,9 @@ use crate::deploy::clone::{self, Stage};
 use crate::doctor;
 use crate::git::Checkout;
 use crate::history::{History, Record};
+use crate::hold::Hold;
 use crate::ignored::ignore;
-use crate::queue::{EnqueueError, PushRequest, Queue, now};
+use crate::queue::{EnqueueError, PushRequest, Queue, Ticket, now};
 use crate::redaction::{escape, redact};
 use crate::signature::{Secret, Secrets};
 use crate::site::{self, DEFAULT_MAX_BODY, Site};
@@ -79,6 +80,8 @@ enum PushResult {
         waited: Duration,
     },
     Queued,
+    /// Deploys are held, and so many deliveries wait.
+    Held(Hold, usize),
     NotQueued(String),
 }
 
@@ -225,7 +228,10 @@ impl Answer {
             Self::Pong { .. }
             | Self::Ignored(_)
             | Self::Pushed(
-                PushResult::Ended { .. } | PushResult::Accepted { .. } | PushResult::Queued,
+                PushResult::Ended { .. }
+                | PushResult::Accepted { .. }
+                | PushResult::Queued
+                | PushResult::Held(..),
             ) => None,
         };
         let secrets: Vec<_> = secrets
@@ -271,7 +277,10 @@ impl VerifiedRequest<'_> {
                 failed @ (PushResult::NotQueued(_) | PushResult::WorkerDied(_)) => {
                     return Ok(Answer::Pushed(failed));
                 }
-                PushResult::Ended { .. } | PushResult::Accepted { .. } | PushResult::Queued => {}
+                PushResult::Ended { .. }
+                | PushResult::Accepted { .. }
+                | PushResult::Queued
+                | PushResult::Held(..) => {}
             }
         }
         let opened = self.open();
@@ -325,6 +334,7 @@ impl VerifiedRequest<'_> {
             after: push.after.clone(),
             submodule,
             received: now(),
+            earlier: Vec::new(),
         }
     }
 
@@ -347,6 +357,13 @@ impl VerifiedRequest<'_> {
                 return Ok(PushResult::NotQueued(format!("{error:#}")));
             }
         };
+        if Hold::of(state).is_some() {
+            queue.merge()?;
+        }
+        // Asked again: whoever has released them meanwhile found the line taken.
+        if let Some(held) = held(state)? {
+            return Ok(held);
+        }
         let Some(place) = queue.try_line()? else {
             return Ok(PushResult::Queued);
         };
@@ -365,7 +382,10 @@ impl VerifiedRequest<'_> {
                     record: Box::new(record),
                     before,
                 },
-                None => PushResult::WorkerDied(output.trim().to_owned()),
+                None => match held(state)? {
+                    Some(held) => held,
+                    None => PushResult::WorkerDied(output.trim().to_owned()),
+                },
             },
         })
     }
@@ -386,6 +406,7 @@ impl VerifiedRequest<'_> {
     fn serve_what_waits(&self, state: &StateFolder) -> Result<()> {
         let queue = Queue::of(state);
         if !queue.is_empty()?
+            && Hold::of(state).is_none()
             && let Some(place) = queue.try_line()?
         {
             Worker::start(self.site, self.env, place, None).map(drop)?;
@@ -398,4 +419,17 @@ impl VerifiedRequest<'_> {
         let state = StateFolder::open(&checkout, self.site)?;
         Ok((checkout, state))
     }
+}
+
+/// What becomes of a push while deploys are held.
+fn held(state: &StateFolder) -> Result<Option<PushResult>> {
+    let Some(hold) = Hold::of(state) else {
+        return Ok(None);
+    };
+    let waiting = Queue::of(state)
+        .list()?
+        .iter()
+        .flat_map(Ticket::serves)
+        .count();
+    Ok(Some(PushResult::Held(hold, waiting)))
 }

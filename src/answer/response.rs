@@ -107,6 +107,20 @@ impl PushResult {
                  push.\n\nTo see how it ended: press Redeliver on this delivery, or on the ping."
                     .to_owned(),
             ),
+            Self::Held(hold, waiting) => {
+                let wait = match waiting {
+                    1 => "1 delivery waits".to_owned(),
+                    n => format!("{n} deliveries wait"),
+                };
+                (
+                    OK,
+                    format!(
+                        "held by deploy-cgi: {}. {wait}.\n\nTo go on: ./deploy.cgi release on the server. Without a \
+                         shell: delete the file .git/deploy-cgi/hold in the checkout, then press Redeliver.",
+                        hold.in_words()
+                    ),
+                )
+            }
             Self::NotQueued(why) => (
                 SERVICE_UNAVAILABLE,
                 format!(

@@ -49,7 +49,19 @@ pub(crate) enum Verb {
         json: bool,
     },
     /// Deploy now, and serve what waits; also for cron
-    Run,
+    Run {
+        /// Although deploys are held
+        #[arg(long)]
+        anyway: bool,
+    },
+    /// Stop deploying: deliveries wait until `release`
+    Hold {
+        /// What those are told who push meanwhile
+        #[arg(value_name = "WHY")]
+        why: Option<String>,
+    },
+    /// Go on after `hold`: deploy now, and serve what waits
+    Release,
     /// Tell what runs, what waits, and the last deploys; or the whole report of one delivery
     Status {
         /// Print JSON, for machines

@@ -4,6 +4,7 @@
 mod check;
 pub(crate) mod cli;
 mod demo;
+mod hold;
 mod init;
 mod run;
 mod sign;
@@ -112,7 +113,9 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
     match &cli.verb {
         Some(Verb::Sign { sha1: false }) => sign::sign(&read()?, Headers::Both),
         Some(Verb::Sign { sha1: true }) => sign::sign(&read()?, Headers::Sha1),
-        Some(Verb::Run) => run::run(&read()?, env),
+        Some(Verb::Run { anyway }) => run::run(&read()?, env, anyway.into()),
+        Some(Verb::Hold { why }) => hold::hold(&read()?, env, why.as_deref().unwrap_or_default()),
+        Some(Verb::Release) => hold::release(&read()?, env),
         Some(Verb::Status {
             json,
             last,

@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -12,6 +11,7 @@ use super::{Done, print};
 use crate::cgi::Environment;
 use crate::deploy::{self, Deploy, Listener, clone};
 use crate::history::Record;
+use crate::hold::Hold;
 use crate::ignored::ignore;
 use crate::outcome::Verdict;
 use crate::process::Progress;
@@ -26,15 +26,31 @@ use crate::worker::Worker;
 /// Why an error of printing is ignored.
 const TERMINAL_GONE: &str = "a terminal that is gone does not stop the deploy";
 
+/// What does not stop a deploy by hand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passing {
+    Nothing,
+    Hold,
+}
+
+impl From<&bool> for Passing {
+    /// As the option `--anyway` says.
+    fn from(anyway: &bool) -> Self {
+        if *anyway { Self::Hold } else { Self::Nothing }
+    }
+}
+
 /// Deploys a site and prints the report.
-pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
-    // A first checkout is made where it is to be: there, too, nothing of another user's may come.
-    let there = site.repo.ancestors().find(|folder| folder.exists());
-    ensure_owner(there.unwrap_or(&site.repo), &site.file, env)?;
+pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Done> {
+    ensure_owner(site, env, "run")?;
     rustix::process::umask(site.umask);
     let checkout = clone::checkout_of(site)?;
     let state = StateFolder::open(&checkout, site)?;
     let queue = Queue::of(&state);
+    let hold = || Hold::of(&state).filter(|_| passing == Passing::Nothing);
+    if let Some(hold) = hold() {
+        return held(&hold);
+    }
     let Some(place) = queue.try_line()? else {
         print(
             "queued: a deploy is running, and the next one, already in line, includes everything pushed until now\n",
@@ -46,6 +62,9 @@ pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
     let show = |new: &[u8]| terminal.show(new);
     let progress = std::io::stderr().is_terminal().then_some(&show);
     let turn = place.take_turn(&queue)?;
+    if let Some(hold) = hold() {
+        return held(&hold);
+    }
     let deploy = Deploy {
         site,
         host: env,
@@ -61,6 +80,7 @@ pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
     turn.end()?;
     // A ticket may have to wait for its commit still, or was left by a worker that died.
     if !queue.is_empty()?
+        && Hold::of(&state).is_none()
         && let Some(place) = queue.try_line()?
     {
         Worker::start(site, env, place, None)?;
@@ -68,8 +88,19 @@ pub(crate) fn run(site: &Site, env: &Environment) -> Result<Done> {
     Ok(if printer.failed { Done::No } else { Done::Yes })
 }
 
-/// Files of another user's would break the next delivery.
-pub(crate) fn ensure_owner(folder: &Path, site: &Path, env: &Environment) -> Result<()> {
+fn held(hold: &Hold) -> Result<Done> {
+    print(&format!(
+        "held: {}\nTo go on: `./deploy.cgi release`; only once: `./deploy.cgi run --anyway`\n",
+        hold.in_words()
+    ))?;
+    Ok(Done::No)
+}
+
+/// Files of another user's would break the next delivery. A first checkout is made where it is to be: there, too, nothing
+/// of another user's may come.
+pub(crate) fn ensure_owner(site: &Site, env: &Environment, verb: &str) -> Result<()> {
+    let there = site.repo.ancestors().find(|folder| folder.exists());
+    let folder = there.unwrap_or(&site.repo);
     let owner = folder.metadata()?.uid();
     let user = User::running(env);
     if owner == user.uid {
@@ -77,11 +108,11 @@ pub(crate) fn ensure_owner(folder: &Path, site: &Path, env: &Environment) -> Res
     }
     bail!(
         "{} belongs to {}, and you are {}: files of yours would be in the way of the next delivery. Run it as {0}'s owner:\n  \
-         sudo -u {1} {} run",
+         sudo -u {1} {} {verb}",
         folder.display(),
         name_of(owner),
         user.shown(),
-        quoted(site)
+        quoted(&site.file)
     )
 }
 

@@ -13,6 +13,7 @@ use crate::deploy::MARKER;
 use crate::deploy::clone;
 use crate::git::Checkout;
 use crate::history::{History, Record};
+use crate::hold::Hold;
 use crate::queue::{PushRequest, Queue, Ticket};
 use crate::site::Site;
 use crate::state::StateFolder;
@@ -83,6 +84,8 @@ struct Now {
     running: bool,
     /// Since when.
     since: Option<Moment>,
+    /// Why deploys are held, and since when.
+    held: Option<Held>,
     waiting: Vec<Waiting>,
     /// The last ones, newest first.
     deploys: Vec<Record>,
@@ -92,6 +95,24 @@ struct Now {
 struct Waiting {
     ticket: String,
     push: Option<PushRequest>,
+}
+
+#[derive(Serialize)]
+struct Held {
+    since: Moment,
+    reason: Option<String>,
+    #[serde(skip)]
+    words: String,
+}
+
+impl From<Hold> for Held {
+    fn from(hold: Hold) -> Self {
+        Self {
+            words: hold.in_words(),
+            since: Moment(hold.since),
+            reason: hold.reason,
+        }
+    }
 }
 
 impl From<Ticket> for Waiting {
@@ -132,6 +153,7 @@ impl Now {
         Ok(Self {
             running: since.is_some(),
             since,
+            held: Hold::of(state).map(Held::from),
             waiting: queue.list()?.into_iter().map(Waiting::from).collect(),
             deploys,
         })
@@ -146,7 +168,15 @@ impl Now {
             }
             None => "no deploy is running\n".to_owned(),
         };
-        match self.waiting.len() {
+        if let Some(held) = &self.held {
+            let _ = writeln!(text, "{}; to go on: ./deploy.cgi release", held.words);
+        }
+        let others = self
+            .waiting
+            .iter()
+            .filter_map(|waiting| waiting.push.as_ref());
+        let others: usize = others.map(|push| push.earlier.len()).sum();
+        match self.waiting.len() + others {
             0 => text.push_str("nothing waits\n"),
             1 => text.push_str("1 delivery waits\n"),
             n => drop(writeln!(text, "{n} deliveries wait")),

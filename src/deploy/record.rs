@@ -12,7 +12,7 @@ use super::verify::Triage;
 use super::{Deploy, Listener};
 use crate::diagnosis::Cause;
 use crate::git::{NewCommits, Upstream};
-use crate::history::{History, Record, Served};
+use crate::history::{History, Record};
 use crate::last_good::LastGood;
 use crate::outcome::{Moved, News, Outcome, Step, Verdict};
 use crate::queue::{Ticket, Turn};
@@ -120,14 +120,10 @@ impl Deploy<'_> {
         journal: &Journal,
     ) -> Record {
         let outcome = self.outcome(failed, ended, journal);
-        let served = |ticket: &Ticket| Served {
-            ticket: ticket.name.clone(),
-            delivery: ticket.push.as_ref().map(|push| push.delivery.clone()),
-        };
         Record {
             time: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             verdict: outcome.verdict(),
-            tickets: tickets.iter().map(served).collect(),
+            tickets: tickets.iter().flat_map(Ticket::serves).collect(),
             report: outcome.report(),
             branch: outcome.branch,
             old: outcome.old,

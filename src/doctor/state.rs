@@ -9,6 +9,7 @@ use crate::deploy::MARKER;
 use crate::diagnosis::{Cause, Situation};
 use crate::git::{Checkout, Upstream};
 use crate::history::History;
+use crate::hold::Hold;
 use crate::outcome::Verdict;
 use crate::queue::Queue;
 use crate::redaction::line_of;
@@ -41,6 +42,11 @@ impl Doctor<'_> {
                 format!("give it to {user}"),
                 [give_to(self.user, &folder)],
             );
+        }
+        if let Some(hold) = Hold::of(&state) {
+            let release = format!("{} release", quoted(&self.site.file));
+            self.findings
+                .warn("hold", hold.in_words(), "to go on", [release]);
         }
         self.queue(&state);
         // The answer to a ping has the whole report below.

@@ -16,6 +16,7 @@ use crate::world::{Spoken, World, copy_executable, plain_folder, quoted, text, w
 const PAGES: &[&str] = &[
     "README.md",
     "CONTRIBUTING.md",
+    "docs/deploys.md",
     "docs/private-repositories.md",
     "docs/security.md",
     "docs/servers.md",

@@ -22,6 +22,7 @@ mod docs;
 mod facts;
 mod gateways;
 mod git_commands;
+mod hold;
 mod hostile;
 mod kills;
 mod properties;

@@ -1,0 +1,39 @@
+//! `hold` and `release`: stop deploying, and go on with what waits.
+
+use anyhow::Result;
+
+use super::run::{self, ensure_owner};
+use super::{Done, print};
+use crate::cgi::Environment;
+use crate::deploy::clone;
+use crate::hold::Hold;
+use crate::queue::Queue;
+use crate::site::Site;
+use crate::state::StateFolder;
+
+/// Holds deploys. One that runs ends first.
+pub(crate) fn hold(site: &Site, env: &Environment, reason: &str) -> Result<Done> {
+    let state = state_of(site, env, "hold")?;
+    Hold::set(&state, reason)?;
+    let running = if Queue::of(&state).is_somebodys_turn()? {
+        "A deploy is running, and ends first.\n"
+    } else {
+        ""
+    };
+    print(&format!(
+        "held: nothing is deployed until `./deploy.cgi release`; deliveries wait\n{running}"
+    ))?;
+    Ok(Done::Yes)
+}
+
+/// Goes on: deploys now, whether or not anything waits.
+pub(crate) fn release(site: &Site, env: &Environment) -> Result<Done> {
+    Hold::release(&state_of(site, env, "release")?)?;
+    run::run(site, env, run::Passing::Nothing)
+}
+
+fn state_of(site: &Site, env: &Environment, verb: &str) -> Result<StateFolder> {
+    ensure_owner(site, env, verb)?;
+    rustix::process::umask(site.umask);
+    StateFolder::open(&clone::checkout_of(site)?, site)
+}

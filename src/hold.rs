@@ -1,0 +1,84 @@
+//! Whether deploys are held: a file in the state folder, which a person with only FTP can upload or delete.
+//!
+//! Must not know what waits meanwhile.
+
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+
+use crate::files;
+use crate::redaction::excerpt;
+use crate::state::StateFolder;
+
+/// The file. Whatever is at this path holds, be it empty, a folder or a link.
+const FILE: &str = "hold";
+
+/// The most that is read of it, in bytes.
+const MAX_BYTES: u64 = 4096;
+
+/// Deploys are held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hold {
+    /// Why, as one line that is fit to be shown; none where nobody said.
+    pub(crate) reason: Option<String>,
+    pub(crate) since: SystemTime,
+}
+
+impl Hold {
+    /// Whether deploys are held. What cannot be looked at holds, too.
+    pub(crate) fn of(state: &StateFolder) -> Option<Self> {
+        let since = match state.path(FILE).symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            there => there.and_then(|there| there.modified()),
+        };
+        Some(Self {
+            reason: reason(&state.path("")),
+            since: since.unwrap_or_else(|_| SystemTime::now()),
+        })
+    }
+
+    /// Holds deploys from now on, in place of what was said before.
+    pub(crate) fn set(state: &StateFolder, reason: &str) -> Result<()> {
+        clear(state)?;
+        state.write(FILE, reason.as_bytes())
+    }
+
+    /// Lets deploys go on.
+    pub(crate) fn release(state: &StateFolder) -> Result<()> {
+        clear(state)
+    }
+
+    /// What an answer says of it.
+    pub(crate) fn in_words(&self) -> String {
+        let reason = self.reason.iter().map(|reason| format!(": {reason}"));
+        let since = humantime::format_rfc3339_seconds(self.since);
+        format!(
+            "deploys are held since {since}{}",
+            reason.collect::<String>()
+        )
+    }
+}
+
+fn reason(folder: &Path) -> Option<String> {
+    let mut text = Vec::new();
+    let file = files::open_below(folder, Path::new(FILE)).ok()?;
+    file.take(MAX_BYTES).read_to_end(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let words: Vec<_> = text
+        .trim_start_matches('\u{feff}')
+        .split_whitespace()
+        .collect();
+    (!words.is_empty()).then(|| excerpt(&words.join(" ")))
+}
+
+fn clear(state: &StateFolder) -> Result<()> {
+    let path = state.path(FILE);
+    if path.symlink_metadata().is_ok_and(|there| there.is_dir()) {
+        std::fs::remove_dir(&path)
+            .with_context(|| format!("cannot remove the folder {}", path.display()))
+    } else {
+        state.remove(FILE)
+    }
+}

@@ -1,0 +1,201 @@
+//! `hold` and `release`: nothing is deployed meanwhile, and nothing is lost.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::docs::block_with;
+use crate::process::wait_until_quiet;
+use crate::world::{DELIVERY, Delivery, Fault, Spoken, World, wait_until};
+
+/// A push with a delivery id of its own, the last digit of the usual one replaced.
+fn push_of(world: &World, after: &str, last: char) -> Delivery {
+    let mut id = DELIVERY.to_owned();
+    id.pop();
+    id.push(last);
+    world.push_delivery(after).var("HTTP_X_GITHUB_DELIVERY", id)
+}
+
+/// What is told without the time.
+fn without_time(text: &str) -> String {
+    let (before, rest) = text.split_once("since ").unwrap();
+    format!("{before}since T{}", &rest["2026-01-01T00:00:00Z".len()..])
+}
+
+#[test]
+fn while_held_a_push_waits_and_release_deploys_it() {
+    let world = World::new();
+    let before = world.head();
+    let held = world.verb(&["hold", "the database\nmoves"]);
+    held.expect_exit(0);
+    held.says("held: nothing is deployed until `./deploy.cgi release`; deliveries wait\n");
+    let first = world.push("two");
+    let reply = push_of(&world, &first, '1').send();
+    assert_eq!(
+        without_time(&reply.body),
+        "held by deploy-cgi: deploys are held since T: the database moves. 1 delivery waits.\n\nTo go on: ./deploy.cgi \
+         release on the server. Without a shell: delete the file .git/deploy-cgi/hold in the checkout, then press \
+         Redeliver.\n"
+    );
+    reply.expect(200, "held");
+    let second = world.push("three");
+    let reply = push_of(&world, &second, '2').send();
+    reply.expect(200, "held");
+    reply.says("2 deliveries wait.");
+    assert_eq!((world.head(), world.tickets()), (before.clone(), 1));
+
+    let run = world.verb(&["run"]);
+    run.expect_exit(1);
+    run.says("held: deploys are held since");
+    world.verb(&["status"]).says("the database moves");
+    world.verb(&["status"]).says("2 deliveries wait\n");
+    let check = world.verb(&["check"]);
+    check.expect_exit(0);
+    check.says("warning  hold");
+    let pong = world.ping_delivery().send();
+    pong.expect(200, "pong");
+    pong.says("warning  hold");
+    world.delivery("star", "{}").send().expect(200, "ignored");
+    wait_until_quiet(&world);
+    assert_eq!((world.head(), world.tickets()), (before, 1));
+
+    let released = world.verb(&["release"]);
+    released.expect_exit(0);
+    released.says("deployed main");
+    assert_eq!((world.head(), world.tickets()), (second, 0));
+    // Each of them is known.
+    for last in ['1', '2'] {
+        let id = format!("{}{last}", &DELIVERY[..DELIVERY.len() - 1]);
+        world.verb(&["status", &id]).expect_exit(0);
+    }
+}
+
+/// The commands as the page has them, from the folder of the site file.
+#[test]
+fn the_page_holds_and_releases() {
+    let world = World::new();
+    let folder = world.site_file().parent().unwrap().to_owned();
+    let run = |block: &str| {
+        let mut shell = world.clean("/bin/sh");
+        let spoken = shell.args(["-c", block]).current_dir(&folder).output();
+        Spoken::from(spoken.unwrap()).expect_exit(0);
+    };
+    run(&block_with("./deploy.cgi hold"));
+    let commit = world.push("two");
+    let reply = world.push_delivery(&commit).send();
+    reply.expect(200, "held");
+    reply.says(": the database moves. 1 delivery waits.");
+    run(&block_with("./deploy.cgi release"));
+    assert_eq!(world.head(), commit);
+}
+
+#[test]
+fn release_deploys_also_when_nothing_waits_or_was_held() {
+    let world = World::new();
+    let commit = world.push("two");
+    world.verb(&["hold"]).expect_exit(0);
+    world.verb(&["release"]).says("deployed main");
+    assert_eq!(world.head(), commit);
+    world.verb(&["release"]).says("unchanged main");
+}
+
+#[test]
+fn release_ends_as_the_deploy_does() {
+    let mut world = World::new();
+    world.key("on_update", "\"false\"");
+    world.push("two");
+    world.verb(&["hold"]).expect_exit(0);
+    world.verb(&["release"]).expect_exit(1);
+}
+
+#[test]
+fn run_anyway_passes_a_hold_once() {
+    let world = World::new();
+    world.verb(&["hold"]).expect_exit(0);
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(200, "held");
+    let run = world.verb(&["run", "--anyway"]);
+    run.expect_exit(0);
+    run.says("deployed main");
+    assert_eq!((world.head(), world.tickets()), (commit, 0));
+    let next = world.push("three");
+    world.push_delivery(&next).send().expect(200, "held");
+    world.verb(&["release"]).expect_exit(0);
+}
+
+#[test]
+fn whatever_is_at_the_path_holds_and_a_link_is_not_followed() {
+    let world = World::new();
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    world.settle();
+    let hold = world.state("hold");
+    fs::write(world.path("private"), "a secret of the host").unwrap();
+    let next = world.push("three");
+    for make in [
+        (|hold, _| fs::write(hold, "")) as fn(&Path, &Path) -> io::Result<()>,
+        |hold, _| fs::create_dir(hold),
+        |hold, private| symlink(private, hold),
+        |hold, _| symlink("/nowhere", hold),
+        |hold, _| fs::write(hold, [0xff, 0x1b, b'[', b'2', b'J']),
+    ] {
+        make(&hold, &world.path("private")).unwrap();
+        let reply = world.push_delivery(&next).send();
+        reply.expect(200, "held");
+        assert!(!reply.body.contains("a secret of the host"), "{reply:?}");
+        assert!(!reply.body.contains('\u{1b}'), "{reply:?}");
+        assert_eq!(world.head(), commit);
+        world.verb(&["hold", "again"]).expect_exit(0);
+        assert_eq!(fs::read_to_string(&hold).unwrap(), "again");
+        fs::remove_file(&hold).unwrap();
+    }
+    // Deleted by hand: whatever comes next finds what waits.
+    world.delivery("star", "{}").send().expect(200, "ignored");
+    world.settle();
+    assert_eq!(world.head(), next);
+}
+
+#[test]
+fn a_reason_is_one_line_of_bounded_length() {
+    let world = World::new();
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    world.settle();
+    fs::write(
+        world.state("hold"),
+        "\u{feff}why\r\nnot \u{202e}".repeat(100_000),
+    )
+    .unwrap();
+    let reply = world.push_delivery(&commit).send();
+    reply.expect(200, "held");
+    let line = reply.body.lines().next().unwrap();
+    assert!(line.contains(": why not \\u{202e}"), "{line}");
+    assert!(line.len() < 600, "{line}");
+    world.verb(&["release"]).expect_exit(0);
+}
+
+#[test]
+fn a_deploy_that_runs_ends_first_and_the_next_in_line_leaves_its_tickets() {
+    let mut world = World::new();
+    world.key("wait", "\"30s\"");
+    world.fake_git("pull", &Fault::Hold);
+    let first = world.push("two");
+    let running = world.push_delivery(&first).start();
+    world.wait_until_held();
+    let second = world.push("three");
+    let next = push_of(&world, &second, '2').start();
+    wait_until("the second ticket", || world.tickets() == 2);
+    let held = world.verb(&["hold", "not now"]);
+    held.expect_exit(0);
+    held.says("A deploy is running, and ends first.");
+    world.release();
+    running.reply().expect(200, "deployed");
+    let reply = next.reply();
+    reply.expect(200, "held");
+    reply.says("1 delivery waits.");
+    wait_until_quiet(&world);
+    assert_eq!(world.tickets(), 1);
+    world.verb(&["release"]).expect_exit(0);
+    assert_eq!((world.head(), world.tickets()), (second, 0));
+}
