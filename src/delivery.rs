@@ -353,43 +353,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_json_of_its_event_is_refused() {
-        for json in [
-            &b""[..],
-            b"[]",
-            b"1",
-            b"null",
-            b"{",
-            b"{}x",
-            b"\xff",
-            b"{\"zen\":\"\xff\"}",
-            b"[\"refs/heads/main\",\"x\",\"y\",[\"o/n\"]]",
-        ] {
-            for event in ["ping", "push", "star"] {
-                assert!(Event::parse(event, json).is_err(), "{event} {json:?}");
-            }
-        }
-        let deep = format!("{{\"x\":{}{}}}", "[".repeat(200), "]".repeat(200));
-        let star = Ok(Event::Other("star".into()));
-        assert_eq!(Event::parse("star", deep.as_bytes()), star);
-        let repository = r#""repository":{"full_name":"o/n"}"#;
-        for json in [
-            r#""ref":"refs/heads/main""#.to_owned(),
-            format!(r#""ref":1,"after":"{ID}",{repository}"#),
-            format!(r#""ref":"\ud800","after":"{ID}",{repository}"#),
-            format!(r#""ref":"a","ref":"b","after":"{ID}",{repository}"#),
-            format!(r#""ref":"a","after":"{ID}","repository":["o/n"]"#),
-            format!(r#""ref":"a","after":"{ID}","repository":{{}}"#),
-            format!(r#""ref":"a","after":"--option",{repository}"#),
-            format!(r#""ref":"a","before":"x","after":"{ID}",{repository}"#),
-            format!(r#""ref":"a","after":"{}",{repository}"#, ID.to_uppercase()),
-        ] {
-            let json = format!("{{{json}}}");
-            assert!(Event::parse("push", json.as_bytes()).is_err(), "{json}");
-        }
-    }
-
-    #[test]
     fn a_ping_may_have_a_repository_an_organisation_or_neither() {
         for json in [
             "{}",
@@ -418,25 +381,6 @@ mod tests {
             assert_eq!(
                 Event::parse("ping", json.as_bytes()),
                 Ok(Event::Ping(expected))
-            );
-        }
-    }
-
-    #[test]
-    fn a_form_has_one_payload() {
-        for (form, expected) in [
-            ("payload=%7B%22a+b%22%3A%2B1%7D", Some("{\"a b\":+1}")),
-            ("x=1&payload=%7B%7D&y", Some("{}")),
-            ("payload={}&payload={}", None),
-            ("payload={}&%70ayload={}", None),
-            ("Payload={}", None),
-            ("payload", Some("")),
-            ("", None),
-        ] {
-            assert_eq!(
-                payload_field(form.as_bytes()).as_deref(),
-                expected,
-                "{form}"
             );
         }
     }

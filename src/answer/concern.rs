@@ -1,6 +1,7 @@
 //! Which pushes are this site's: those to the branch that it follows, and to those of its submodules.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -24,7 +25,13 @@ pub(super) enum Concern {
 
 impl Concern {
     /// Whether and how a push concerns this site. Told by the ref, the ids and the repository only.
-    pub(super) fn of(site: &Site, env: &Environment, push: &Push, found: &Stage) -> Result<Self> {
+    pub(super) fn of(
+        site: &Site,
+        env: &Environment,
+        push: &Push,
+        found: &Stage,
+        until: Instant,
+    ) -> Result<Self> {
         let branch = match pushed_branch(push) {
             Ok(branch) => branch,
             Err(why) => return Ok(Self::Not(why)),
@@ -42,7 +49,7 @@ impl Concern {
                 });
             }
         };
-        let git = Git::new(site, checkout, env)?;
+        let git = Git::new(site, checkout, env)?.only_looking(until)?;
         let followed = git.tracking(site.branch.as_deref())?;
         // Where the checkout follows nothing, the deploy will fail and say why; but its branch may still be known.
         let (known, named) = match &followed {

@@ -30,6 +30,9 @@ use concern::Concern;
 
 pub(crate) use response::LAST_RESORT;
 
+/// How long it may take to find out whether a push concerns us.
+const LOOK_LIMIT: Duration = Duration::from_secs(4);
+
 /// An answer, and the line about it for the server's error log, where there is something to say.
 #[derive(Debug)]
 pub(crate) struct Answered {
@@ -284,9 +287,9 @@ impl VerifiedRequest<'_> {
             }
         }
         let opened = self.open();
-        let findings = doctor::examine(self.site, self.env, self.started + self.site.wait);
-        let of_ping = doctor::of_ping(ping, self.delivery, &findings);
-        let mut report = doctor::report(findings.iter().chain(&of_ping));
+        let until = self.started + self.site.wait;
+        let findings = doctor::examine(self.site, self.env, until, Some((ping, self.delivery)));
+        let mut report = doctor::report(&findings);
         if let Ok((_, state)) = opened {
             if let Some(last) = History::of(&state).last()? {
                 let _ = write!(
@@ -297,10 +300,7 @@ impl VerifiedRequest<'_> {
             }
             self.serve_what_waits(&state)?;
         }
-        let healthy = !findings
-            .iter()
-            .chain(&of_ping)
-            .any(doctor::Finding::is_problem);
+        let healthy = doctor::is_healthy(&findings);
         Ok(Answer::Pong { healthy, report })
     }
 
@@ -309,11 +309,12 @@ impl VerifiedRequest<'_> {
         if let Stage::Begun(checkout) | Stage::Whole(checkout) = &found {
             StateFolder::examine(checkout, self.site)?;
         }
-        let submodule = match Concern::of(self.site, self.env, push, &found)? {
-            Concern::Ours => None,
-            Concern::Submodule(path) => Some(path),
-            Concern::Not(why) => return self.ignore(why),
-        };
+        let submodule =
+            match Concern::of(self.site, self.env, push, &found, self.started + LOOK_LIMIT)? {
+                Concern::Ours => None,
+                Concern::Submodule(path) => Some(path),
+                Concern::Not(why) => return self.ignore(why),
+            };
         // Only for what concerns us is anything made.
         let checkout = clone::checkout_of(self.site)?;
         let state = match StateFolder::open(&checkout, self.site) {

@@ -17,10 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Examines a site and prints what was found.
 pub(crate) fn check(file: &Path, env: &Environment, format: Format) -> Result<Done> {
     let findings = match Site::read(file, env) {
-        Ok(site) => doctor::examine(&site, env, Instant::now() + PATIENCE),
+        Ok(site) => doctor::examine(&site, env, Instant::now() + PATIENCE, None),
         Err(error) => doctor::unreadable(file, error, env),
     };
-    let healthy = !findings.iter().any(Finding::is_problem);
+    let healthy = doctor::is_healthy(&findings);
     if format == Format::Json {
         print_json(&Examined {
             healthy,

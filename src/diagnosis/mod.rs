@@ -57,13 +57,6 @@ pub(crate) struct Advice {
 }
 
 impl Advice {
-    pub(crate) fn words(words: impl Into<String>) -> Self {
-        Self {
-            words: words.into(),
-            commands: Vec::new(),
-        }
-    }
-
     /// For whoever looks after what `user` deploys: commands that begin with `sudo ` are root's, the others that user's.
     pub(crate) fn new(
         user: &User,

@@ -1,7 +1,7 @@
 //! The checkout's folder: whose it is, whether there is space, and who sees it.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use rustix::fs::Access;
@@ -52,30 +52,50 @@ impl Doctor<'_> {
         self.state_folder(&checkout);
     }
 
-    /// Whether git could write what a pull writes.
+    /// Whether git could write what a pull writes, and whether all files are the user's own.
     fn write_access(&mut self, git: &Git<'_>) {
         const WHAT: &str = "write access";
-        let (user, folder) = (self.user, &git.checkout.folder);
-        match others_than(user.uid, git.checkout) {
-            Some(Others::Closed(path)) => {
-                let at = self.situation(git, None);
-                let cause = Cause::NotWritable(Some(path));
-                self.findings.cause(WHAT, Health::Problem, &cause, &at);
+        let (user, checkout) = (self.user, git.checkout);
+        let is_closed = |path: &Path, how| rustix::fs::access(path, how).is_err();
+        let written = ["FETCH_HEAD", "logs/HEAD", "config"].map(|name| checkout.git_dir.join(name));
+        let mut closed = written
+            .into_iter()
+            .find(|file| file.exists() && is_closed(file, Access::WRITE_OK));
+        let mut of_another = None;
+        let mut folders = vec![checkout.folder.clone(), checkout.git_dir.clone()];
+        for _ in 0..MAX_FOLDERS {
+            let Some(folder) = folders.pop() else { break };
+            if is_closed(&folder, Access::WRITE_OK | Access::EXEC_OK) {
+                closed = Some(folder);
+                break;
             }
-            Some(Others::File(path)) => {
-                let shown = user.shown();
-                self.findings.warn(
-                    WHAT,
-                    format!(
-                        "{} belongs to {}, and {shown} deploys: files of two users get into each other's way",
-                        line_of(&path),
-                        owner_of(&path)
-                    ),
-                    format!("give the checkout to {shown}"),
-                    [give_to(user, folder)],
-                );
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let Ok(file) = entry.metadata() else { continue };
+                if file.is_dir() && entry.path() != checkout.git_dir {
+                    folders.push(entry.path());
+                } else if file.is_file() && file.uid() != user.uid {
+                    of_another.get_or_insert_with(|| entry.path());
+                }
             }
-            None => self.findings.ok(WHAT, "yes"),
+        }
+        if let Some(path) = closed {
+            let cause = Cause::NotWritable(Some(path));
+            let at = self.situation(git, None);
+            self.findings.cause(WHAT, Health::Problem, &cause, &at);
+        } else if let Some(path) = of_another {
+            let shown = user.shown();
+            self.findings.warn(
+                WHAT,
+                format!(
+                    "{} belongs to {}, and {shown} deploys: files of two users get into each other's way",
+                    line_of(&path),
+                    owner_of(&path)
+                ),
+                format!("give the checkout to {shown}"),
+                [give_to(user, &checkout.folder)],
+            );
+        } else {
+            self.findings.ok(WHAT, "yes");
         }
     }
 
@@ -135,42 +155,4 @@ fn says(file: &Path, words: &[&str]) -> bool {
     let text = read_small(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     words.iter().any(|word| text.contains(word))
-}
-
-/// What is not a user's own in a checkout.
-enum Others {
-    /// A folder or a file of git's that may not be written.
-    Closed(PathBuf),
-    /// A file that belongs to somebody else.
-    File(PathBuf),
-}
-
-fn others_than(uid: u32, checkout: &Checkout) -> Option<Others> {
-    let is_closed = |path: &Path, how| rustix::fs::access(path, how).is_err();
-    let mut file_of_another = None;
-    let mut folders = vec![checkout.folder.clone(), checkout.git_dir.clone()];
-    let mut looked_at = 0;
-    while let Some(folder) = folders.pop().filter(|_| looked_at < MAX_FOLDERS) {
-        looked_at += 1;
-        if is_closed(&folder, Access::WRITE_OK | Access::EXEC_OK) {
-            return Some(Others::Closed(folder));
-        }
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let Ok(file) = entry.metadata() else {
-                continue;
-            };
-            let path = entry.path();
-            if file.is_dir() && path != checkout.git_dir {
-                folders.push(path);
-            } else if file.is_file() && file.uid() != uid {
-                file_of_another.get_or_insert(path);
-            }
-        }
-    }
-    let written = ["FETCH_HEAD", "logs/HEAD", "config"].map(|name| checkout.git_dir.join(name));
-    let mut written = written.into_iter().filter(|file| file.exists());
-    let closed = written.find(|file| is_closed(file, Access::WRITE_OK));
-    closed
-        .map(Others::Closed)
-        .or(file_of_another.map(Others::File))
 }

@@ -2,7 +2,6 @@
 //!
 //! The server's own words for these mistakes are misleading ("No such file or directory" about a file that is there).
 
-use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,6 @@ use crate::user::{User, name_of};
 
 /// The longest `#!` line a kernel takes, in bytes; before Linux 5.1 it was 127.
 pub(crate) const MAX_LINE: usize = 255;
-const MAX_LINE_OF_OLD_KERNELS: usize = 127;
 
 /// Folders that hosts serve to the world, by name.
 const WEB_ROOTS: [&str; 7] = [
@@ -31,17 +29,14 @@ const WEB_ROOTS: [&str; 7] = [
     "webroot",
 ];
 
-/// Endings of what editors and people leave beside a file.
-const COPIES: [&str; 11] = [
-    "~", ".bak", ".backup", ".orig", ".old", ".save", ".swp", ".txt", ".copy", ".rej", ".1",
-];
-
 const FIRST_LINE: &str = "#! line";
 
 /// Everything about the site file but what is written in it.
 pub(super) fn examine<'u>(file: &Path, user: &'u User, env: &Environment) -> Findings<'u> {
-    let all = Vec::new();
-    let mut findings = Findings { user, all };
+    let mut findings = Findings {
+        user,
+        all: Vec::new(),
+    };
     let Ok(found) = file.symlink_metadata() else {
         // Whoever could not read it has said why.
         return findings;
@@ -59,7 +54,6 @@ pub(super) fn examine<'u>(file: &Path, user: &'u User, env: &Environment) -> Fin
         }
     }
     suexec(file, &found, &mut findings);
-    copies(file, &mut findings);
     if findings.all.is_empty() {
         findings.ok("site file", line_of(file));
     }
@@ -140,13 +134,6 @@ fn named_program(bytes: usize, words: &str, name_us: Option<String>, findings: &
             "leave nothing but #! and the path of deploy-cgi: the rest arrives as one argument",
             [],
         );
-    } else if bytes > MAX_LINE_OF_OLD_KERNELS {
-        findings.warn(
-            FIRST_LINE,
-            format!("it has {bytes} bytes; before Linux 5.1 kernels take {MAX_LINE_OF_OLD_KERNELS}"),
-            "if the server says \"No such file or directory\", put deploy-cgi into a folder with a shorter path",
-            [],
-        );
     }
 }
 
@@ -192,35 +179,6 @@ fn suexec(file: &Path, found: &Metadata, findings: &mut Findings<'_>) {
             ),
             "let both have the same",
             [format!("sudo chown --reference={} {path}", quoted(folder))],
-        );
-    }
-}
-
-/// Copies beside the file, which servers show to anybody or run.
-fn copies(file: &Path, findings: &mut Findings<'_>) {
-    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
-        return;
-    };
-    let name = name.to_string_lossy();
-    let is_copy = |other: &str| {
-        let stem = other.trim_start_matches(['.', '#']).trim_end_matches('#');
-        let end = stem.strip_prefix(&*name).filter(|_| other != name);
-        end.is_some_and(|end| COPIES.contains(&end) || (end.is_empty() && other.starts_with('#')))
-    };
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let copies = entries.filter(|entry| is_copy(&entry.file_name().to_string_lossy()));
-    let copies: BTreeSet<PathBuf> = copies.map(|entry| entry.path()).collect();
-    if let Some(first) = copies.first() {
-        let home = findings.user.home.clone().unwrap_or_else(|| "/tmp".into());
-        let move_away = |copy| format!("mv -n {} {}", quoted(copy), quoted(&home));
-        findings.warn(
-            "copies",
-            format!(
-                "{} lies beside the site file, where anybody can read or run it",
-                line_of(first)
-            ),
-            "move it out of the web's reach",
-            copies.iter().map(|copy| move_away(copy)),
         );
     }
 }

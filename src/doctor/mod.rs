@@ -21,13 +21,13 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::cgi::Environment;
+use crate::delivery::{Delivery, Ping};
 use crate::diagnosis::{Advice, Cause, Diagnosis, Situation, explain};
 use crate::git::{Git, Upstream};
 use crate::site::Site;
 use crate::user::User;
 
 pub(crate) use entrance::{MAX_LINE, web_root};
-pub(crate) use hook::of_ping;
 
 /// How long looking at this host's own files may take, where nobody gives longer.
 const LOCAL_LIMIT: Duration = Duration::from_secs(5);
@@ -52,25 +52,6 @@ pub(crate) enum Health {
     Problem,
 }
 
-impl Finding {
-    fn new(
-        what: &'static str,
-        state: Health,
-        found: impl Into<String>,
-        advice: Option<Advice>,
-    ) -> Self {
-        let said = Diagnosis {
-            cause: found.into(),
-            advice,
-        };
-        Self { what, state, said }
-    }
-
-    pub(crate) fn is_problem(&self) -> bool {
-        self.state == Health::Problem
-    }
-}
-
 /// What was found so far, with advice for whoever looks after what this user deploys.
 struct Findings<'d> {
     user: &'d User,
@@ -78,8 +59,22 @@ struct Findings<'d> {
 }
 
 impl Findings<'_> {
+    fn add(
+        &mut self,
+        what: &'static str,
+        state: Health,
+        found: impl Into<String>,
+        advice: Option<Advice>,
+    ) {
+        let said = Diagnosis {
+            cause: found.into(),
+            advice,
+        };
+        self.all.push(Finding { what, state, said });
+    }
+
     fn ok(&mut self, what: &'static str, found: impl Into<String>) {
-        self.all.push(Finding::new(what, Health::Ok, found, None));
+        self.add(what, Health::Ok, found, None);
     }
 
     fn warn(
@@ -90,8 +85,7 @@ impl Findings<'_> {
         commands: impl IntoIterator<Item = String>,
     ) {
         let advice = Advice::new(self.user, words, commands);
-        self.all
-            .push(Finding::new(what, Health::Warning, found, Some(advice)));
+        self.add(what, Health::Warning, found, Some(advice));
     }
 
     fn problem(
@@ -102,8 +96,7 @@ impl Findings<'_> {
         commands: impl IntoIterator<Item = String>,
     ) {
         let advice = Advice::new(self.user, words, commands);
-        self.all
-            .push(Finding::new(what, Health::Problem, found, Some(advice)));
+        self.add(what, Health::Problem, found, Some(advice));
     }
 
     /// What somebody stated as the cause, in the words of the diagnosis.
@@ -115,18 +108,19 @@ impl Findings<'_> {
     /// What there is. An error of ours is a problem, and its chain says what to do where there is something.
     fn known<T>(&mut self, what: &'static str, result: Result<T>) -> Option<T> {
         result
-            .inspect_err(|error| {
-                let found = format!("{error:#}");
-                self.all
-                    .push(Finding::new(what, Health::Problem, found, None));
-            })
+            .inspect_err(|error| self.add(what, Health::Problem, format!("{error:#}"), None))
             .ok()
     }
 }
 
-/// Examines a site whose file could be read, with the environment and as the user that would deploy it. What asks the
-/// network ends at `until`.
-pub(crate) fn examine(site: &Site, env: &Environment, until: Instant) -> Vec<Finding> {
+/// Examines a site whose file could be read, with the environment and as the user that would deploy it; and the hook, where
+/// it sent this ping. What asks the network ends at `until`.
+pub(crate) fn examine(
+    site: &Site,
+    env: &Environment,
+    until: Instant,
+    ping: Option<(&Ping, &Delivery)>,
+) -> Vec<Finding> {
     let user = &User::running(env);
     let mut doctor = Doctor {
         site,
@@ -134,11 +128,15 @@ pub(crate) fn examine(site: &Site, env: &Environment, until: Instant) -> Vec<Fin
         user,
         until,
         findings: entrance::examine(&site.file, user, env),
+        repository: None,
         hidden: Vec::new(),
     };
     doctor.running_user();
     doctor.secret_file();
     doctor.checkout();
+    if let Some((ping, delivery)) = ping {
+        doctor.hook(ping, delivery);
+    }
     let Doctor {
         findings, hidden, ..
     } = doctor;
@@ -158,8 +156,15 @@ pub(crate) fn unreadable(file: &Path, error: anyhow::Error, env: &Environment) -
     findings.all
 }
 
+/// Whether no deploy would fail of what was found.
+pub(crate) fn is_healthy(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .all(|finding| finding.state != Health::Problem)
+}
+
 /// The findings as lines, for a person.
-pub(crate) fn report<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> String {
+pub(crate) fn report(findings: &[Finding]) -> String {
     let mut report = String::new();
     for finding in findings {
         let state = match finding.state {
@@ -186,6 +191,8 @@ struct Doctor<'d> {
     user: &'d User,
     until: Instant,
     findings: Findings<'d>,
+    /// Whose pushes are deployed.
+    repository: Option<String>,
     /// What must not be shown.
     hidden: Vec<String>,
 }

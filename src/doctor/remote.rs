@@ -1,7 +1,7 @@
 //! Whether the remote can be reached without a question and has the branch, and what ssh has for it.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Doctor, Health};
@@ -68,7 +68,7 @@ impl Doctor<'_> {
         );
     }
 
-    pub(super) fn keys(
+    pub(super) fn ssh(
         &mut self,
         git: &Git<'_>,
         config: &Config,
@@ -76,21 +76,19 @@ impl Doctor<'_> {
         at: &Situation<'_>,
     ) {
         let findings = &mut self.findings;
+        let url = &followed.url;
         let named = self.site.ssh_key.is_some();
-        let Some(host) = followed.url.host().filter(|_| followed.url.is_ssh()) else {
+        if !url.is_ssh() {
             if named {
                 findings.warn(
                     SSH_KEY,
-                    format!(
-                        "ssh_key is set, and the remote is not reached by ssh: {}",
-                        followed.url
-                    ),
+                    format!("ssh_key is set, and the remote is not reached by ssh: {url}"),
                     "give the remote an ssh address (git remote set-url), or remove the key",
                     [],
                 );
             }
             return;
-        };
+        }
         if self.site.programs.find("ssh").is_none() {
             return findings.cause("ssh", Health::Problem, &Cause::NoSsh, at);
         }
@@ -106,12 +104,18 @@ impl Doctor<'_> {
             );
         } else if config.last("core.sshcommand").is_some() && !named {
             findings.ok("ssh", "as core.sshCommand says");
-        } else if host == "github.com" && !by_env {
+        } else if url.host() == Some("github.com") && !by_env {
             findings.ok("host keys", "GitHub's are built in");
         }
-        let has_agent = !named && self.env.first("SSH_AUTH_SOCK").is_some();
-        let mut keys = git.keys_offered(&followed.url);
+        let mut keys = git.keys_offered(url);
         keys.retain(|key| key.exists());
+        self.keys(&keys, at);
+    }
+
+    fn keys(&mut self, keys: &[PathBuf], at: &Situation<'_>) {
+        let findings = &mut self.findings;
+        let named = self.site.ssh_key.is_some();
+        let has_agent = !named && self.env.first("SSH_AUTH_SOCK").is_some();
         if keys.is_empty() && has_agent {
             findings.ok(SSH_KEY, "none; an ssh agent may have one");
         } else if keys.is_empty() {
@@ -123,14 +127,18 @@ impl Doctor<'_> {
             findings.cause(SSH_KEY, state, &Cause::KeyRefused, at);
         }
         for key in keys {
-            match unusable(&key) {
-                // The agent has it open.
-                Some(cause @ Cause::KeyHasPassphrase(_)) if has_agent => {
-                    findings.cause(SSH_KEY, Health::Warning, &cause, at);
-                }
-                Some(cause) => findings.cause(SSH_KEY, Health::Problem, &cause, at),
-                None => findings.ok(SSH_KEY, line_of(&key)),
-            }
+            let Some(cause) = unusable(key) else {
+                findings.ok(SSH_KEY, line_of(key));
+                continue;
+            };
+            // The agent may have it open.
+            let is_open = has_agent && matches!(cause, Cause::KeyHasPassphrase(_));
+            let state = if is_open {
+                Health::Warning
+            } else {
+                Health::Problem
+            };
+            findings.cause(SSH_KEY, state, &cause, at);
         }
     }
 }

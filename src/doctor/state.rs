@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use rustix::fs::Access;
-
 use super::{Doctor, Health};
 use crate::deploy::MARKER;
 use crate::diagnosis::{Cause, Situation};
@@ -12,37 +10,16 @@ use crate::history::History;
 use crate::hold::Hold;
 use crate::outcome::Verdict;
 use crate::queue::Queue;
-use crate::redaction::line_of;
-use crate::shell::{give_to, quoted};
+use crate::shell::quoted;
 use crate::state::StateFolder;
-
-const WHAT: &str = "state folder";
 
 impl Doctor<'_> {
     pub(super) fn state_folder(&mut self, checkout: &Checkout) {
+        self.findings
+            .known("state folder", StateFolder::examine(checkout, self.site));
         let Some(state) = StateFolder::existing(checkout) else {
-            let path = checkout.git_dir.join("deploy-cgi");
-            if path.symlink_metadata().is_ok() {
-                let kept = quoted(&path.with_extension("kept"));
-                let found = format!("{} is no folder", line_of(&path));
-                let move_it = format!("mv {} {kept}", quoted(&path));
-                self.findings
-                    .problem(WHAT, found, "move it away", [move_it]);
-            }
             return;
         };
-        self.findings
-            .known(WHAT, StateFolder::examine(checkout, self.site));
-        let folder = state.path("");
-        if rustix::fs::access(&folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-            let user = self.user.shown();
-            return self.findings.problem(
-                WHAT,
-                format!("{user} may not write in {}", line_of(&folder)),
-                format!("give it to {user}"),
-                [give_to(self.user, &folder)],
-            );
-        }
         if let Some(hold) = Hold::of(&state) {
             let release = format!("{} release", quoted(&self.site.file));
             self.findings
@@ -103,17 +80,16 @@ impl Doctor<'_> {
         let modified = |file: &Path| file.symlink_metadata()?.modified();
         let began = modified(&git_dir.join("deploy-cgi").join(MARKER)).ok();
         let modules = std::fs::read_dir(git_dir.join("modules"));
-        let modules = modules
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path());
+        let modules = modules.into_iter().flatten().flatten();
         let mut locks = vec![
             git_dir.join("ORIG_HEAD.lock"),
             git_dir.join(format!("refs/heads/{}.lock", followed.branch)),
             git_dir.join(format!("refs/remotes/{}.lock", followed.upstream_name())),
         ];
-        for git_dir in modules.chain([git_dir.to_owned()]) {
+        for git_dir in modules
+            .map(|module| module.path())
+            .chain([git_dir.to_owned()])
+        {
             locks.extend(["index.lock", "HEAD.lock", "config.lock"].map(|lock| git_dir.join(lock)));
         }
         for lock in locks {

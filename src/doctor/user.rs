@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use super::{Doctor, Finding, Health};
+use super::{Doctor, Health};
 use crate::diagnosis::Advice;
 use crate::redaction::line_of;
 use crate::shell::quoted;
@@ -57,8 +57,7 @@ impl Doctor<'_> {
                 commands: vec![look],
             };
             self.findings
-                .all
-                .push(Finding::new(WHAT, Health::Warning, found, Some(advice)));
+                .add(WHAT, Health::Warning, found, Some(advice));
         }
     }
 }

@@ -191,22 +191,6 @@ $ cat '<world>/secret.txt'
 }
 
 #[test]
-fn copies_beside_the_site_file_are_named() {
-    let world = World::new();
-    for name in ["deploy.cgi~", ".deploy.cgi.swp", "deploy.cgi.bak"] {
-        fs::write(world.path("cgi-bin").join(name), "").unwrap();
-    }
-    fs::write(world.path("cgi-bin/deploy.cgi.example"), "").unwrap();
-    let got = complaints(&world);
-    assert_eq!(got.trim(), r"
-warning copies: <world>/cgi-bin/.deploy.cgi.swp lies beside the site file, where anybody can read or run it
-$ mv -n '<world>/cgi-bin/.deploy.cgi.swp' <home>
-$ mv -n '<world>/cgi-bin/deploy.cgi.bak' <home>
-$ mv -n '<world>/cgi-bin/deploy.cgi~' <home>
-".trim(), "{got}");
-}
-
-#[test]
 fn the_doctor_sees_what_a_deploy_would_stumble_over() {
     let world = World::new();
     world.commit_locally(&world.checkout(), "mine.txt", "mine");
