@@ -36,6 +36,7 @@ impl StateFolder {
     pub(crate) fn open(checkout: &Checkout, site: &Site) -> Result<Self> {
         let folder = Self(checkout.git_dir.join(FOLDER));
         folder.make_folder("")?;
+        folder.open_to_owner()?;
         folder.claim_for(site)?;
         Ok(folder)
     }
@@ -46,9 +47,7 @@ impl StateFolder {
         let folder = Self(checkout.git_dir.join(FOLDER));
         match std::fs::metadata(&folder.0) {
             Ok(found) if found.is_dir() => {
-                if found.mode() & 0o700 != 0o700 {
-                    folder.make_folder("")?;
-                }
+                folder.open_to_owner()?;
                 folder.owner_as_seen_by(site).map(drop)
             }
             Ok(_) => bail!(
@@ -60,6 +59,26 @@ impl StateFolder {
                 Err(error).with_context(|| format!("cannot look at {}", folder.0.display()))
             }
         }
+    }
+
+    /// Opens to its owner, whom a umask may have kept out, the folder and what folders are in it. What cannot be listed is
+    /// complained about by whoever needs it.
+    fn open_to_owner(&self) -> Result<()> {
+        let is_closed = |folder: &Path| {
+            let found = std::fs::metadata(folder);
+            found.is_ok_and(|found| found.is_dir() && found.mode() & 0o700 != 0o700)
+        };
+        if is_closed(&self.0) {
+            self.make_folder("")?;
+        }
+        let inside = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        for entry in inside.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            if is_closed(&entry.path()) {
+                make_private_folder(&entry.path())
+                    .with_context(|| format!("cannot open {}", entry.path().display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// The folder, where it is there, neither made nor claimed; `None` where there has been no deploy yet.
