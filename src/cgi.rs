@@ -87,6 +87,17 @@ impl Environment {
         }
     }
 
+    /// Whether the body has a content coding (RFC 9110 section 8.4).
+    fn has_coded_body(&self) -> bool {
+        match self.variable("HTTP_CONTENT_ENCODING") {
+            Variable::Absent => false,
+            Variable::Once(coding) => {
+                !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+            }
+            Variable::Several => true,
+        }
+    }
+
     /// Whether `REQUEST_URI`, which many servers add, says nothing of a query.
     fn has_no_query_in_its_uri(&self) -> bool {
         match self.variable("REQUEST_URI") {
@@ -221,6 +232,11 @@ impl<'e> Request<'e> {
         }
     }
 
+    /// Whether the body has a content coding.
+    pub(crate) fn has_coded_body(&self) -> bool {
+        self.env.has_coded_body()
+    }
+
     /// The type of the body (RFC 3875 section 4.1.3). Some servers pass it on as any other header.
     pub(crate) fn content_type(&self) -> Variable<'e> {
         match self.env.variable("CONTENT_TYPE") {
@@ -240,8 +256,8 @@ impl<'e> Request<'e> {
 #[derive(Debug)]
 pub(crate) struct Body {
     pub(crate) length: Length,
-    /// Whether it has a content coding. A server that undoes it announces the length from before (Apache's input filter
-    /// DEFLATE).
+    /// Whether it has a content coding. A server that undoes it announces the length from before, which may be more or less
+    /// than what comes (Apache's input filter DEFLATE).
     is_coded: bool,
     deadline: Instant,
 }
@@ -266,7 +282,7 @@ impl Body {
     pub(crate) fn of(env: &Environment, started: Instant) -> Self {
         Self {
             length: Length::of(env),
-            is_coded: env.variable("HTTP_CONTENT_ENCODING") != Variable::Absent,
+            is_coded: env.has_coded_body(),
             deadline: started + BODY_DEADLINE,
         }
     }
@@ -327,6 +343,7 @@ impl Body {
         match self.length {
             Length::Unknown => Err(BadBody::UnknownLength),
             Length::Exactly(length) if length > limit => Err(BadBody::TooLarge),
+            Length::Exactly(_) if self.is_coded => Ok(()),
             Length::Exactly(_) if got == 0 && end > 0 => Err(BadBody::Lost),
             Length::Exactly(_) if got < end => Err(BadBody::Short),
             Length::ToTheEnd if got as u64 > limit || got == MAX_READ => Err(BadBody::TooLarge),

@@ -51,11 +51,8 @@ pub(crate) enum Form {
 impl Claims {
     /// Reads the headers GitHub sends with a delivery.
     pub(crate) fn read(request: &Request<'_>) -> Result<Self, Refusal> {
-        match request.header("HTTP_CONTENT_ENCODING") {
-            Variable::Absent => {}
-            Variable::Once(coding)
-                if coding.is_empty() || coding.eq_ignore_ascii_case(b"identity") => {}
-            Variable::Once(_) | Variable::Several => return Err(Refusal::ContentEncoding),
+        if request.has_coded_body() {
+            return Err(Refusal::ContentEncoding);
         }
         let event = name(request.header("HTTP_X_GITHUB_EVENT"), b"_.-").ok_or(Refusal::Event)?;
         let id = name(request.header("HTTP_X_GITHUB_DELIVERY"), b"-").ok_or(Refusal::Id)?;
