@@ -38,6 +38,9 @@ pub(crate) enum Verb {
         /// Print what would be written, and write nothing
         #[arg(long)]
         dry_run: bool,
+        /// Print deploy.php for the site, where the host has PHP and no CGI; what init says goes to the error output
+        #[arg(long)]
+        php: bool,
         /// The site file to write; without it deploy.cgi in the cgi-bin that you have
         #[arg(value_name = "SITE")]
         site: Option<PathBuf>,

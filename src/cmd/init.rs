@@ -43,7 +43,21 @@ pub(crate) struct Wishes<'w> {
     pub(crate) secret_file: Option<&'w Path>,
     pub(crate) url: Option<&'w str>,
     pub(crate) site: Option<&'w Path>,
+    pub(crate) entrance: Entrance,
 }
+
+/// What the web server starts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// The site file.
+    Cgi,
+    /// deploy.php, which starts the site file.
+    Php,
+}
+
+/// deploy.php, and the path in it that stands for the site file's.
+const DEPLOY_PHP: &str = include_str!("deploy.php");
+const SITE_IN_PHP: &str = "'/home/me/deploy.cgi'";
 
 /// Whether anything is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,6 +84,10 @@ enum Secret {
 
 /// Writes what a site needs, or with `Mode::Dry` says what that would be.
 pub(crate) fn init(wishes: &Wishes<'_>, mode: Mode, env: &Environment) -> Result<Done> {
+    if wishes.entrance == Entrance::Php && !wishes.name_something_new() {
+        print(&deploy_php(wishes.site)?)?;
+        return Ok(Done::Yes);
+    }
     let user = User::running(env);
     let plan = Plan::make(wishes, &user, env)?;
     let mut text = String::new();
@@ -96,17 +114,54 @@ pub(crate) fn init(wishes: &Wishes<'_>, mode: Mode, env: &Environment) -> Result
             let _ = writeln!(text, "wrote {}", plan.site.display());
         }
     }
-    text.push_str(&plan.what_to_enter(wishes.url, mode));
+    text.push_str(&plan.what_to_enter(wishes, mode));
     text.push_str(&plan.what_next(&user));
-    print(&text)?;
+    match wishes.entrance {
+        Entrance::Cgi => print(&text)?,
+        Entrance::Php => {
+            drop(std::io::stderr().write_all(text.as_bytes()));
+            print(&deploy_php(Some(&plan.site))?)?;
+        }
+    }
     Ok(Done::Yes)
+}
+
+impl Wishes<'_> {
+    /// Whether there is more to do than to print deploy.php.
+    fn name_something_new(&self) -> bool {
+        match self.site {
+            Some(site) => site_file_at(site).symlink_metadata().is_err(),
+            None => self.repo.is_some() || self.secret_file.is_some(),
+        }
+    }
+}
+
+/// deploy.php for a site file; without one as the packages have it.
+fn deploy_php(site: Option<&Path>) -> Result<String> {
+    let Some(site) = site else {
+        return Ok(DEPLOY_PHP.to_owned());
+    };
+    let site = absolute(&site_file_at(site))?;
+    let Some(path) = site.to_str() else {
+        bail!("the path of the site file is not UTF-8; use another name");
+    };
+    let path = path.replace('\\', "\\\\").replace('\'', "\\'");
+    Ok(DEPLOY_PHP.replacen(SITE_IN_PHP, &format!("'{path}'"), 1))
+}
+
+/// The site file that somebody named, perhaps by its folder.
+fn site_file_at(named: &Path) -> PathBuf {
+    if named.is_dir() {
+        named.join("deploy.cgi")
+    } else {
+        named.to_owned()
+    }
 }
 
 impl Plan {
     fn make(wishes: &Wishes<'_>, user: &User, env: &Environment) -> Result<Self> {
         let site = match wishes.site {
-            Some(site) if site.is_dir() => site.join("deploy.cgi"),
-            Some(site) => site.to_owned(),
+            Some(site) => site_file_at(site),
             None => a_cgi_bin(user)?.join("deploy.cgi"),
         };
         let site = absolute(&site)?;
@@ -176,13 +231,14 @@ impl Plan {
         })
     }
 
-    fn what_to_enter(&self, url: Option<&str>, mode: Mode) -> String {
+    fn what_to_enter(&self, wishes: &Wishes<'_>, mode: Mode) -> String {
         let repository = repository_of(&self.repo);
         let page = repository.map_or_else(
             || "your repository, under Settings, Webhooks, Add webhook".to_owned(),
             |repository| format!("https://github.com/{repository}/settings/hooks/new"),
         );
-        let url = url.map_or_else(|| self.address(), str::to_owned);
+        let url = wishes.url.map(str::to_owned);
+        let url = url.unwrap_or_else(|| self.address(wishes.entrance));
         let secret = match (&self.secret, mode) {
             (Secret::There(secret), _) | (Secret::New(secret), Mode::Write) => secret.as_str(),
             (Secret::New(_), Mode::Dry) => "(the new one)",
@@ -208,8 +264,11 @@ impl Plan {
     }
 
     /// The address as far as the path tells it.
-    fn address(&self) -> String {
-        let path = self.site.to_string_lossy();
+    fn address(&self, entrance: Entrance) -> String {
+        let path = match entrance {
+            Entrance::Cgi => self.site.to_string_lossy(),
+            Entrance::Php => "/public_html/deploy.php".into(),
+        };
         let below = ["/public_html/", "/htdocs/", "/httpdocs/", "/var/www/html/"]
             .iter()
             .find_map(|root| path.split_once(root).map(|(_, below)| below.to_owned()))

@@ -25,7 +25,7 @@ use crate::redaction;
 use crate::site::{self, Site};
 use crate::worker;
 use cli::{Cli, Verb};
-use init::{Mode, Wishes};
+use init::{Entrance, Mode, Wishes};
 use sign::Headers;
 
 /// Runs the verb that the arguments name.
@@ -82,6 +82,7 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
                 secret_file,
                 url,
                 dry_run,
+                php,
                 site: named,
             }),
             _,
@@ -92,6 +93,7 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
                     secret_file: secret_file.as_deref(),
                     url: url.as_deref(),
                     site: named.as_deref().or(site),
+                    entrance: if *php { Entrance::Php } else { Entrance::Cgi },
                 },
                 if *dry_run { Mode::Dry } else { Mode::Write },
                 env,

@@ -530,6 +530,41 @@ fn the_three_commands_of_the_readme_make_a_site_that_deploys() {
 }
 
 #[test]
+#[ignore = "needs php-cgi: ./tests/run"]
+fn a_site_behind_php_is_made_by_one_command() {
+    let home = Home::new();
+    home.run(&block_with("me/blog.git /home/me/blog"))
+        .expect_exit(0);
+    let (site, secret) = ("deploy.cgi", "secret.txt");
+    // What `init` finds in the home of whoever runs the tests is none of ours.
+    let command = block_with("deploy-cgi init --php")
+        .replace("--php", &format!("--php --secret-file ~/{secret}"))
+        .replace("deploy-cgi init", "~/bin/deploy-cgi init");
+    let init = home.run(&command);
+    init.expect_exit(0);
+    assert_eq!(init.stdout, "");
+    init.says("Payload URL       https://example.org/deploy.php\n");
+    home.shield(&home.path(site));
+    let php = home.path("public_html/deploy.php");
+    let expected = read("src/cmd/deploy.php").replace("/home/me/", &text(&home.path("")));
+    assert_eq!(fs::read_to_string(&php).unwrap(), expected);
+    let entrance = home.path("entrance");
+    // php-cgi leaves the status out where it is 200.
+    let start = format!(
+        "SCRIPT_FILENAME={} REDIRECT_STATUS=1 exec php-cgi",
+        text(&php)
+    );
+    let script = format!("#!/bin/sh\nprintf 'Status: 200 OK\\r\\n'\n{start}\n");
+    write_executable(&entrance, &script);
+    home.deploys(&entrance, &home.path(secret), "blog");
+    // A site that is there is left as it is.
+    let again = home.run(&command);
+    again.expect_exit(0);
+    assert_eq!(again.all(), "");
+    assert_eq!(fs::read_to_string(&php).unwrap(), expected);
+}
+
+#[test]
 #[ignore = "needs openssl: ./tests/run"]
 fn the_files_by_hand_make_a_site_that_deploys() {
     let home = Home::new();

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::hostile::{Twice, fed_by};
 use crate::person::Person;
-use crate::world::{Delivery, Spoken, World, quoted, text, write_executable};
+use crate::server::lay_php;
+use crate::world::{Delivery, Spoken, World, quoted, text, wait_until, write_executable};
 
 #[test]
 fn a_query_that_is_left_out_is_an_empty_one() {
@@ -139,6 +140,67 @@ fn under_umask(umask: &str, person: &Person, world: &World) -> PathBuf {
     script
 }
 
+/// What `deploy.php` answers to a GET, where the site file is this program.
+fn php_answers(world: &World, options: &[&str], site: &str) -> String {
+    write_executable(&world.site_file(), site);
+    lay_php(world);
+    let mut php = world.clean("php-cgi");
+    php.args(options).envs([
+        ("REDIRECT_STATUS", "200"),
+        ("REQUEST_METHOD", "GET"),
+        ("SCRIPT_FILENAME", &text(&world.path("deploy.php"))),
+        ("SCRIPT_NAME", "/deploy.php"),
+        ("PATH_INFO", "/status.json"),
+        ("QUERY_STRING", "key=a%20b"),
+        ("HTTP_X_GITHUB_EVENT", "ping"),
+        ("OF_THE_HOST", "x"),
+    ]);
+    let output = php.output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs php-cgi: ./tests/run"]
+fn php_hands_over_a_request_and_its_answer() {
+    let world = World::new();
+    let site = "#!/bin/sh\nprintf 'Status: 403 Forbidden\\r\\nAllow: GET\\r\\nCache-Control: no-store\\r\\n'\n\
+                printf 'Content-Type: text/plain; charset=utf-8\\r\\n\\r\\n'\n\
+                echo $# $GATEWAY_INTERFACE $PATH_INFO $QUERY_STRING $HTTP_X_GITHUB_EVENT $OF_THE_HOST; printf 'a\\r\\n\\r\\nb'\n";
+    let expected = "Status: 403 Forbidden\r\nAllow: GET\r\nCache-Control: no-store\r\n\
+                    Content-Type: text/plain; charset=utf-8\r\n\r\n\
+                    0 CGI/1.1 /status.json key=a%20b ping\na\r\n\r\nb";
+    assert_eq!(php_answers(&world, &[], site), expected);
+}
+
+#[test]
+#[ignore = "needs php-cgi: ./tests/run"]
+fn php_that_cannot_start_the_site_says_so_and_nothing_else() {
+    let world = World::new();
+    let error = |line: &str| {
+        format!(
+            "Status: 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Cache-Control: no-store\r\n\r\nerror: {line}\n"
+        )
+    };
+    let shown = ["-d", "display_errors=1"];
+    let off = [
+        "-d",
+        "display_errors=1",
+        "-d",
+        "disable_functions=proc_open",
+    ];
+    let site = "#!/bin/sh\nexit\n";
+    assert_eq!(
+        php_answers(&world, &off, site),
+        error("proc_open is switched off in this PHP")
+    );
+    let expected = error("PHP could not start deploy.cgi");
+    for site in [site, "#!/no/such/program\n", "#!/bin/sh\necho no head\n"] {
+        assert_eq!(php_answers(&world, &shown, site), expected, "{site}");
+    }
+}
+
 mod by_root {
     use super::*;
 
@@ -212,7 +274,18 @@ mod by_root {
             close(&state);
             let ping = world.ping_delivery();
             ping.through(&server).send().expect(200, "pong");
-            close(&world.state("queue"));
+            let queue = world.state("queue");
+            for delivery in [world.delivery("star", "{}"), world.ping_delivery()] {
+                // A deploy that is owed, which no push leaves again.
+                fs::write(queue.join("owed"), "").unwrap();
+                person.owns(&queue);
+                close(&queue);
+                let reply = delivery.through(&server).send();
+                assert_eq!(reply.status, 200, "{reply:#?}");
+                wait_until("the deploy that is owed", || !queue.join("owed").exists());
+                world.settle();
+            }
+            close(&queue);
             close(&state);
             push(&mode.to_string());
             // What is the person's is theirs to open.

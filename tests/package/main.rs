@@ -37,6 +37,7 @@ const FILES: &[(&str, u32)] = &[
     ("deploy-cgi", 0o755),
     ("deploy-cgi.1", 0o644),
     ("deploy.cgi.example", 0o644),
+    ("deploy.php", 0o644),
     ("docs/private-repositories.md", 0o644),
     ("docs/security.md", 0o644),
     ("docs/servers.md", 0o644),
@@ -73,6 +74,7 @@ const INSTALLED: &[(&str, &str, u32)] = &[
         "deploy.cgi.example",
         0o644,
     ),
+    ("usr/share/doc/deploy-cgi/deploy.php", "deploy.php", 0o644),
     (
         "usr/share/doc/deploy-cgi/docs/private-repositories.md",
         "docs/private-repositories.md",

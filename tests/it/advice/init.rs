@@ -192,7 +192,11 @@ fn three_commands_lead_from_nothing_to_the_first_push() {
     let secret = field("Secret");
     let send = |delivery: &Delivery| {
         let (headers, body) = delivery.as_http();
-        http::send(port, "POST", "/cgi-bin/deploy.cgi", &headers, body).answer()
+        let protocol = http::Protocol::Http1;
+        let client = http::Client { port, protocol };
+        client
+            .send("POST", "/cgi-bin/deploy.cgi", &headers, body)
+            .answer()
     };
     let ping = send(&world.ping_delivery().signed_with(secret.as_bytes()));
     assert_eq!(

@@ -1,13 +1,17 @@
 //! An HTTP/1.1 client on a plain socket: what is sent is what the test wrote, and the whole
-//! answer is read.
+//! answer is read. For HTTP/2 it is curl.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 /// No answer in this time is a failure of the test.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A name: the core rule set of `mod_security` thinks ill of an address.
+const HOST: &str = "localhost";
 
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -37,80 +41,186 @@ pub(crate) fn first_word(body: &str) -> &str {
 }
 
 /// A request that was sent and whose answer nobody has read yet. Dropped, the client hangs up.
-pub(crate) struct Sent(TcpStream);
-
-pub(crate) fn send(
-    port: u16,
-    method: &str,
-    target: &str,
-    headers: &[(String, String)],
-    body: &[u8],
-) -> Sent {
-    let length = (method == "POST").then_some(body.len());
-    send_head(port, method, target, headers, length, body)
+pub(crate) enum Sent {
+    Over(TcpStream),
+    By(Curl),
 }
 
-fn send_head(
-    port: u16,
-    method: &str,
-    target: &str,
-    headers: &[(String, String)],
-    length: Option<usize>,
-    body: &[u8],
-) -> Sent {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    let mut head =
-        format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n");
-    for (name, value) in headers {
-        write!(head, "{name}: {value}\r\n").unwrap();
-    }
-    if let Some(length) = length {
-        write!(head, "Content-Length: {length}\r\n").unwrap();
-    }
-    head.push_str("\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
-    Sent(stream)
+/// Hangs up when it is dropped.
+pub(crate) struct Curl {
+    child: Child,
+    /// Open where more of the body was announced: its end would be that of the request.
+    _input: Option<ChildStdin>,
 }
 
-/// A POST that announces its whole body and ends after half of it.
-pub(crate) fn send_half(port: u16, target: &str, headers: &[(String, String)], body: &[u8]) {
-    let half = &body[..body.len() / 2];
-    drop(send_head(
-        port,
-        "POST",
-        target,
-        headers,
-        Some(body.len()),
-        half,
-    ));
+impl Drop for Curl {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
-/// A POST whose body comes in two chunks (RFC 9112 section 7.1).
-pub(crate) fn send_in_pieces(
-    port: u16,
-    target: &str,
-    headers: &[(String, String)],
-    body: &[u8],
-) -> Sent {
-    let (first, second) = body.split_at(body.len() / 2);
-    let mut chunked = Vec::new();
-    for chunk in [first, second, b""] {
-        write!(chunked, "{:x}\r\n", chunk.len()).unwrap();
-        chunked.extend_from_slice(chunk);
-        chunked.extend_from_slice(b"\r\n");
+/// How a client speaks to a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    /// Without TLS, as behind a proxy that ends it.
+    Http2,
+}
+
+/// Who sends requests to a port.
+#[derive(Clone, Copy)]
+pub(crate) struct Client {
+    pub(crate) port: u16,
+    pub(crate) protocol: Protocol,
+}
+
+impl Client {
+    pub(crate) fn send(
+        self,
+        method: &str,
+        target: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Sent {
+        let length = (method == "POST").then_some(body.len());
+        self.send_part(method, target, headers, length, body)
     }
-    let mut headers = headers.to_vec();
-    headers.push(("Transfer-Encoding".to_owned(), "chunked".to_owned()));
-    send_head(port, "POST", target, &headers, None, &chunked)
+
+    /// A POST that announces its whole body and ends after half of it.
+    pub(crate) fn send_half(self, target: &str, headers: &[(String, String)], body: &[u8]) {
+        let half = &body[..body.len() / 2];
+        drop(self.send_part("POST", target, headers, Some(body.len()), half));
+    }
+
+    /// A POST whose body has no length: it comes in two chunks (RFC 9112 section 7.1), or ends where it ends.
+    pub(crate) fn send_in_pieces(
+        self,
+        target: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Sent {
+        if self.protocol == Protocol::Http2 {
+            return self.send_part("POST", target, headers, None, body);
+        }
+        let (first, second) = body.split_at(body.len() / 2);
+        let mut chunked = Vec::new();
+        for chunk in [first, second, b""] {
+            write!(chunked, "{:x}\r\n", chunk.len()).unwrap();
+            chunked.extend_from_slice(chunk);
+            chunked.extend_from_slice(b"\r\n");
+        }
+        let mut headers = headers.to_vec();
+        headers.push(("Transfer-Encoding".to_owned(), "chunked".to_owned()));
+        self.send_part("POST", target, &headers, None, &chunked)
+    }
+
+    /// Announces a length, if there is one, and sends what there is of the body.
+    fn send_part(
+        self,
+        method: &str,
+        target: &str,
+        headers: &[(String, String)],
+        length: Option<usize>,
+        body: &[u8],
+    ) -> Sent {
+        match self.protocol {
+            Protocol::Http1 => Sent::Over(self.on_a_socket(method, target, headers, length, body)),
+            Protocol::Http2 => Sent::By(self.by_curl(method, target, headers, length, body)),
+        }
+    }
+
+    fn on_a_socket(
+        self,
+        method: &str,
+        target: &str,
+        headers: &[(String, String)],
+        length: Option<usize>,
+        body: &[u8],
+    ) -> TcpStream {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let mut head =
+            format!("{method} {target} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            write!(head, "{name}: {value}\r\n").unwrap();
+        }
+        if let Some(length) = length {
+            write!(head, "Content-Length: {length}\r\n").unwrap();
+        }
+        head.push_str("\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        stream
+    }
+
+    fn by_curl(
+        self,
+        method: &str,
+        target: &str,
+        headers: &[(String, String)],
+        length: Option<usize>,
+        body: &[u8],
+    ) -> Curl {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-q",
+            "-sS",
+            "-i",
+            "--noproxy",
+            "*",
+            "--http2-prior-knowledge",
+        ]);
+        curl.args(["--max-time", &PATIENCE.as_secs().to_string()]);
+        let is_part = length.is_some_and(|length| length > body.len());
+        match (method, length) {
+            ("HEAD", _) => curl.arg("-I"),
+            ("POST", Some(length)) if is_part => {
+                let length = format!("Content-Length: {length}");
+                curl.args(["-X", "POST", "-T", "-", "-H", "Expect:", "-H", &length])
+            }
+            ("POST", Some(_)) => curl.args(["--data-binary", "@-"]),
+            ("POST", None) => curl.args(["-X", "POST", "-T", "-", "-H", "Expect:"]),
+            (other, _) => curl.args(["-X", other]),
+        };
+        for (name, value) in headers {
+            curl.args(["-H", &format!("{name}: {value}")]);
+        }
+        let mut child = curl
+            .arg(format!("http://{HOST}:{}{target}", self.port))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // A server may have answered before it has read everything.
+        drop(input.write_all(body));
+        let kept = is_part.then_some(input);
+        Curl {
+            child,
+            _input: kept,
+        }
+    }
 }
 
 impl Sent {
-    pub(crate) fn answer(mut self) -> Answer {
+    /// Waits until all has come that comes.
+    pub(crate) fn bytes(self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.0.read_to_end(&mut bytes).unwrap();
+        match self {
+            Sent::Over(mut stream) => stream.read_to_end(&mut bytes).unwrap(),
+            Sent::By(mut curl) => {
+                let output = curl.child.stdout.as_mut().unwrap();
+                output.read_to_end(&mut bytes).unwrap()
+            }
+        };
+        bytes
+    }
+
+    pub(crate) fn answer(self) -> Answer {
+        let bytes = self.bytes();
         let head_end = bytes
             .windows(4)
             .position(|four| four == b"\r\n\r\n")

@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
 use crate::docs::block_with;
-use crate::http::{self, Answer};
+use crate::http::{Answer, Client, Protocol, Sent};
 use crate::world::{Delivery, World, plain_folder, quoted, text, wait_until, write_executable};
 
 const ATTEMPTS: usize = 5;
@@ -58,11 +58,33 @@ pub(crate) enum Kind {
     /// nginx and the plugin cgi of uwsgi.
     NginxUwsgi,
     Busybox,
+    /// Its own helper for CGI, which speaks `FastCGI` to it.
+    H2o,
+    LighttpdHttp2,
+    /// nginx and fcgiwrap.
+    NginxHttp2,
+    /// The event MPM with `mod_security` and its core rule set.
+    ApacheModSecurity,
+    /// PHP's own server and `deploy.php`.
+    Php,
+    /// nginx, php-cgi and `deploy.php`.
+    NginxPhp,
 }
 
 impl Kind {
     fn is_suexec(self) -> bool {
         matches!(self, Kind::ApacheEventSuexec | Kind::ApachePreforkSuexec)
+    }
+
+    fn has_php(self) -> bool {
+        matches!(self, Kind::Php | Kind::NginxPhp)
+    }
+
+    fn protocol(self) -> Protocol {
+        match self {
+            Kind::LighttpdHttp2 | Kind::NginxHttp2 => Protocol::Http2,
+            _ => Protocol::Http1,
+        }
     }
 }
 
@@ -83,7 +105,7 @@ pub(crate) enum Route {
 
 /// A running server; it ends when this is dropped.
 pub(crate) struct Server {
-    port: u16,
+    client: Client,
     daemons: Vec<Daemon>,
     target: String,
     _runtime: TempDir,
@@ -249,9 +271,23 @@ impl Server {
     }
 
     pub(crate) fn start_by(kind: Kind, route: Route, world: &World) -> Server {
+        Server::start_with(kind, route, world, "")
+    }
+
+    /// An Apache with these lines in its configuration, too.
+    pub(crate) fn start_apache_with(world: &World, more: &str) -> Server {
+        Server::start_with(Kind::ApacheEvent, Route::SiteFile, world, more)
+    }
+
+    fn start_with(kind: Kind, route: Route, world: &World, more: &str) -> Server {
         lay(kind, route, world);
-        Server::started(world, "/cgi-bin/deploy.cgi", |runtime, port| match kind {
-            Kind::Lighttpd | Kind::LighttpdAssign => {
+        let target = if kind.has_php() {
+            "/deploy.php"
+        } else {
+            "/cgi-bin/deploy.cgi"
+        };
+        Server::started(world, target, kind.protocol(), |runtime, port| match kind {
+            Kind::Lighttpd | Kind::LighttpdAssign | Kind::LighttpdHttp2 => {
                 lighttpd(kind, route, world, runtime, port);
                 vec![daemon(
                     "lighttpd",
@@ -259,20 +295,16 @@ impl Server {
                     runtime,
                 )]
             }
-            Kind::Nginx | Kind::NginxStock => {
-                nginx(kind, route, world, runtime, port);
-                vec![
-                    fcgiwrap(runtime),
-                    daemon("nginx", &["-c", &configuration(runtime)], runtime),
-                ]
+            Kind::Nginx | Kind::NginxStock | Kind::NginxHttp2 => {
+                vec![fcgiwrap(runtime), nginx(kind, route, world, runtime, port)]
             }
-            Kind::NginxUwsgi => {
-                nginx(kind, route, world, runtime, port);
-                vec![
-                    uwsgi(world, runtime),
-                    daemon("nginx", &["-c", &configuration(runtime)], runtime),
-                ]
-            }
+            Kind::NginxUwsgi => vec![
+                uwsgi(world, runtime),
+                nginx(kind, route, world, runtime, port),
+            ],
+            Kind::NginxPhp => vec![php_cgi(runtime), nginx(kind, route, world, runtime, port)],
+            Kind::Php => vec![php(world, runtime, port)],
+            Kind::H2o => vec![h2o(world, runtime, port)],
             Kind::Busybox => vec![busybox(route, world, runtime, port)],
             Kind::Civetweb => vec![civetweb(world, runtime, port)],
             Kind::Caddy => vec![fcgiwrap(runtime), caddy(world, runtime, port)],
@@ -289,11 +321,16 @@ impl Server {
                     .replace("/run/fcgiwrap.socket", &text(&fcgiwrap_socket(runtime)));
                 vec![fcgiwrap(runtime), apache(kind, world, &site, runtime, port)]
             }
+            Kind::ApacheModSecurity => {
+                let site = apache_site(kind, route, world);
+                let rules = core_rule_set(world) + &block_with("SecRuleEngine Off");
+                vec![apache(kind, world, &(site + &rules), runtime, port)]
+            }
             Kind::ApacheEvent
             | Kind::ApachePrefork
             | Kind::ApacheEventSuexec
             | Kind::ApachePreforkSuexec => {
-                let site = apache_site(kind, route, world);
+                let site = apache_site(kind, route, world) + more;
                 vec![apache(kind, world, &site, runtime, port)]
             }
         })
@@ -311,12 +348,17 @@ impl Server {
              Require all granted\n</Directory>\n"
         );
         let target = format!("/~{}/cgi-bin/deploy.cgi", account.name);
-        Server::started(world, &target, |runtime, port| {
+        Server::started(world, &target, Protocol::Http1, |runtime, port| {
             vec![apache(Kind::ApacheEventSuexec, world, &site, runtime, port)]
         })
     }
 
-    fn started(world: &World, target: &str, start: impl Fn(&Path, u16) -> Vec<Daemon>) -> Server {
+    fn started(
+        world: &World,
+        target: &str,
+        protocol: Protocol,
+        start: impl Fn(&Path, u16) -> Vec<Daemon>,
+    ) -> Server {
         fs::write(world.path("token.txt"), text(&world.path(""))).unwrap();
         for _ in 0..ATTEMPTS {
             // The kernel's choice; another program may take it before the server does.
@@ -328,7 +370,7 @@ impl Server {
             let runtime = plain_folder();
             fs::set_permissions(runtime.path(), fs::Permissions::from_mode(0o777)).unwrap();
             let mut server = Server {
-                port,
+                client: Client { port, protocol },
                 daemons: start(runtime.path(), port),
                 target: target.to_owned(),
                 _runtime: runtime,
@@ -346,8 +388,8 @@ impl Server {
             if self.daemons.iter_mut().any(Daemon::has_ended) {
                 return false;
             }
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                let token = http::send(self.port, "GET", "/token.txt", &[], b"").answer();
+            if TcpStream::connect(("127.0.0.1", self.client.port)).is_ok() {
+                let token = self.at("GET", "/token.txt");
                 return token.status == 200 && token.body == text(&world.path(""));
             }
             thread::sleep(Duration::from_millis(20));
@@ -356,31 +398,31 @@ impl Server {
     }
 
     pub(crate) fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.client.port)
     }
 
-    pub(crate) fn send(&self, delivery: &Delivery) -> http::Sent {
+    pub(crate) fn send(&self, delivery: &Delivery) -> Sent {
         self.send_with(delivery, &[])
     }
 
     /// The same with more headers, behind the others.
-    pub(crate) fn send_with(&self, delivery: &Delivery, more: &[(&str, &str)]) -> http::Sent {
+    pub(crate) fn send_with(&self, delivery: &Delivery, more: &[(&str, &str)]) -> Sent {
         let (mut headers, body) = delivery.as_http();
         let more = more.iter();
         headers.extend(more.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        http::send(self.port, "POST", &self.target, &headers, body)
+        self.client.send("POST", &self.target, &headers, body)
     }
 
     /// The same with a body in pieces and without a length.
-    pub(crate) fn send_in_pieces(&self, delivery: &Delivery) -> http::Sent {
+    pub(crate) fn send_in_pieces(&self, delivery: &Delivery) -> Sent {
         let (headers, body) = delivery.as_http();
-        http::send_in_pieces(self.port, &self.target, &headers, body)
+        self.client.send_in_pieces(&self.target, &headers, body)
     }
 
     /// Announces the whole body, sends half of it and hangs up.
     pub(crate) fn send_half(&self, delivery: &Delivery) {
         let (headers, body) = delivery.as_http();
-        http::send_half(self.port, &self.target, &headers, body);
+        self.client.send_half(&self.target, &headers, body);
     }
 
     pub(crate) fn post(&self, delivery: &Delivery) -> Answer {
@@ -394,7 +436,7 @@ impl Server {
         headers: &[(String, String)],
     ) -> Answer {
         let target = format!("{}{query}", self.target);
-        http::send(self.port, method, &target, headers, b"").answer()
+        self.client.send(method, &target, headers, b"").answer()
     }
 
     /// What is at another address of the server.
@@ -404,7 +446,7 @@ impl Server {
 
     /// The answer to a method at another address.
     pub(crate) fn at(&self, method: &str, target: &str) -> Answer {
-        http::send(self.port, method, target, &[], b"").answer()
+        self.client.send(method, target, &[], b"").answer()
     }
 }
 
@@ -501,6 +543,9 @@ fn lay(kind: Kind, route: Route, world: &World) {
     let beside = world.path(SITE_BESIDE);
     match route {
         Route::SiteFile => {
+            if kind.has_php() {
+                lay_php(world);
+            }
             if kind == Kind::LighttpdAssign {
                 // Nothing but the server's configuration makes a script of it.
                 fs::set_permissions(&script, fs::Permissions::from_mode(0o644)).unwrap();
@@ -530,6 +575,13 @@ fn lay(kind: Kind, route: Route, world: &World) {
             give_like(&beside, &script);
         }
     }
+}
+
+/// As a person does it with the command of docs/servers.md.
+pub(crate) fn lay_php(world: &World) {
+    let mut init = world.clean(&world.program);
+    let printed = init.args(["init", "--php"]).arg(world.site_file()).output();
+    fs::write(world.path("deploy.php"), printed.unwrap().stdout).unwrap();
 }
 
 /// Also to another disk.
@@ -600,6 +652,30 @@ fn apache_site(kind: Kind, route: Route, world: &World) -> String {
     format!("{site}{words}\n{variable}\n")
 }
 
+/// `mod_security` as Debian recommends it and with all rules on, but for where it writes.
+pub(crate) fn core_rule_set(world: &World) -> String {
+    let folder = Path::new("/etc/modsecurity");
+    let place = name_of(&world.path("outside"));
+    let recommended = fs::read_to_string(folder.join("modsecurity.conf-recommended")).unwrap();
+    let mut lines: Vec<String> = recommended
+        .lines()
+        .filter(|line| !line.starts_with("SecAudit"))
+        .map(|line| match line.split(' ').next().unwrap() {
+            name @ ("SecTmpDir" | "SecDataDir") => format!("{name} {place}"),
+            _ => line.replace("unicode.mapping", &text(&folder.join("unicode.mapping"))),
+        })
+        .collect();
+    lines.push("SecRuleEngine On\n".to_owned());
+    let configuration = world.path("modsecurity.conf");
+    fs::write(&configuration, lines.join("\n")).unwrap();
+    format!(
+        "LoadModule unique_id_module {MODULES}/mod_unique_id.so\n\
+         LoadModule security2_module {MODULES}/mod_security2.so\nInclude {}\n\
+         Include /usr/share/modsecurity-crs/owasp-crs.load\n",
+        name_of(&configuration)
+    )
+}
+
 fn apache(kind: Kind, world: &World, site: &str, runtime: &Path, port: u16) -> Daemon {
     let root = name_of(&world.path(""));
     let folder = text(runtime);
@@ -655,6 +731,9 @@ fn lighttpd(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) 
         site += &block_with("setenv.set-environment")
             .replace("/srv/blog.cgi", &text(&world.path(SITE_BESIDE)));
     }
+    if kind == Kind::LighttpdHttp2 {
+        site += "\nserver.feature-flags = ( \"server.h2proto\" => \"enable\", \"server.h2c\" => \"enable\" )";
+    }
     let breakage_log = block_with("server.breakagelog").replace("/var/log/lighttpd", &folder);
     let words = format!(
         "server.modules = ()\nserver.document-root = {}\nserver.bind = \"127.0.0.1\"\n\
@@ -679,14 +758,7 @@ fn fcgiwrap(runtime: &Path) -> Daemon {
     let program = Path::new(words.next().unwrap()).file_name().unwrap();
     let mut command = command(program.to_str().unwrap(), runtime);
     command.args(words).stdin(OwnedFd::from(socket));
-    if is_root() {
-        let user = id_of(SERVER_USER);
-        command.uid(user).gid(user);
-    }
-    Daemon {
-        child: command.spawn().unwrap(),
-        end: End::Group,
-    }
+    as_server(command, End::Group)
 }
 
 /// On Debian the user and the group have the same.
@@ -696,7 +768,7 @@ fn id_of(user: &str) -> u32 {
     id.trim_end().parse().unwrap()
 }
 
-fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) {
+fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) -> Daemon {
     let folder = text(runtime);
     // The `include fastcgi_params` of docs/servers.md is beside the configuration.
     for parameters in ["fastcgi_params", "uwsgi_params"] {
@@ -708,10 +780,14 @@ fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) {
     } else {
         String::new()
     };
-    let location = if kind == Kind::NginxUwsgi {
-        block_with("uwsgi_pass")
-    } else {
-        block_with("location = /cgi-bin/deploy.cgi {")
+    let location = match kind {
+        Kind::NginxUwsgi => block_with("uwsgi_pass"),
+        Kind::NginxPhp => block_with("php-fpm.sock"),
+        _ => block_with("location = /cgi-bin/deploy.cgi {"),
+    };
+    let http2 = match kind.protocol() {
+        Protocol::Http1 => "",
+        Protocol::Http2 => " http2",
     };
     let mut lines: Vec<&str> = location
         .lines()
@@ -726,7 +802,9 @@ fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) {
         .join("\n")
         .replace("/usr/lib/cgi-bin/deploy.cgi", &name_of(&world.site_file()))
         .replace("/run/fcgiwrap.socket", &text(&fcgiwrap_socket(runtime)))
-        .replace("/run/uwsgi-cgi.socket", &text(&uwsgi_socket(runtime)));
+        .replace("/run/uwsgi-cgi.socket", &text(&uwsgi_socket(runtime)))
+        .replace("/run/php/php-fpm.sock", &text(&php_socket(runtime)))
+        .replace("/srv/www/deploy.php", &name_of(&world.path("deploy.php")));
     let git = block_with("location ~ /\\.git {");
     let temporary = ["client_body", "fastcgi", "proxy", "uwsgi", "scgi"];
     let temporary = temporary.map(|name| format!("{name}_temp_path {folder}/{name};\n"));
@@ -734,10 +812,59 @@ fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) {
     let words = format!(
         "daemon off;\n{user}error_log {folder}/error.log info;\npid {folder}/nginx.pid;\n\
          events {{ worker_connections 512; }}\nhttp {{\naccess_log off;\n{temporary}\
-         server {{\nlisten 127.0.0.1:{port};\nroot {};\n{location}\n{git}\n}}\n}}\n",
+         server {{\nlisten 127.0.0.1:{port}{http2};\nroot {};\n{location}\n{git}\n}}\n}}\n",
         name_of(&world.path(""))
     );
     write_configuration(runtime, &words);
+    daemon("nginx", &["-c", &configuration(runtime)], runtime)
+}
+
+/// As the server's user.
+fn as_server(mut command: Command, end: End) -> Daemon {
+    if is_root() {
+        let user = id_of(SERVER_USER);
+        command.uid(user).gid(user);
+    }
+    Daemon {
+        child: command.spawn().unwrap(),
+        end,
+    }
+}
+
+fn php(world: &World, runtime: &Path, port: u16) -> Daemon {
+    let mut php = command("php", runtime);
+    php.args(["-S", &format!("127.0.0.1:{port}"), "-t"])
+        .arg(world.path(""));
+    // It answers one request at a time else.
+    php.env("PHP_CLI_SERVER_WORKERS", "4");
+    as_server(php, End::Group)
+}
+
+fn php_socket(runtime: &Path) -> PathBuf {
+    runtime.join("php.socket")
+}
+
+fn php_cgi(runtime: &Path) -> Daemon {
+    let mut php = command("php-cgi", runtime);
+    php.arg("-b").arg(php_socket(runtime));
+    php.env("PHP_FCGI_CHILDREN", "4");
+    let daemon = as_server(php, End::Group);
+    wait_until("php-cgi", || php_socket(runtime).exists());
+    daemon
+}
+
+fn h2o(world: &World, runtime: &Path, port: u16) -> Daemon {
+    // Its helper takes a path apart where a blank is in it.
+    let root = runtime.join("www");
+    symlink(world.path(""), &root).unwrap();
+    let mut words = block_with("fastcgi.spawn")
+        .replace("port: 80", &format!("host: 127.0.0.1, port: {port}"))
+        .replace("/srv/www", &text(&root));
+    if !is_root() {
+        words = words.replace("user: www-data\n", "");
+    }
+    write_configuration(runtime, &words);
+    daemon("h2o", &["-c", &configuration(runtime)], runtime)
 }
 
 fn uwsgi_socket(runtime: &Path) -> PathBuf {
@@ -752,14 +879,7 @@ fn uwsgi(world: &World, runtime: &Path) -> Daemon {
     });
     let mut command = command("uwsgi", runtime);
     command.args(words);
-    if is_root() {
-        let user = id_of(SERVER_USER);
-        command.uid(user).gid(user);
-    }
-    let daemon = Daemon {
-        child: command.spawn().unwrap(),
-        end: End::Asked,
-    };
+    let daemon = as_server(command, End::Asked);
     wait_until("uwsgi", || uwsgi_socket(runtime).exists());
     daemon
 }
@@ -768,7 +888,7 @@ fn caddy(world: &World, runtime: &Path, port: u16) -> Daemon {
     let site = block_with("transport fastcgi")
         .replace(
             "example.org {",
-            &format!("http://127.0.0.1:{port} {{\nfile_server"),
+            &format!("http://:{port} {{\nbind 127.0.0.1\nfile_server"),
         )
         .replace("/srv/www", &name_of(&world.path("")))
         .replace("/run/fcgiwrap.socket", &text(&fcgiwrap_socket(runtime)));
@@ -780,7 +900,8 @@ fn caddy(world: &World, runtime: &Path, port: u16) -> Daemon {
     command.args(words).env("HOME", runtime);
     Daemon {
         child: command.spawn().unwrap(),
-        end: End::Asked,
+        // Asked, it would wait for its requests.
+        end: End::Group,
     }
 }
 
