@@ -15,18 +15,16 @@ use anyhow::{Context, Result, bail};
 use super::heal::Healer;
 use super::marker::Interrupted;
 use crate::backup::Backup;
+use crate::diagnosis::{Cause, Stated};
 use crate::files::{self, Sync};
-use crate::git::{self, Checkout, Git, ObjectFormat, RemoteHead, config_section, quoted};
+use crate::git::{self, CLONING, Checkout, Git, ObjectFormat, RemoteHead, config_section, quoted};
 use crate::process::Ended;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
 use crate::site::Site;
 use crate::state::StateFolder;
 
-/// In the state folder until the first checkout is whole: then everything in the repository is of our making.
-const UNFINISHED: &str = "cloning";
-
-/// What it says once files are being written: from then on, what is in the work tree may be ours.
+/// What the file [`CLONING`] in the state folder says once files are being written: from then on, what is in the work tree may be ours.
 const WRITING: &[u8] = b"writing";
 
 /// The state folder, below the git directory.
@@ -89,7 +87,7 @@ pub(crate) fn is_due(site: &Site) -> bool {
 }
 
 fn is_unfinished(repo: &Path) -> bool {
-    repo.join(".git").join(STATE).join(UNFINISHED).exists()
+    repo.join(".git").join(STATE).join(CLONING).exists()
 }
 
 /// Not there, or an empty folder, or a link to one, or where a first checkout died at its very beginning. Anything else is
@@ -122,9 +120,9 @@ fn make(git_dir: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(git_dir)?;
     let state = git_dir.join(STATE);
     files::make_private_folder(&state)?;
-    match File::create_new(state.join(UNFINISHED)) {
+    match File::create_new(state.join(CLONING)) {
         // Another delivery was so much quicker that its checkout is whole.
-        Ok(_) if git_dir.join("HEAD").exists() => std::fs::remove_file(state.join(UNFINISHED)),
+        Ok(_) if git_dir.join("HEAD").exists() => std::fs::remove_file(state.join(CLONING)),
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }
@@ -162,15 +160,15 @@ pub(super) fn finish(
         git.read_config()?;
     }
     let Some(branch) = site.branch.clone().or(head) else {
-        bail!("the remote has no default branch; name one with the key `branch`")
+        return Err(Stated(Cause::NoDefaultBranch).into());
     };
     let fetched = git.fetch_origin(&branch)?;
     if !fetched.end.is_good() {
         return Ok(Cloned::Not(fetched));
     }
-    if state.read(UNFINISHED)?.as_deref() != Some(WRITING) {
+    if state.read(CLONING)?.as_deref() != Some(WRITING) {
         ensure_no_files(&git.checkout.folder)?;
-        state.write(UNFINISHED, WRITING)?;
+        state.write(CLONING, WRITING)?;
     }
     // One that came as far as a commit may have been taken for whole, and worked in.
     let mut kept = None;
@@ -185,7 +183,7 @@ pub(super) fn finish(
     if !checked_out.end.is_good() {
         return Ok(Cloned::Not(checked_out));
     }
-    state.remove(UNFINISHED)?;
+    state.remove(CLONING)?;
     Ok(Cloned::Whole(kept))
 }
 

@@ -52,6 +52,8 @@ pub(crate) enum Cause {
     /// Git keeps nothing of the upstream to compare a pull with.
     UpstreamNotKept,
     UpstreamGone,
+    /// The remote does not say which branch is to be cloned.
+    NoDefaultBranch,
     /// After a pull that ended well.
     HeadIsNotUpstream,
     Ahead(u64),

@@ -101,8 +101,9 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         Cause::RemoteNotFound => remote::not_found(at),
         Cause::HostNotResolved => {
             let host = word(url.host().unwrap_or_default());
+            let spelled = at.where_the_url_is();
             tell!(at, "the name of the host of {url} cannot be resolved";
-                "check the spelling, and the host's DNS; then press Redeliver";
+                "check the spelling ({spelled}), and the host's DNS; then press Redeliver";
                 "getent hosts {host}")
         }
         Cause::CertificateUntrusted(why) => {
@@ -121,13 +122,8 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         // ---- the branch
         Cause::NotFollowing(why) => branch::not_following(why, at),
         Cause::UpstreamNotKept => branch::upstream_not_kept(at),
-        Cause::UpstreamGone => {
-            let (upstream, url) = (at.upstream(), &at.followed.url);
-            let remote = word(&at.followed.remote);
-            tell!(at, "{upstream} is no longer at {url}";
-                "push it again, or follow another branch with git switch. Which there are";
-                "{git} ls-remote --heads {remote}")
-        }
+        Cause::UpstreamGone => branch::upstream_gone(at),
+        Cause::NoDefaultBranch => branch::no_default_branch(at),
         Cause::HeadIsNotUpstream => branch::head_is_not_upstream(at),
         Cause::Ahead(count) => branch::ahead(*count, at),
         Cause::Diverged => branch::diverged(at),

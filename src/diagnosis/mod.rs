@@ -165,6 +165,15 @@ impl<'s> Situation<'s> {
         line_of(&self.site.file)
     }
 
+    /// Where a person corrects the URL of the remote.
+    fn where_the_url_is(&self) -> String {
+        if self.git.checkout.is_being_cloned() {
+            format!("the key `clone` in {}", self.site_file())
+        } else {
+            "git remote set-url".into()
+        }
+    }
+
     fn config(&self) -> Rc<Config> {
         self.git.config().unwrap_or_default()
     }
@@ -176,6 +185,15 @@ impl<'s> Situation<'s> {
     /// The upstream as a person writes it, such as `origin/main`.
     fn upstream(&self) -> String {
         redact(&line_of(self.followed.upstream_name()), [])
+    }
+
+    /// The same by its whole name: a tag or a file may have the short one.
+    fn tracking_ref(&self) -> String {
+        let known = self.git.remote_tracking_branch(&self.followed);
+        known
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| format!("refs/remotes/{}", self.followed.upstream_name()))
     }
 
     /// How many commits the branch is ahead of and behind its upstream.

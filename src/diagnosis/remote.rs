@@ -21,6 +21,7 @@ pub(super) fn login_missing(at: &Situation<'_>) -> Diagnosis {
     let (git, remote) = (at.git(), word(&at.followed.remote));
     let cause =
         format!("{url} is private or not there: it wants a login, and {user} has none stored");
+    let mut first = "let the checkout use a deploy key".to_owned();
     let Some(ssh) = url.for_ssh().as_deref().map(word) else {
         return tell!(at, "{cause}";
             "store the login for {user} (git asks for it once), then press Redeliver";
@@ -28,11 +29,17 @@ pub(super) fn login_missing(at: &Situation<'_>) -> Diagnosis {
     };
     let use_it = if at.submodule().is_some() {
         let url = word(&url.to_string());
-        format!("git config --global url.{ssh}.insteadOf {url}")
+        Some(format!("git config --global url.{ssh}.insteadOf {url}"))
+    } else if at.git.checkout.is_being_cloned() {
+        let site_file = at.site_file();
+        first = format!(
+            "correct the key `clone` in {site_file}; or, where it is right, set clone = \"{ssh}\" and make a deploy key"
+        );
+        None
     } else {
-        format!("{git} remote set-url {remote} {ssh}")
+        Some(format!("{git} remote set-url {remote} {ssh}"))
     };
-    new_key(cause, "let the checkout use a deploy key", Some(use_it), at)
+    new_key(cause, &first, use_it, at)
 }
 
 pub(super) fn login_refused(at: &Situation<'_>) -> Diagnosis {
@@ -63,6 +70,12 @@ pub(super) fn login_refused(at: &Situation<'_>) -> Diagnosis {
 
 pub(super) fn not_found(at: &Situation<'_>) -> Diagnosis {
     let (git, url, user) = (at.git(), at.url(), at.user());
+    if at.git.checkout.is_being_cloned() {
+        let site_file = at.site_file();
+        return tell!(at, "{url} is not there, or {user} may not see it";
+            "correct the key `clone` in {site_file}, then press Redeliver. GitHub says \"not found\" also for a private \
+             repository without access; then use a deploy key (`ssh_key`)");
+    }
     let Some(path) = at.submodule() else {
         return tell!(at, "{url} is not there, or {user} may not see it";
             "correct the URL (git remote set-url). GitHub says \"not found\" also for a private repository without \

@@ -11,9 +11,12 @@ use super::{Doctor, Health, LOCAL_LIMIT};
 use crate::deploy::clone;
 use crate::diagnosis::{Cause, owner_of};
 use crate::git::{Checkout, Git};
+use crate::history::History;
+use crate::outcome::Verdict;
 use crate::redaction::line_of;
 use crate::shell::{give_to, quoted};
 use crate::site::read_small;
+use crate::state::StateFolder;
 
 /// How many folders are looked at for whether git may write there.
 const MAX_FOLDERS: usize = 5_000;
@@ -27,11 +30,8 @@ impl Doctor<'_> {
         const WHAT: &str = "checkout";
         let repo = &self.site.repo;
         let opened = Checkout::open(repo);
-        if opened.is_err() && clone::is_due(self.site) {
-            let found = format!("{} is not there yet", line_of(repo));
-            return self
-                .findings
-                .warn(WHAT, found, "the first push or ping clones it", []);
+        if clone::is_due(self.site) {
+            return self.before_the_clone();
         }
         let Some(checkout) = self.findings.known(WHAT, opened) else {
             return;
@@ -50,6 +50,25 @@ impl Doctor<'_> {
             self.git(git);
         }
         self.state_folder(&checkout);
+    }
+
+    /// Before the first checkout is whole. Why an attempt to make it failed, its report says.
+    fn before_the_clone(&mut self) {
+        const WHAT: &str = "checkout";
+        let repo = line_of(&self.site.repo);
+        let begun = Checkout::begun(&self.site.repo).ok();
+        let state = begun.and_then(|begun| StateFolder::existing(&begun));
+        let last = state.and_then(|state| History::of(&state).last().ok().flatten());
+        if let Some(last) = last.filter(|last| last.verdict == Verdict::Failed) {
+            let why = last.report.lines().next().unwrap_or_default();
+            let found = format!("{repo} could not be cloned, {}: {why}", last.time);
+            let words = "mend that, then press Redeliver";
+            self.findings.problem(WHAT, found, words, []);
+        } else {
+            let found = format!("{repo} is not there yet");
+            let words = "the first push or ping clones it";
+            self.findings.warn(WHAT, found, words, []);
+        }
     }
 
     /// Whether git could write what a pull writes, and whether all files are the user's own.

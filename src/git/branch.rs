@@ -320,6 +320,11 @@ impl WorkTree<'_> {
         Ok(asked.end.is_good().then(|| line(&asked.output)))
     }
 
+    /// Whether there is a local branch of this name.
+    pub(crate) fn has_branch(&self, name: &str) -> Result<bool> {
+        Ok(self.commit_named(&format!("refs/heads/{name}"))?.is_some())
+    }
+
     /// The commit of a remote-tracking branch of `origin`, or of its default for `HEAD`.
     pub(crate) fn remote_tip(&self, branch: &str) -> Result<Option<CommitId>> {
         self.commit_named(&format!("refs/remotes/origin/{branch}^{{commit}}"))

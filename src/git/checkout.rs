@@ -11,6 +11,9 @@ use super::command::path_of;
 use crate::commit_id::CommitId;
 use crate::files;
 
+/// In our folder below the git directory until the first checkout is whole: then everything in it is of our making.
+pub(crate) const CLONING: &str = "cloning";
+
 /// A folder that is known to be a work tree.
 #[derive(Clone, Debug)]
 pub(crate) struct Checkout {
@@ -55,6 +58,11 @@ impl Checkout {
             .with_context(|| format!("cannot find the checkout {}", repo.display()))?;
         let git_dir = folder.join(".git");
         Ok(Self { folder, git_dir })
+    }
+
+    /// Whether its first checkout has not ended well yet.
+    pub(crate) fn is_being_cloned(&self) -> bool {
+        self.git_dir.join("deploy-cgi").join(CLONING).exists()
     }
 
     /// Whether a git directory is inside ours, as those of submodules are.

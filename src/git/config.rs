@@ -59,7 +59,7 @@ impl Config {
     }
 
     /// Whether a fetch from a remote keeps one of its refs (git-fetch(1), `<refspec>`).
-    pub(super) fn keeps(&self, remote: &str, remote_ref: &str) -> bool {
+    pub(crate) fn keeps(&self, remote: &str, remote_ref: &str) -> bool {
         let key = format!("remote.{remote}.fetch");
         let specs = self.0.iter().filter(|(known, _)| *known == key);
         specs.into_iter().any(|(_, spec)| {

@@ -49,7 +49,7 @@ pub(crate) use branch::{
     Ancestry, Commits, Heads, NewCommits, NoUpstream, Own, Tracking, Upstream,
 };
 pub(crate) use checkout::{
-    Checkout, ObjectFormat, common_dir, git_dir_of, gitmodules_text, is_shallow,
+    CLONING, Checkout, ObjectFormat, common_dir, git_dir_of, gitmodules_text, is_shallow,
 };
 pub(crate) use command::GitFailed;
 pub(crate) use config::{Config, Module, config_section, quoted};

@@ -229,6 +229,20 @@ impl Git<'_> {
         ask.output_together()
     }
 
+    /// The branches that a remote has; `None` where it cannot be asked.
+    pub(crate) fn branches_at(&self, remote: &str) -> Option<Vec<String>> {
+        let mut ask = self
+            .top()
+            .writing(["ls-remote", "--heads", "--quiet", "--", remote]);
+        ask.limit = ask.limit.min(ASK_LIMIT);
+        let asked = ask
+            .output_apart()
+            .ok()
+            .filter(|asked| asked.end.is_good())?;
+        let branch = |line: &str| Some(line.split_once("\trefs/heads/")?.1.to_owned());
+        Some(line(&asked.output).lines().filter_map(branch).collect())
+    }
+
     /// Asks the remote of a submodule for its default branch, and has that remembered.
     pub(crate) fn ask_default_branch(&self, submodule: &Path) -> Result<Option<String>> {
         let submodule = self.submodule(submodule);

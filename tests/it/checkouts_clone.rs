@@ -491,6 +491,10 @@ fn a_wrong_url_fails_with_words_and_a_right_one_works_later() {
         let ping = world.ping_delivery().send();
         ping.expect(500, "pong");
         assert!(!format!("{ping:?}").contains("wrong-pass-word"));
+        for told in [&reply.body, &ping.body, &world.verb(&["check"]).stdout] {
+            let mend = told.contains("the key `clone`") || told.contains("could not be cloned");
+            assert!(mend && !told.contains("git branch"), "{told}");
+        }
         world.settle();
     }
     world.key("clone", &quoted(&world.origin.url("me/site.git")));
@@ -524,7 +528,8 @@ fn a_branch_that_is_not_there_fails_with_words_and_a_right_one_works_later() {
     let commit = world.head_of("seed/site");
     let reply = push_of(&world, "me/site", "nope", &commit).send();
     reply.expect(500, "failed");
-    reply.says("nope");
+    reply.says("/me/site.git has no branch nope: it has main");
+    reply.says("correct the key `branch` in ");
     world.settle();
     world.key("branch", "\"main\"");
     newest(&world).send().expect(200, "deployed");
@@ -539,7 +544,7 @@ fn an_empty_repository_fails_with_words_and_works_once_it_is_filled() {
     world.key("clone", &quoted(&world.origin.url("me/new.git")));
     let reply = world.ping_delivery().send();
     reply.expect(500, "pong");
-    reply.says("no default branch");
+    reply.says("/me/new.git has no branch yet\n\nWhat to do: push one, then press Redeliver");
     world.settle();
     let seed = world.path("seed/site");
     world.git(&seed, &["push", "-q", &text(&bare), "main"]);

@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{fails, is_mended};
-use crate::world::{DELIVERY, World, quoted, text};
+use super::{bring_about, fails, is_mended, told};
+use crate::world::{DELIVERY, Delivery, World, quoted, text};
 
 #[test]
 fn commits_that_were_made_here() {
@@ -16,8 +16,7 @@ fn commits_that_were_made_here() {
     fails(&world, &pushed, r#"
 main here is 1 commit ahead of origin/main: commits were made here, or a push took some back
 -> push them from here (git push), or make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
-$ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
-$ git -C '<world>/checkout' reset --keep origin/main
+$ git -C '<world>/checkout' update-ref refs/heads/kept-$(git -C '<world>/checkout' rev-parse --short HEAD) HEAD && git -C '<world>/checkout' reset --keep refs/remotes/origin/main --
 "#).obey(&world);
     world.push_delivery(&pushed).send().expect(200, "deployed");
     assert_eq!(world.head(), pushed);
@@ -36,8 +35,7 @@ fn commits_here_and_there() {
         r#"
 main and origin/main have diverged (1 commit here, 1 there): commits were made here, or origin/main was rewritten
 -> make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
-$ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
-$ git -C '<world>/checkout' reset --keep origin/main
+$ git -C '<world>/checkout' update-ref refs/heads/kept-$(git -C '<world>/checkout' rev-parse --short HEAD) HEAD && git -C '<world>/checkout' reset --keep refs/remotes/origin/main --
 "#,
     );
 }
@@ -55,8 +53,7 @@ fn a_branch_that_was_rewritten() {
         r#"
 main and origin/main have diverged (1 commit here, 1 there): commits were made here, or origin/main was rewritten
 -> make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
-$ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
-$ git -C '<world>/checkout' reset --keep origin/main
+$ git -C '<world>/checkout' update-ref refs/heads/kept-$(git -C '<world>/checkout' rev-parse --short HEAD) HEAD && git -C '<world>/checkout' reset --keep refs/remotes/origin/main --
 "#,
     );
 }
@@ -83,8 +80,7 @@ fn a_shallow_clone_whose_branch_was_rewritten() {
         r#"
 main and origin/main have diverged (1 commit here, 1 there): commits were made here, or origin/main was rewritten
 -> make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
-$ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
-$ git -C '<world>/checkout' reset --keep origin/main
+$ git -C '<world>/checkout' update-ref refs/heads/kept-$(git -C '<world>/checkout' rev-parse --short HEAD) HEAD && git -C '<world>/checkout' reset --keep refs/remotes/origin/main --
 "#,
     );
 }
@@ -100,7 +96,7 @@ fn a_detached_head() {
         r"
 no branch is checked out (HEAD is detached)
 -> check out the branch to deploy, then press Redeliver:
-$ git -C '<world>/checkout' switch main
+$ git -C '<world>/checkout' checkout main --
 ",
     );
 }
@@ -116,7 +112,7 @@ fn a_branch_without_an_upstream() {
         r"
 main has no upstream to pull from
 -> give it an upstream at the remote, then press Redeliver:
-$ git -C '<world>/checkout' branch --set-upstream-to=origin/main main
+$ git -C '<world>/checkout' branch --set-upstream-to=refs/remotes/origin/main main
 ",
     );
 }
@@ -162,7 +158,7 @@ fn a_branch_that_follows_one_of_the_same_checkout() {
         r"
 the upstream of main is another branch of this checkout, where nothing comes from GitHub
 -> give it an upstream at the remote, then press Redeliver:
-$ git -C '<world>/checkout' branch --set-upstream-to=origin/main main
+$ git -C '<world>/checkout' branch --set-upstream-to=refs/remotes/origin/main main
 ",
     );
 }
@@ -179,7 +175,7 @@ fn another_branch_than_the_sites() {
         r"
 other is checked out, but the site's `branch` is main
 -> check it out, then press Redeliver:
-$ git -C '<world>/checkout' switch main
+$ git -C '<world>/checkout' checkout main --
 ",
     );
 }
@@ -187,17 +183,110 @@ $ git -C '<world>/checkout' switch main
 #[test]
 fn a_branch_that_is_gone_at_the_remote() {
     let world = World::new();
-    let bare = world.path("upstream/me/site.git");
-    world.git(&bare, &["branch", "-m", "main", "trunk"]);
+    let commit = world.push("two");
+    bring_about(&world, "git -C upstream/me/site.git branch -m main trunk");
     fails(
         &world,
-        &world.head(),
+        &commit,
         r"
-origin/main is no longer at http://<origin>/me/site.git
--> push it again, or follow another branch with git switch. Which there are:
-$ git -C '<world>/checkout' ls-remote --heads origin
+origin/main is no longer at http://<origin>/me/site.git: there is trunk
+-> push it again; or follow trunk; then press Redeliver. To follow it:
+$ git -C '<world>/checkout' fetch origin refs/heads/trunk
+$ git -C '<world>/checkout' checkout -b trunk --track refs/remotes/origin/trunk --
+",
+    )
+    .obey(&world);
+    push_of(&world, "trunk", &commit)
+        .send()
+        .expect(200, "deployed");
+    assert_eq!(world.head(), commit);
+}
+
+#[test]
+fn a_tag_and_a_branch_with_the_names_of_others() {
+    let world = World::new();
+    bring_about(
+        &world,
+        "cd checkout; git branch origin/main; git tag origin/main; git tag main; echo >HEAD; mkdir refs",
+    );
+    world.commit_locally(&world.checkout(), "mine.txt", "mine");
+    let mine = world.head();
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r#"
+main and origin/main have diverged (1 commit here, 1 there): commits were made here, or origin/main was rewritten
+-> make this checkout what was pushed; its own commits stay in a branch called kept-… (or set update = "reset" in <world>/cgi-bin/deploy.cgi, which does the like at each deploy):
+$ git -C '<world>/checkout' update-ref refs/heads/kept-$(git -C '<world>/checkout' rev-parse --short HEAD) HEAD && git -C '<world>/checkout' reset --keep refs/remotes/origin/main --
+"#,
+    );
+    let kept = world.git(&world.checkout(), &["branch", "--contains", &mine]);
+    assert!(kept.contains("kept-"), "{kept}");
+}
+
+/// A site that is to follow `dev`, which was pushed after the last fetch, in a checkout that was made with these options.
+fn follows_dev(options: &str) -> (World, String) {
+    let mut world = World::new();
+    let url = world.origin.url("me/site.git");
+    bring_about(
+        &world,
+        &format!(
+            "rm -r checkout; git clone -q --recursive {options} {url} checkout
+             cd seed/site; git checkout -q -b dev; git commit -q --allow-empty -m dev; git push -q origin dev"
+        ),
+    );
+    world.key("branch", "\"dev\"");
+    let commit = world.head_of("seed/site");
+    (world, commit)
+}
+
+/// The push of a commit to another branch than `main`.
+fn push_of(world: &World, branch: &str, commit: &str) -> Delivery {
+    let mut payload = world.payload(commit);
+    payload["ref"] = format!("refs/heads/{branch}").into();
+    world.delivery("push", payload.to_string())
+}
+
+#[test]
+fn a_branch_that_is_not_here_yet() {
+    let keep = "$ git -C '<world>/checkout' remote set-branches --add origin dev\n";
+    for (options, keep) in [("", ""), ("--single-branch", keep), ("--depth=1", keep)] {
+        let (world, commit) = follows_dev(options);
+        let reply = push_of(&world, "dev", &commit).send();
+        let expected = format!(
+            "
+main is checked out, but the site's `branch` is dev
+-> bring it here and check it out, then press Redeliver:
+{keep}$ git -C '<world>/checkout' fetch origin refs/heads/dev
+$ git -C '<world>/checkout' checkout -b dev --track refs/remotes/origin/dev --
+"
+        );
+        told(&world, &reply, &expected).obey(&world);
+        push_of(&world, "dev", &commit)
+            .send()
+            .expect(200, "deployed");
+        assert_eq!(world.head(), commit);
+    }
+}
+
+#[test]
+fn a_branch_that_the_remote_does_not_have() {
+    let mut world = World::new();
+    world.key("branch", "\"master\"");
+    let commit = world.push("two");
+    let reply = push_of(&world, "master", &commit).send();
+    let told = told(
+        &world,
+        &reply,
+        r"
+main is checked out, but the site's `branch` is master, which origin does not have: it has main
+-> correct `branch` in <world>/cgi-bin/deploy.cgi, or push that branch; then press Redeliver
 ",
     );
+    assert!(told.commands.is_empty());
+    world.key("branch", "\"main\"");
+    world.push_delivery(&commit).send().expect(200, "deployed");
 }
 
 #[test]
@@ -246,7 +335,7 @@ fn an_upstream_that_is_no_whole_ref() {
             r"
 git keeps no origin/main here to compare a pull with
 -> branch.main.merge has to be a whole ref, such as refs/heads/main; set it again, then press Redeliver:
-$ git -C '<world>/checkout' branch --set-upstream-to=origin/main main
+$ git -C '<world>/checkout' branch --set-upstream-to=refs/remotes/origin/main main
 ",
         );
     }
@@ -271,7 +360,7 @@ git keeps no http://***@<origin>/auth/me/site.git/main here to compare a pull wi
 -> a URL stands where the name of a remote should; give it one, then press Redeliver:
 $ git -C '<world>/checkout' remote add upstream "$(git -C '<world>/checkout' config branch.main.remote)"
 $ git -C '<world>/checkout' fetch upstream
-$ git -C '<world>/checkout' branch --set-upstream-to=upstream/main main
+$ git -C '<world>/checkout' branch --set-upstream-to=refs/remotes/upstream/main main
 "#,
         );
     }

@@ -202,8 +202,7 @@ fn the_doctor_sees_what_a_deploy_would_stumble_over() {
 problem locks: the lock file <world>/checkout/.git/index.lock is in the way, <time> old: a git was killed here, none is at work any more
 $ rm -f '<world>/checkout/.git/index.lock'
 problem commits: main here is 1 commit ahead of origin/main: commits were made here, or a push took some back
-$ git -C '<world>/checkout' branch -f kept-$(git -C '<world>/checkout' rev-parse --short HEAD)
-$ git -C '<world>/checkout' reset --keep origin/main
+$ git -C '<world>/checkout' update-ref refs/heads/kept-$(git -C '<world>/checkout' rev-parse --short HEAD) HEAD && git -C '<world>/checkout' reset --keep refs/remotes/origin/main --
 warning work tree: uncommitted changes: index.html
 $ git -C '<world>/checkout' stash push
 ",

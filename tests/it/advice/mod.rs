@@ -97,6 +97,14 @@ fn plain(world: &World, words: &str) -> String {
         .replace(&format!(" {user}\n"), " <user>\n")
 }
 
+/// What somebody types, in the folder of the world.
+#[track_caller]
+fn bring_about(world: &World, commands: &str) {
+    let mut shell = world.clean("/bin/sh");
+    let output = shell.args(["-ec", commands]).output().unwrap();
+    assert!(output.status.success(), "{commands}: {output:?}");
+}
+
 #[track_caller]
 fn failed(reply: &Reply) -> Told {
     reply.expect(500, "failed");

@@ -69,7 +69,7 @@ fn a_host_that_has_no_address() {
         &world.head(),
         r"
 the name of the host of http://host.invalid/me/site.git cannot be resolved
--> check the spelling, and the host's DNS; then press Redeliver:
+-> check the spelling (git remote set-url), and the host's DNS; then press Redeliver:
 $ getent hosts host.invalid
 ",
     );
