@@ -4,12 +4,13 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
-use crate::outcome::Verdict;
+use crate::outcome::{Step, Verdict};
 use crate::queue::Served;
 use crate::state::StateFolder;
 
@@ -35,11 +36,21 @@ pub(crate) struct Record {
     pub(crate) new: Option<CommitId>,
     /// How long it took.
     pub(crate) seconds: f64,
+    /// The step that it failed at, and why.
+    #[serde(default)]
+    pub(crate) step: Option<Step>,
+    #[serde(default)]
+    pub(crate) cause: Option<String>,
     /// The report, in the words its delivery was answered with.
     pub(crate) report: String,
     /// What became known after the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) remark: Option<String>,
+}
+
+/// This moment, RFC 3339 in UTC: the one form of times in what we write and print.
+pub(crate) fn timestamp() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
 /// What deploys of a checkout came to.
@@ -108,6 +119,14 @@ impl<'s> History<'s> {
     pub(crate) fn of_delivery(&self, delivery: &str) -> Result<Option<Record>> {
         self.newest(delivery, |served| {
             served.delivery.as_deref() == Some(delivery)
+        })
+    }
+
+    /// The same for a delivery whose id begins so.
+    pub(crate) fn of_delivery_like(&self, start: &str) -> Result<Option<Record>> {
+        self.newest(start, |served| {
+            let delivery = served.delivery.as_deref();
+            delivery.is_some_and(|delivery| delivery.starts_with(start))
         })
     }
 

@@ -69,7 +69,8 @@ pub(crate) struct Moved {
 }
 
 /// A step of a deploy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
     /// Whatever comes before git is asked for anything.
     Start,

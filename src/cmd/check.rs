@@ -6,13 +6,20 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Done, Format, print, print_json};
+use super::{Done, in_colours, print, print_json};
 use crate::cgi::Environment;
 use crate::doctor::{self, Finding, Health};
 use crate::site::Site;
 
 /// How long the remote may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is printed: text for a person, or one JSON value for a machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
 
 /// Examines a site and prints what was found.
 pub(crate) fn check(file: &Path, env: &Environment, format: Format) -> Result<Done> {
@@ -32,7 +39,8 @@ pub(crate) fn check(file: &Path, env: &Environment, format: Format) -> Result<Do
         } else {
             "A deploy would fail."
         };
-        print(&format!("{}\n{verdict}\n", doctor::report(&findings)))?;
+        let report = in_colours(&doctor::report(&findings));
+        print(&format!("{report}\n{verdict}\n"))?;
     }
     Ok(if healthy { Done::Yes } else { Done::No })
 }

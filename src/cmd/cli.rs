@@ -1,9 +1,35 @@
 //! The command line as clap sees it. Knows nothing else of the program, so that the man page and the completions can be
 //! made from it when packaging.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
+
+/// Two lines that people type, and what they do.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "deploy-cgi init --url https://example.org/cgi-bin/deploy.cgi",
+        "Write the files of a site",
+    ),
+    ("./deploy.cgi status -n 20", "Show the last twenty deploys"),
+];
+
+/// The variables that the program looks at.
+pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
+    (
+        "DEPLOY_CGI_SITE",
+        "The site file, where neither the web server nor the first argument names one",
+    ),
+    ("NO_COLOR", "Where it is set, there are no colours"),
+];
+
+/// What the program's exit codes mean.
+pub(crate) const EXIT_CODES: &[(&str, &str)] = &[
+    ("0", "Done; for check: a deploy would work"),
+    ("1", "Failed; for check: a deploy would fail"),
+    ("2", "Wrong use"),
+];
 
 /// Deploys a git checkout when GitHub delivers a push.
 ///
@@ -13,7 +39,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 #[command(
     name = "deploy-cgi",
     version,
-    disable_help_subcommand = true,
+    after_help = after_help(),
     override_usage = "./deploy.cgi [VERB]\n       deploy-cgi [SITE] [VERB]\n       deploy-cgi init [OPTIONS] [SITE]"
 )]
 pub(crate) struct Cli {
@@ -25,26 +51,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Write a secret and a site file, and print what to enter at GitHub
-    Init {
-        /// The checkout to deploy; without it the one you are in, or the only one in your home
-        #[arg(long, value_name = "DIR")]
-        repo: Option<PathBuf>,
-        /// Where the secret is kept, or is already; outside every web root
-        #[arg(long, value_name = "FILE")]
-        secret_file: Option<PathBuf>,
-        /// The address of the site file on the web
-        #[arg(long)]
-        url: Option<String>,
-        /// Print what would be written, and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Print deploy.php for the site, where the host has PHP and no CGI; what init says goes to the error output
-        #[arg(long)]
-        php: bool,
-        /// The site file to write; without it deploy.cgi in the cgi-bin that you have
-        #[arg(value_name = "SITE")]
-        site: Option<PathBuf>,
-    },
+    Init(InitArgs),
     /// Look at every thing a deploy needs, and say what to do (what a site does without a verb)
     Check {
         /// Print JSON, for machines
@@ -66,20 +73,7 @@ pub(crate) enum Verb {
     /// Go on after `hold`: deploy now, and serve what waits
     Release,
     /// Tell what runs, what waits, and the last deploys; or the whole report of one delivery
-    Status {
-        /// Print JSON, for machines
-        #[arg(long)]
-        json: bool,
-        /// How many deploys
-        #[arg(short = 'n', value_name = "N", default_value_t = 10)]
-        last: usize,
-        /// Go on telling, every second
-        #[arg(long, conflicts_with_all = ["json", "delivery"])]
-        watch: bool,
-        /// A delivery's id, as GitHub shows it
-        #[arg(value_name = "DELIVERY")]
-        delivery: Option<String>,
-    },
+    Status(StatusArgs),
     /// Print the signature headers for a body on standard input, to try the hook with curl
     Sign {
         /// Print the older X-Hub-Signature only
@@ -90,7 +84,70 @@ pub(crate) enum Verb {
     Demo,
 }
 
+/// What is said of the site to be; the rest is found out.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The checkout to deploy; without it the one you are in, or the only one in your home
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) repo: Option<PathBuf>,
+    /// Where the secret is kept, or is already; outside every web root
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// The private key for the remote; made where it is not there
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ssh_key: Option<PathBuf>,
+    /// The address of the site file on the web
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// Print what would be written, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print deploy.php for the site, where the host has PHP and no CGI; what init says goes to the error output
+    #[arg(long)]
+    pub(crate) php: bool,
+    /// The site file to write; without it one in the cgi-bin that you have, named as the address ends or deploy.cgi
+    #[arg(value_name = "SITE", value_hint = ValueHint::FilePath)]
+    pub(crate) site: Option<PathBuf>,
+}
+
+/// What is told.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Print JSON, for machines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How many deploys
+    #[arg(short = 'n', value_name = "N", default_value_t = 10)]
+    pub(crate) last: usize,
+    /// Go on telling, every second
+    #[arg(long, conflicts_with_all = ["json", "delivery"])]
+    pub(crate) watch: bool,
+    /// A delivery's id, as GitHub shows it, or the beginning of one
+    #[arg(value_name = "DELIVERY", value_hint = ValueHint::Other)]
+    pub(crate) delivery: Option<String>,
+}
+
+/// What clap does not know of.
+fn after_help() -> String {
+    let sections = [
+        ("Examples", EXAMPLES),
+        ("Environment", ENVIRONMENT),
+        ("Exit codes", EXIT_CODES),
+    ];
+    let mut help = String::new();
+    for (name, rows) in sections {
+        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let _ = writeln!(help, "{name}:");
+        for (name, meaning) in rows {
+            let _ = writeln!(help, "  {name:width$}  {meaning}");
+        }
+        help.push('\n');
+    }
+    help.truncate(help.trim_end().len());
+    help
+}
+
 /// The help text.
-pub(crate) fn help() -> String {
-    Cli::command().render_help().to_string()
+pub(crate) fn help() -> clap::builder::StyledStr {
+    Cli::command().render_help()
 }

@@ -104,15 +104,12 @@ done
 
 /// What to do after it.
 const NEXT: &str = "
-That was the whole way, and nothing of it is left. For a site of your own:
+That was the whole way, and nothing of it is left. For a site of your own, in a clone of your repository:
 
-  1. Write a deploy.cgi into cgi-bin: #! and the path of this program, repo, secret_file.
-     Make it executable: chmod 755 deploy.cgi
-  2. Let it look at everything that a deploy needs: ./deploy.cgi check
-  3. At GitHub, under Settings, Webhooks, Add webhook: enter its address, the content type
-     application/json, and the secret.
+    deploy-cgi init --url https://example.org/cgi-bin/deploy.cgi
 
-README.md has every step, docs/servers.md what each web server needs, deploy.cgi.example every key.
+It writes a secret and a deploy.cgi, and prints what to enter at GitHub. Without a shell on the host it is two files by
+hand: README.md has the five steps, docs/servers.md what each web server needs, deploy.cgi.example every key.
 ";
 
 /// Plays the delivery, and clears up however it went.

@@ -11,6 +11,7 @@ mod sign;
 mod status;
 
 use std::ffi::OsString;
+use std::fmt::{Display, Formatter};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -18,14 +19,15 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Parser;
+use clap::builder::styling::AnsiColor;
 use serde::Serialize;
 
 use crate::cgi::Environment;
 use crate::redaction;
 use crate::site::{self, Site};
 use crate::worker;
+use check::Format;
 use cli::{Cli, Verb};
-use init::{Entrance, Mode, Wishes};
 use sign::Headers;
 
 /// Runs the verb that the arguments name.
@@ -55,78 +57,50 @@ pub(crate) fn run(env: &Environment, args: &[OsString]) -> ExitCode {
 pub(crate) enum Done {
     Yes,
     No,
-    /// It was called wrongly, and has said how.
-    Misused,
 }
 
-/// What a verb prints: text for a person, or one JSON value for a machine.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Text,
-    Json,
-}
+/// A verb that was called wrongly, and how it is called.
+#[derive(Debug)]
+pub(crate) struct Misuse(pub(crate) String);
 
-impl From<&bool> for Format {
-    /// As the option `--json` says.
-    fn from(json: &bool) -> Self {
-        if *json { Self::Json } else { Self::Text }
+impl Display for Misuse {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
+impl std::error::Error for Misuse {}
+
 fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
-    let site_file = match (&cli.verb, site) {
+    match (&cli.verb, site) {
         (Some(Verb::Demo), _) => return demo::demo(env),
-        (
-            Some(Verb::Init {
-                repo,
-                secret_file,
-                url,
-                dry_run,
-                php,
-                site: named,
-            }),
-            _,
-        ) => {
-            return init::init(
-                &Wishes {
-                    repo: repo.as_deref(),
-                    secret_file: secret_file.as_deref(),
-                    url: url.as_deref(),
-                    site: named.as_deref().or(site),
-                    entrance: if *php { Entrance::Php } else { Entrance::Cgi },
-                },
-                if *dry_run { Mode::Dry } else { Mode::Write },
-                env,
-            );
-        }
+        (Some(Verb::Init(args)), _) => return init::init(args, site, env),
         (None, None) => {
-            print(&cli::help())?;
+            print(&cli::help().ansi().to_string())?;
             return Ok(Done::Yes);
         }
-        (_, Some(site)) => site,
-        (Some(_), None) => {
-            complain(
-                "which site? Give its file first, as in `deploy-cgi /path/to/deploy.cgi check`",
-            );
-            return Ok(Done::Misused);
-        }
+        _ => {}
+    }
+    let Some(file) = site else {
+        bail!(Misuse(
+            "which site? Give its file first, as in `deploy-cgi /path/to/deploy.cgi check`".into()
+        ));
     };
-    let read = || Site::read(site_file, env);
+    if !file.is_file() {
+        bail!(Misuse(format!("there is no site file {}", file.display())));
+    }
+    let read = || Site::read(file, env);
     match &cli.verb {
         Some(Verb::Sign { sha1: false }) => sign::sign(&read()?, Headers::Both),
         Some(Verb::Sign { sha1: true }) => sign::sign(&read()?, Headers::Sha1),
         Some(Verb::Run { anyway }) => run::run(&read()?, env, anyway.into()),
         Some(Verb::Hold { why }) => hold::hold(&read()?, env, why.as_deref().unwrap_or_default()),
         Some(Verb::Release) => hold::release(&read()?, env),
-        Some(Verb::Status {
-            json,
-            last,
-            watch: false,
-            delivery,
-        }) => status::status(&read()?, json.into(), *last, delivery.as_deref()),
-        Some(Verb::Status { last, .. }) => status::watch(&read()?, *last),
-        Some(Verb::Check { json }) => check::check(site_file, env, json.into()),
-        None | Some(Verb::Demo | Verb::Init { .. }) => check::check(site_file, env, Format::Text),
+        Some(Verb::Status(args)) => status::status(&read()?, args, env),
+        Some(Verb::Check { json: true }) => check::check(file, env, Format::Json),
+        Some(Verb::Check { json: false } | Verb::Demo | Verb::Init(_)) | None => {
+            check::check(file, env, Format::Text)
+        }
     }
 }
 
@@ -158,10 +132,9 @@ fn exit(done: Result<Done>) -> ExitCode {
     match done {
         Ok(Done::Yes) => ExitCode::SUCCESS,
         Ok(Done::No) => ExitCode::FAILURE,
-        Ok(Done::Misused) => ExitCode::from(2),
         Err(error) => {
             complain(&shown(&error));
-            ExitCode::FAILURE
+            ExitCode::from(if error.is::<Misuse>() { 2 } else { 1 })
         }
     }
 }
@@ -175,13 +148,34 @@ fn shown(error: &anyhow::Error) -> String {
     redaction::escape(&redaction::redact(&format!("{error:#}"), []))
 }
 
-/// Prints for a person or a pipe. A reader that has left is no failure.
+/// Prints for a person or a pipe, which sees no colours. A reader that has left is no failure.
 #[expect(clippy::disallowed_methods, reason = "what a person reads")]
 pub(crate) fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    match anstream::AutoStream::auto(std::io::stdout()).write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// A word that says how it went, in its colour.
+pub(crate) fn coloured(word: &str) -> String {
+    let colour = match word {
+        "ok" | "deployed" => AnsiColor::Green,
+        "warning" => AnsiColor::Yellow,
+        "PROBLEM" | "failed" => AnsiColor::Red,
+        _ => return word.to_owned(),
+    };
+    let style = colour.on_default();
+    format!("{style}{word}{style:#}")
+}
+
+/// A report, with the words that lines begin with in their colours.
+pub(crate) fn in_colours(report: &str) -> String {
+    let coloured = report.split_inclusive('\n').map(|line| {
+        let word = line.split([' ', '\n']).next().unwrap_or(line);
+        coloured(word) + &line[word.len()..]
+    });
+    coloured.collect()
 }
 
 /// Prints one JSON value on a line.

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Result, bail};
 
-use super::{Done, print};
+use super::{Done, in_colours, print};
 use crate::cgi::Environment;
 use crate::deploy::{self, Deploy, Listener, clone};
 use crate::history::Record;
@@ -124,7 +124,7 @@ struct Printer {
 impl Listener for Printer {
     fn recorded(&mut self, record: &Record) {
         self.failed |= record.verdict == Verdict::Failed;
-        ignore(print(&record.report), TERMINAL_GONE);
+        ignore(print(&in_colours(&record.report)), TERMINAL_GONE);
     }
 }
 

@@ -1,20 +1,25 @@
-//! `status`: what runs, what waits, and the last deploys.
+//! `status`: what runs, what waits, and the last deploys; or all of one delivery.
 
-use std::fmt::{Display, Formatter, Write};
+use std::fmt::Write;
 use std::io::IsTerminal;
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::{Done, Format, print, print_json};
+use super::cli::StatusArgs;
+use super::{Done, coloured, in_colours, print, print_json};
+use crate::cgi::Environment;
 use crate::commit_id::CommitId;
-use crate::deploy::MARKER;
-use crate::deploy::clone;
+use crate::deploy::{Underway, clone};
 use crate::git::Checkout;
 use crate::history::{History, Record};
 use crate::hold::Hold;
-use crate::queue::{PushRequest, Queue, Ticket};
+use crate::outcome::{Step, Verdict};
+use crate::process::{Programs, Run};
+use crate::queue::{Queue, Served, Ticket};
+use crate::redaction::excerpt;
 use crate::site::Site;
 use crate::state::StateFolder;
 
@@ -24,32 +29,33 @@ const NOTHING_YET: &str = "no delivery has come yet\n";
 /// How often `--watch` looks.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Prints how a site stands, with its `last` deploys, or the report of one delivery.
-pub(crate) fn status(
-    site: &Site,
-    format: Format,
-    last: usize,
-    delivery: Option<&str>,
-) -> Result<Done> {
-    let state = state_of(site)?;
-    if let Some(delivery) = delivery {
-        let history = state.as_ref().map(History::of);
-        let record = history.map(|history| history.of_delivery(delivery));
-        let Some(record) = record.transpose()?.flatten() else {
-            bail!("the history knows no delivery {delivery}; it may still wait, or be too old");
-        };
-        if format == Format::Json {
-            print_json(&record)?;
-        } else {
-            print(&format!("{}\n\n{}", record.time, record.report))?;
-        }
-        return Ok(Done::Yes);
+/// Prints local times. To know them one has to read the rules of all countries, which the host's own program does.
+const LOCAL_TIMES: &str = r#"for at; do date -d "@$at" "+%H:%M %Z"; done"#;
+
+/// How long that may take.
+const LOCAL_TIMES_LIMIT: Duration = Duration::from_secs(2);
+
+/// Prints how a site stands, or what became of one delivery.
+pub(crate) fn status(site: &Site, args: &StatusArgs, env: &Environment) -> Result<Done> {
+    if args.watch {
+        return watch(site, args.last, env);
     }
-    let now = state.map(|state| Now::of(&state, last)).transpose()?;
-    if format == Format::Json {
+    let state = state_of(site)?;
+    let now = state.as_ref().map(|state| Now::of(state, args.last));
+    let now = now.transpose()?;
+    if let Some(delivery) = &args.delivery {
+        return one(
+            delivery,
+            state.as_ref(),
+            &now.unwrap_or_default(),
+            args,
+            env,
+        );
+    }
+    if args.json {
         print_json(&now.unwrap_or_default())?;
     } else {
-        print(&now.map_or(NOTHING_YET.to_owned(), |now| now.human()))?;
+        print(&now.map_or(NOTHING_YET.to_owned(), |now| now.human(env)))?;
     }
     Ok(Done::Yes)
 }
@@ -64,11 +70,11 @@ fn state_of(site: &Site) -> Result<Option<StateFolder>> {
 
 /// Prints how a site stands, again and again, until it is interrupted.
 #[expect(clippy::disallowed_methods, reason = "asks whether a person reads it")]
-pub(crate) fn watch(site: &Site, last: usize) -> Result<Done> {
+fn watch(site: &Site, last: usize, env: &Environment) -> Result<Done> {
     let clears = std::io::stdout().is_terminal();
     loop {
         let shown = match state_of(site)? {
-            Some(state) => Now::of(&state, last)?.human(),
+            Some(state) => Now::of(&state, last)?.human(env),
             None => NOTHING_YET.to_owned(),
         };
         // To the top left corner, and clear what is below (ECMA-48).
@@ -78,28 +84,69 @@ pub(crate) fn watch(site: &Site, last: usize) -> Result<Done> {
     }
 }
 
-/// How a site stands, as `--json` prints it.
+/// Prints what becomes or became of the delivery whose id begins so.
+fn one(
+    delivery: &str,
+    state: Option<&StateFolder>,
+    now: &Now,
+    args: &StatusArgs,
+    env: &Environment,
+) -> Result<Done> {
+    if let Some(found) = now.unfinished(delivery) {
+        if args.json {
+            print_json(&found)?;
+        } else {
+            print(&found.human(now, env))?;
+        }
+        return Ok(Done::Yes);
+    }
+    let record = state.map(|state| History::of(state).of_delivery_like(delivery));
+    let Some(record) = record.transpose()?.flatten() else {
+        bail!("there is no delivery {delivery}: neither does it wait, nor is it in the history");
+    };
+    if args.json {
+        print_json(&record)?;
+    } else {
+        let time = moment(&record.time, env);
+        let report = in_colours(&record.report);
+        print(&format!("{time}\n\n{report}"))?;
+    }
+    Ok(Done::Yes)
+}
+
+/// How a site stands, as `--json` prints it. All times are RFC 3339 in UTC.
 #[derive(Default, Serialize)]
 struct Now {
     running: bool,
-    /// Since when.
-    since: Option<Moment>,
+    /// Since when, and what it does.
+    since: Option<String>,
+    step: Option<Step>,
+    /// What the running deploy serves.
+    serving: Vec<Waiting>,
     /// Why deploys are held, and since when.
     held: Option<Held>,
+    /// What the next one will.
     waiting: Vec<Waiting>,
     /// The last ones, newest first.
     deploys: Vec<Record>,
 }
 
-#[derive(Serialize)]
+/// A push that is still to be deployed.
+#[derive(Clone, Default, Serialize)]
 struct Waiting {
     ticket: String,
-    push: Option<PushRequest>,
+    delivery: Option<String>,
+    #[serde(rename = "ref")]
+    git_ref: Option<String>,
+    after: Option<CommitId>,
+    received: Option<String>,
+    /// Those that it stands for besides its own.
+    earlier: Vec<Served>,
 }
 
 #[derive(Serialize)]
 struct Held {
-    since: Moment,
+    since: String,
     reason: Option<String>,
     #[serde(skip)]
     words: String,
@@ -109,44 +156,84 @@ impl From<Hold> for Held {
     fn from(hold: Hold) -> Self {
         Self {
             words: hold.in_words(),
-            since: Moment(hold.since),
+            since: humantime::format_rfc3339_seconds(hold.since).to_string(),
             reason: hold.reason,
         }
     }
 }
 
 impl From<Ticket> for Waiting {
-    fn from(ticket: Ticket) -> Self {
-        Self {
-            ticket: ticket.name,
-            push: ticket.push,
+    fn from(Ticket { name, push }: Ticket) -> Self {
+        let mut waiting = Self {
+            ticket: name,
+            ..Self::default()
+        };
+        if let Some(push) = push {
+            let received = UNIX_EPOCH + Duration::from_secs(push.received);
+            waiting.received = Some(humantime::format_rfc3339_seconds(received).to_string());
+            waiting.delivery = Some(push.delivery);
+            waiting.git_ref = Some(push.git_ref);
+            waiting.after = push.after;
+            waiting.earlier = push.earlier;
         }
+        waiting
     }
 }
 
-/// A time, shown as RFC 3339 has it.
-struct Moment(SystemTime);
+impl Waiting {
+    /// The ids of all deliveries that it stands for, oldest first.
+    fn deliveries(&self) -> impl DoubleEndedIterator<Item = Option<&str>> {
+        let earlier = self.earlier.iter();
+        let earlier = earlier.map(|served| served.delivery.as_deref());
+        earlier.chain([self.delivery.as_deref()])
+    }
 
-impl Display for Moment {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        humantime::format_rfc3339_seconds(self.0).fmt(f)
+    /// The same for the one whose id begins so, if it is one of these.
+    fn of(&self, start: &str) -> Option<Self> {
+        let mut ids = self.deliveries().rev().flatten();
+        let id = ids.find(|id| id.starts_with(start))?;
+        Some(Self {
+            delivery: Some(id.to_owned()),
+            ..self.clone()
+        })
     }
 }
 
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
+/// What becomes of one delivery.
+#[derive(Serialize)]
+struct Unfinished {
+    state: UnfinishedState,
+    /// Of the deploy that serves it.
+    since: Option<String>,
+    step: Option<Step>,
+    #[serde(flatten)]
+    push: Waiting,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum UnfinishedState {
+    Running,
+    Waiting,
 }
 
 impl Now {
     fn of(state: &StateFolder, last: usize) -> Result<Self> {
         let queue = Queue::of(state);
-        let since = queue.is_somebodys_turn()?.then(|| {
-            let marker = state.path(MARKER).metadata();
-            let begun = marker.and_then(|marker| marker.modified());
-            Moment(begun.unwrap_or_else(|_| SystemTime::now()))
-        });
+        let underway = if queue.is_somebodys_turn()? {
+            Underway::read(state)?
+        } else {
+            None
+        };
+        let (since, step, served) = match underway {
+            Some(underway) => (Some(underway.since), Some(underway.step), underway.tickets),
+            None => (None, None, Vec::new()),
+        };
+        let (serving, waiting) = queue
+            .list()?
+            .into_iter()
+            .map(Waiting::from)
+            .partition(|waiting| served.contains(&waiting.ticket));
         let mut deploys = History::of(state).records()?;
         deploys.drain(..deploys.len().saturating_sub(last));
         deploys.reverse();
@@ -154,70 +241,180 @@ impl Now {
             running: since.is_some(),
             since,
             held: Hold::of(state).map(Held::from),
-            waiting: queue.list()?.into_iter().map(Waiting::from).collect(),
+            step,
+            serving,
+            waiting,
             deploys,
         })
     }
 
-    fn human(&self) -> String {
-        let mut text = match &self.since {
-            Some(since) => {
-                let age = since.0.elapsed().unwrap_or_default().as_secs();
-                let age = humantime::format_duration(Duration::from_secs(age));
-                format!("a deploy is running since {since}, for {age}\n")
-            }
-            None => "no deploy is running\n".to_owned(),
+    /// The delivery whose id begins so, where it is served at this moment or waits.
+    fn unfinished(&self, start: &str) -> Option<Unfinished> {
+        let find = |all: &[Waiting]| all.iter().rev().find_map(|push| push.of(start));
+        let waiting = find(&self.waiting).map(|push| Unfinished {
+            state: UnfinishedState::Waiting,
+            since: None,
+            step: None,
+            push,
+        });
+        let running = |push| Unfinished {
+            state: UnfinishedState::Running,
+            since: self.since.clone(),
+            step: self.step,
+            push,
+        };
+        waiting.or_else(|| find(&self.serving).map(running))
+    }
+
+    fn human(&self, env: &Environment) -> String {
+        let mut text = match (&self.since, self.step) {
+            (Some(since), Some(step)) => format!("a deploy is {}\n", running(since, step, env)),
+            _ => "no deploy is running\n".to_owned(),
         };
         if let Some(held) = &self.held {
             let _ = writeln!(text, "{}; to go on: ./deploy.cgi release", held.words);
         }
-        let others = self
-            .waiting
-            .iter()
-            .filter_map(|waiting| waiting.push.as_ref());
-        let others: usize = others.map(|push| push.earlier.len()).sum();
-        match self.waiting.len() + others {
-            0 => text.push_str("nothing waits\n"),
-            1 => text.push_str("1 delivery waits\n"),
-            n => drop(writeln!(text, "{n} deliveries wait")),
+        let ids: Vec<_> = self.waiting.iter().flat_map(Waiting::deliveries).collect();
+        match ids.as_slice() {
+            [] => text.push_str("nothing waits\n"),
+            [one] => drop(writeln!(text, "1 delivery waits: {}", short(*one))),
+            [first, .., newest] => drop(writeln!(
+                text,
+                "{} deliveries wait, from {} to {}",
+                ids.len(),
+                short(*first),
+                short(*newest)
+            )),
         }
-        table(&self.deploys, &mut text);
+        table(&self.deploys, env, &mut text);
         text
     }
 }
 
-fn table(records: &[Record], text: &mut String) {
+impl Unfinished {
+    fn human(&self, now: &Now, env: &Environment) -> String {
+        let id = excerpt(self.push.delivery.as_deref().unwrap_or_default());
+        if let (Some(since), Some(step)) = (&self.since, self.step) {
+            return format!("the deploy of {id} is {}\n", running(since, step, env));
+        }
+        let received = self.push.received.as_deref().unwrap_or_default();
+        let next = match &now.held {
+            Some(held) => &format!("{}; to go on: ./deploy.cgi release", held.words),
+            None if now.running => "a deploy is running, and the next one includes it",
+            None => {
+                "no deploy is running; the next delivery serves it, and so does ./deploy.cgi run"
+            }
+        };
+        format!("{id} waits since {}: {next}\n", moment(received, env))
+    }
+}
+
+/// Since when a deploy is running, and what it does.
+fn running(since: &str, step: Step, env: &Environment) -> String {
+    let began = humantime::parse_rfc3339(since).ok();
+    let age = began.and_then(|began| began.elapsed().ok());
+    let age = Duration::from_secs(age.unwrap_or_default().as_secs());
+    format!(
+        "running since {}, for {}, at the step {}",
+        moment(since, env),
+        humantime::format_duration(age),
+        step.name()
+    )
+}
+
+fn table(records: &[Record], env: &Environment, text: &mut String) {
     if records.is_empty() {
         return;
     }
+    let times = records.iter().map(|record| record.time.as_str());
+    let here = local_times(times, env);
+    let width = here.iter().map(String::len).max().unwrap_or(0);
     let _ = writeln!(
         text,
-        "\n{:<20}  {:<9}  {:<16}  {:>7}  delivery",
-        "time", "verdict", "commits", "seconds"
+        "\n{:<19}  {:<width$}  {:<9}  {:<16}  {:>7}  delivery",
+        "time (UTC)", "here", "verdict", "commits", "seconds"
     );
-    for record in records {
+    for (record, here) in records.iter().zip(here) {
         let id = |id: &Option<CommitId>| id.as_ref().map_or("-", CommitId::short).to_owned();
         let commits = if record.old == record.new {
             id(&record.new)
         } else {
             format!("{}..{}", id(&record.old), id(&record.new))
         };
-        let deliveries: Vec<_> = record
-            .tickets
-            .iter()
-            .filter_map(|served| served.delivery.as_deref())
-            .collect();
-        let delivery = match *deliveries.as_slice() {
+        let deliveries = record.tickets.iter();
+        let deliveries = deliveries.filter_map(|served| served.delivery.as_deref());
+        let delivery = match *deliveries.collect::<Vec<_>>().as_slice() {
             [] => "by hand".to_owned(),
-            [one] => one.to_owned(),
-            [.., newest] => format!("{newest} and {} more", deliveries.len() - 1),
+            [one] => short(Some(one)),
+            [ref others @ .., newest] => {
+                format!("{} and {} more", short(Some(newest)), others.len())
+            }
         };
+        let verdict = record.verdict.word();
         let _ = writeln!(
             text,
-            "{:<20}  {:<9}  {commits:<16}  {:>7.2}  {delivery}",
-            record.time,
-            record.verdict.word(),
+            "{:<19}  {here:<width$}  {}{:blank$}  {commits:<16}  {:>7.2}  {delivery}",
+            utc(&record.time),
+            coloured(verdict),
+            "",
             record.seconds,
+            blank = 9 - verdict.len(),
         );
+        if let (Verdict::Failed, Some(step), Some(cause)) =
+            (record.verdict, record.step, &record.cause)
+        {
+            let _ = writeln!(text, "  at {}: {}", step.name(), excerpt(cause));
+        }
+    }
+}
+
+/// The beginning of a delivery's id, which `status` takes for the whole.
+fn short(delivery: Option<&str>) -> String {
+    let id = delivery.unwrap_or("?");
+    // GitHub's are GUIDs.
+    excerpt(
+        id.split('-')
+            .next()
+            .filter(|_| id.len() == 36)
+            .unwrap_or(id),
+    )
+}
+
+/// A time of ours as a person reads it, with the local one beside it.
+fn moment(time: &str, env: &Environment) -> String {
+    match local_times([time].into_iter(), env).as_slice() {
+        [here] if !here.is_empty() => format!("{} UTC ({here})", utc(time)),
+        _ => format!("{} UTC", utc(time)),
+    }
+}
+
+fn utc(time: &str) -> String {
+    excerpt(&time.replace('T', " ").replace('Z', ""))
+}
+
+/// The local times of times of ours; empty ones where they cannot be known.
+fn local_times<'t>(times: impl Iterator<Item = &'t str>, env: &Environment) -> Vec<String> {
+    let seconds = times.map(|time| {
+        let time = humantime::parse_rfc3339(time).unwrap_or(UNIX_EPOCH);
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        since.as_secs().to_string()
+    });
+    let seconds: Vec<String> = seconds.collect();
+    let programs = Programs::in_path(env.first("PATH"));
+    let mut variables = vec![("PATH".into(), programs.as_path().to_owned())];
+    variables.extend(env.first("TZ").map(|zone| ("TZ".into(), zone.to_owned())));
+    let run = Run {
+        env: variables,
+        ..Run::new(Path::new("/bin/sh"), LOCAL_TIMES_LIMIT)
+    };
+    let args = ["-c", LOCAL_TIMES, "sh"].into_iter().map(str::to_owned);
+    let asked = run.args(args.chain(seconds.iter().cloned())).output_apart();
+    let output = asked.map(|asked| asked.output).unwrap_or_default();
+    let lines = String::from_utf8_lossy(&output);
+    let here: Vec<String> = lines.lines().map(excerpt).collect();
+    if here.len() == seconds.len() {
+        here
+    } else {
+        vec![String::new(); seconds.len()]
     }
 }

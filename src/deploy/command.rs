@@ -37,7 +37,7 @@ impl Deploy<'_> {
         before: &LastGood,
         upstream: &Upstream,
         updated: &Updated,
-        journal: &mut Journal,
+        journal: &mut Journal<'_>,
     ) -> Result<(), StepFailed> {
         let Some(command) = &self.site.on_update else {
             return Ok(());
@@ -45,6 +45,7 @@ impl Deploy<'_> {
         if !updated.now.differs_from(before) {
             return Ok(());
         }
+        journal.begins(Step::OnUpdate);
         let about = About {
             upstream: Some(upstream),
             before,

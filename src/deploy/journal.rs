@@ -3,14 +3,21 @@
 use std::time::{Duration, Instant};
 
 use super::failure::{self, StepFailed};
+use super::underway::Underway;
 use crate::git::Git;
+use crate::history::timestamp;
+use crate::ignored::ignore;
 use crate::outcome::{Step, StepTime};
 use crate::process::{End, Ended};
+use crate::queue::Ticket;
 use crate::redaction;
 use crate::site::Site;
+use crate::state::StateFolder;
 
 /// Kept while a turn goes on.
-pub(super) struct Journal {
+pub(super) struct Journal<'s> {
+    state: &'s StateFolder,
+    underway: Underway,
     pub(super) started: Instant,
     pub(super) steps: Vec<StepTime>,
     remarks: Vec<String>,
@@ -20,15 +27,37 @@ pub(super) struct Journal {
     pub(super) is_whole: bool,
 }
 
-impl Journal {
-    pub(super) fn new(site: &Site) -> Self {
+impl<'s> Journal<'s> {
+    pub(super) fn new(site: &Site, state: &'s StateFolder) -> Self {
         Self {
+            state,
+            underway: Underway {
+                since: timestamp(),
+                step: Step::Start,
+                tickets: Vec::new(),
+            },
             started: Instant::now(),
             steps: Vec::new(),
             remarks: Vec::new(),
             hidden: site.secret_words(),
             is_whole: false,
         }
+    }
+
+    /// Says whose deploy this is.
+    pub(super) fn serves(&mut self, tickets: &[Ticket]) {
+        self.underway.serve(tickets);
+        self.begins(self.underway.step);
+    }
+
+    /// Says what is done from now on. Returns the time.
+    pub(super) fn begins(&mut self, step: Step) -> Instant {
+        self.underway.step = step;
+        ignore(
+            self.underway.write(self.state),
+            "only who asks meanwhile wants to know",
+        );
+        Instant::now()
     }
 
     /// Masks these in whatever is shown.

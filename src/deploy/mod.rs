@@ -12,6 +12,7 @@
 //! | [`pull`], [`submodules`], [`verify`] | its parts |
 //! | [`command`] | the person's commands |
 //! | [`failure`], [`journal`], [`record`] | why a step failed, what the report tells of the way, and the end |
+//! | [`underway`] | what a deploy is at, for people who ask meanwhile |
 //! | [`maintenance`] | git's tidying up, once a day |
 
 pub(crate) mod clone;
@@ -25,12 +26,12 @@ mod orphan;
 mod pull;
 mod record;
 mod submodules;
+mod underway;
 mod update;
 mod verify;
 
 use std::fs::File;
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 
@@ -55,6 +56,7 @@ use update::Update;
 
 pub(crate) use maintenance::maintain;
 pub(crate) use marker::MARKER;
+pub(crate) use underway::Underway;
 
 /// Who wants to know how a deploy goes.
 pub(crate) trait Listener {
@@ -76,8 +78,9 @@ impl Deploy<'_> {
     /// Serves what waits, and deploys even when nothing does. An error means that the outcome could not be recorded: the
     /// tickets are still there, and so is the marker.
     pub(crate) fn serve(&self, turn: &Turn<'_>, listener: &mut dyn Listener) -> Result<()> {
-        let mut journal = Journal::new(self.site);
         let tickets = turn.tickets()?;
+        let mut journal = Journal::new(self.site, self.state);
+        journal.serves(&tickets);
         let git_lock = orphan::end(self.state, &mut journal)?;
         let ended = self.run(turn, tickets, &git_lock, &mut journal);
         self.record(turn, &ended, &journal, listener)
@@ -89,7 +92,7 @@ impl Deploy<'_> {
         turn: &Turn<'_>,
         mut tickets: Vec<Ticket>,
         git_lock: &File,
-        journal: &mut Journal,
+        journal: &mut Journal<'_>,
     ) -> Ended {
         let git = match Git::new(self.site, self.checkout, self.host) {
             Ok(git) => git.holding(git_lock).watched(self.progress),
@@ -132,7 +135,7 @@ impl Deploy<'_> {
 
     /// Makes the first checkout if it is due, and puts right what a deploy that died left. Returns what the last good
     /// deploy left.
-    fn prepare(&self, git: &Git<'_>, journal: &mut Journal) -> Result<LastGood, StepFailed> {
+    fn prepare(&self, git: &Git<'_>, journal: &mut Journal<'_>) -> Result<LastGood, StepFailed> {
         let mut interrupted = marker::read(self.state)?;
         if clone::is_due(self.site) {
             marker::leave(self.state)?;
@@ -157,8 +160,8 @@ impl Deploy<'_> {
     }
 
     /// Makes the first checkout. What was there before it is nothing, so that whatever comes is new.
-    fn clone(&self, git: &Git<'_>, journal: &mut Journal) -> Result<(), StepFailed> {
-        let started = Instant::now();
+    fn clone(&self, git: &Git<'_>, journal: &mut Journal<'_>) -> Result<(), StepFailed> {
+        let started = journal.begins(Step::Clone);
         let Some(url) = &self.site.clone else {
             return Err(anyhow!(
                 "the first checkout was not finished, and the key `clone` is gone; set it again"

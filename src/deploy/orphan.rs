@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Waits for what a dead run left running, and ends it. Returns the lock that says whether git is alive, held.
-pub(super) fn end(state: &StateFolder, journal: &mut Journal) -> Result<File> {
+pub(super) fn end(state: &StateFolder, journal: &mut Journal<'_>) -> Result<File> {
     let lock = state.lock_file(GIT_LOCK)?;
     let is_free = match marker::session(state)? {
         None => try_lock(&lock)?,

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -28,7 +28,7 @@ const MAX_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 impl Update<'_> {
     /// Brings the branch to what the remote has.
-    pub(super) fn pull(&self, journal: &mut Journal) -> Result<(), StepFailed> {
+    pub(super) fn pull(&self, journal: &mut Journal<'_>) -> Result<(), StepFailed> {
         let _alone = self.lock_out_work_trees()?;
         match self.deploy.site.update {
             site::Update::FastForward => self.fast_forward(journal),
@@ -36,8 +36,8 @@ impl Update<'_> {
         }
     }
 
-    fn fast_forward(&self, journal: &mut Journal) -> Result<(), StepFailed> {
-        let started = Instant::now();
+    fn fast_forward(&self, journal: &mut Journal<'_>) -> Result<(), StepFailed> {
+        let started = journal.begins(Step::Pull);
         let pull = || self.git.pull(self.upstream);
         let mut ended = self.with_a_retry(pull)?;
         if ended.is_a_failure()
@@ -66,8 +66,8 @@ impl Update<'_> {
     }
 
     /// Makes the tracked files those of the remote branch. What that removes is kept first.
-    fn reset(&self, journal: &mut Journal) -> Result<(), StepFailed> {
-        let started = Instant::now();
+    fn reset(&self, journal: &mut Journal<'_>) -> Result<(), StepFailed> {
+        let started = journal.begins(Step::Fetch);
         let before = self.git.heads(&self.upstream.branch)?.upstream;
         let fetched = self.with_a_retry(|| self.git.fetch(self.upstream))?;
         journal.step(Step::Fetch, started.elapsed(), &fetched, self.git)?;
@@ -83,7 +83,7 @@ impl Update<'_> {
         if head.as_ref() == Some(&target) && edits.is_empty() {
             return Ok(());
         }
-        let started = Instant::now();
+        let started = journal.begins(Step::Reset);
         let submodules = self.git.submodules()?;
         let paths = submodules.iter().map(|submodule| submodule.path.as_path());
         self.clear_replaced(&target, paths)?;

@@ -1,18 +1,18 @@
 //! The end of a turn: record, last-good, `on_failure`; only then are the tickets served, and the marker goes.
 
-use std::time::SystemTime;
-
 use anyhow::Result;
 
 use super::command::{About, ON_FAILURE_LOG};
 use super::failure::{StepFailed, masked, tail_of};
 use super::journal::Journal;
 use super::marker::MARKER;
+use super::underway::Underway;
 use super::verify::Triage;
 use super::{Deploy, Listener};
 use crate::diagnosis::Cause;
 use crate::git::{NewCommits, Upstream};
-use crate::history::{History, Record};
+use crate::history::{History, Record, timestamp};
+use crate::ignored::ignore;
 use crate::last_good::LastGood;
 use crate::outcome::{Moved, News, Outcome, Step, Verdict};
 use crate::queue::{Ticket, Turn};
@@ -53,7 +53,7 @@ impl Deploy<'_> {
         &self,
         turn: &Turn<'_>,
         ended: &Ended,
-        journal: &Journal,
+        journal: &Journal<'_>,
         listener: &mut dyn Listener,
     ) -> Result<()> {
         let history = History::of(self.state);
@@ -62,6 +62,10 @@ impl Deploy<'_> {
             history.record(record)?;
         }
         history.sync()?;
+        ignore(
+            Underway::remove(self.state),
+            "only who asks meanwhile reads it",
+        );
         if let (None, Some(now)) = (&ended.failed, &ended.now)
             && *now != ended.before
         {
@@ -96,7 +100,7 @@ impl Deploy<'_> {
     }
 
     /// A record of the tickets that were served together, and one of each whose commit never came.
-    fn records(&self, ended: &Ended, journal: &Journal) -> Vec<Record> {
+    fn records(&self, ended: &Ended, journal: &Journal<'_>) -> Vec<Record> {
         let Triage {
             ready, timed_out, ..
         } = &ended.tickets;
@@ -117,14 +121,16 @@ impl Deploy<'_> {
         tickets: &[Ticket],
         failed: Option<&StepFailed>,
         ended: &Ended,
-        journal: &Journal,
+        journal: &Journal<'_>,
     ) -> Record {
         let outcome = self.outcome(failed, ended, journal);
         Record {
-            time: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            time: timestamp(),
             verdict: outcome.verdict(),
             tickets: tickets.iter().flat_map(Ticket::serves).collect(),
             report: outcome.report(),
+            step: outcome.failure.as_ref().map(|failure| failure.step),
+            cause: outcome.failure.map(|failure| failure.diagnosis.cause),
             branch: outcome.branch,
             old: outcome.old,
             new: outcome.new,
@@ -134,7 +140,12 @@ impl Deploy<'_> {
     }
 
     /// Everything that came of it, fit to be shown.
-    fn outcome(&self, failed: Option<&StepFailed>, ended: &Ended, journal: &Journal) -> Outcome {
+    fn outcome(
+        &self,
+        failed: Option<&StepFailed>,
+        ended: &Ended,
+        journal: &Journal<'_>,
+    ) -> Outcome {
         let news = match &ended.now {
             Some(now) if !now.differs_from(&ended.before) => News::None,
             Some(_) | None => News::Some,
@@ -167,7 +178,7 @@ impl Deploy<'_> {
         command: &str,
         ended: &Ended,
         failed: &Record,
-        journal: &Journal,
+        journal: &Journal<'_>,
     ) -> Option<String> {
         let of_record = |ticket: &&Ticket| {
             let served = failed.tickets.iter().map(|served| &served.ticket);

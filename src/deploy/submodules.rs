@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -42,7 +41,7 @@ impl Update<'_> {
     pub(super) fn submodules(
         &self,
         fetched: &[PathBuf],
-        journal: &mut Journal,
+        journal: &mut Journal<'_>,
     ) -> Result<Vec<Submodule>, StepFailed> {
         if self.mode() == Submodules::Skip {
             return Ok(Vec::new());
@@ -65,9 +64,9 @@ impl Update<'_> {
         &self,
         top_level: &[Gitlink],
         fetched: &[PathBuf],
-        journal: &mut Journal,
+        journal: &mut Journal<'_>,
     ) -> Result<Vec<Submodule>, StepFailed> {
-        let started = Instant::now();
+        let started = journal.begins(Step::Submodules);
         let synced = self.sync_changed_urls(Path::new(""))?;
         let there = self.git.submodules_of(top_level)?;
         self.fetch_in_parallel(&there, fetched)?;
@@ -142,7 +141,7 @@ impl Update<'_> {
     fn keep_what_is_the_persons(
         &self,
         there: &[Submodule],
-        journal: &mut Journal,
+        journal: &mut Journal<'_>,
     ) -> Result<(), StepFailed> {
         // What is nested in one that is moved goes along.
         let mut moves: Vec<Move<'_>> = Vec::new();
@@ -441,7 +440,11 @@ impl Update<'_> {
     }
 
     /// Git leaves the folder of a submodule that was removed or moved. It goes where it holds nothing of a person's.
-    fn clear_removed(&self, there: &[Submodule], journal: &mut Journal) -> Result<(), StepFailed> {
+    fn clear_removed(
+        &self,
+        there: &[Submodule],
+        journal: &mut Journal<'_>,
+    ) -> Result<(), StepFailed> {
         let has_gone = |path: &Path| !there.iter().any(|submodule| submodule.path == path);
         // With one that is gone goes what is nested in it.
         let gone = self.before.submodules.keys().map(Path::new).filter(|old| {

@@ -78,7 +78,7 @@ impl<'u> Update<'u> {
         &self,
         turn: &Turn<'_>,
         tickets: &mut Vec<Ticket>,
-        journal: &mut Journal,
+        journal: &mut Journal<'_>,
     ) -> Result<Updated, StepFailed> {
         let run = Interrupted {
             began: marker::leave(self.deploy.state)?,
@@ -111,7 +111,7 @@ impl<'u> Update<'u> {
         &self,
         turn: &Turn<'_>,
         tickets: &mut Vec<Ticket>,
-        journal: &mut Journal,
+        journal: &mut Journal<'_>,
     ) -> Result<Updated, StepFailed> {
         let last = std::iter::repeat(&PAUSES[PAUSES.len() - 1]);
         let mut pauses = PAUSES.iter().chain(last);
@@ -128,6 +128,7 @@ impl<'u> Update<'u> {
             }
             // A newer ticket that came meanwhile is served with them.
             *tickets = turn.tickets()?;
+            journal.serves(tickets);
         }
     }
 
@@ -135,7 +136,7 @@ impl<'u> Update<'u> {
         &self,
         tickets: &[Ticket],
         likely: Vec<PathBuf>,
-        journal: &mut Journal,
+        journal: &mut Journal<'_>,
     ) -> Result<Updated, StepFailed> {
         let git = self.git;
         ensure_no_submodule_replaced(git, self.before.submodules.keys().map(Path::new))?;

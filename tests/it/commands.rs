@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::kills::watch_git;
 use crate::person::as_root;
-use crate::world::{Spoken, World, quoted, search_path, text};
+use crate::world::{Spoken, World, copy_executable, plain_folder, quoted, search_path, text};
 
 #[test]
 fn the_demo_plays_a_whole_delivery_and_leaves_nothing_behind() {
@@ -120,8 +120,109 @@ fn misuse_is_told_from_failure() {
         spoken.expect_exit(2);
         assert_eq!(spoken.stdout, "", "{words:?}");
     }
-    let missing = world.verb_of(&world.program, &["check"]);
-    assert_ne!(missing.exit, Some(0), "no site file: {missing:?}");
+    let gone = text(&world.path("cgi-bin/gone.cgi"));
+    for (words, told) in [
+        (&["statsu"][..], "'status'"),
+        (&["status", "--jsno"], "'--json'"),
+        (&["status", "-n", "many"], "many"),
+        (&["status", "--watch", "--json"], "--json"),
+        (&["check"], "which site?"),
+        (&[&gone, "check"], "gone.cgi"),
+        (&[&gone, "run"], "gone.cgi"),
+        (&["init", "--url", "example.org", &gone], "https://"),
+        (&["init", "--repo", "/nowhere", &gone], "/nowhere"),
+        (&["help", "statsu"], "statsu"),
+    ] {
+        let spoken = world.verb_of(&world.program, words);
+        spoken.expect_exit(2);
+        spoken.says(told);
+        assert_eq!(spoken.stdout, "", "{words:?}");
+    }
+}
+
+#[test]
+fn help_is_there_for_every_verb() {
+    let world = World::new();
+    let ask = |words: &[&str]| {
+        let spoken = world.verb_of(&world.program, words);
+        spoken.expect_exit(0);
+        assert_eq!(spoken.stderr, "");
+        spoken.stdout
+    };
+    let help = ask(&["--help"]);
+    for told in [
+        "DEPLOY_CGI_SITE",
+        "NO_COLOR",
+        "Exit codes:",
+        "deploy-cgi init --url",
+        "status -n 20",
+    ] {
+        assert!(help.contains(told), "{told}: {help}");
+    }
+    assert_eq!(ask(&["help"]), help);
+    assert_eq!(ask(&[]), ask(&["-h"]));
+    for verb in ["init", "check", "run", "status", "sign", "demo"] {
+        assert_eq!(ask(&["help", verb]), ask(&[verb, "--help"]));
+        assert!(help.contains(&format!("\n  {verb} ")), "{verb}: {help}");
+    }
+}
+
+/// The examples of the help, as they stand there.
+#[test]
+fn the_examples_of_the_help_work() {
+    let world = World::new();
+    let help = world.verb_of(&world.program, &["--help"]).stdout;
+    let (_, examples) = help.split_once("Examples:\n").unwrap();
+    let (examples, _) = examples.split_once("\n\n").unwrap();
+    let commands: Vec<_> = examples
+        .lines()
+        .map(|line| line.trim_start().split("  ").next().unwrap())
+        .collect();
+    assert_eq!(commands.len(), 2, "{examples}");
+    // Where a person has the program on the PATH, and is in the folder of the site file.
+    let folder = plain_folder();
+    let program = folder.path().join("deploy-cgi");
+    copy_executable(&world.program, &program);
+    let cgi_bin = folder.path().join("cgi-bin");
+    fs::create_dir(&cgi_bin).unwrap();
+    for command in commands {
+        let mut shell = world.clean("sh");
+        let path = format!("{}:{}", text(folder.path()), search_path());
+        shell.env("PATH", path).env("HOME", folder.path());
+        let line = command.replace(
+            " --url",
+            &format!(" --repo '{}' --url", text(&world.checkout())),
+        );
+        let spoken = Spoken::from(
+            shell
+                .args(["-c", &line])
+                .current_dir(&cgi_bin)
+                .output()
+                .unwrap(),
+        );
+        spoken.expect_exit(0);
+    }
+}
+
+#[test]
+#[ignore = "needs a pseudo-terminal: ./tests/run"]
+fn there_are_colours_in_a_terminal_and_nowhere_else() {
+    let world = World::new();
+    let check = format!("'{}' check", text(&world.site_file()));
+    let shown = |term: &str, no_color: Option<&str>| {
+        let mut script = world.clean("script");
+        script.args(["-qec", &check, "/dev/null"]).env("TERM", term);
+        script.envs(no_color.map(|value| ("NO_COLOR", value)));
+        String::from_utf8(script.output().unwrap().stdout).unwrap()
+    };
+    let plain = world.verb(&["check"]).stdout;
+    assert!(!plain.contains('\x1b'), "{plain}");
+    let coloured = shown("xterm", None);
+    assert!(coloured.contains("\x1b[32mok\x1b[0m "), "{coloured:?}");
+    for (term, no_color) in [("xterm", Some("1")), ("dumb", None)] {
+        let without = shown(term, no_color).replace('\r', "");
+        assert_eq!(world.plain(&without), world.plain(&plain));
+    }
 }
 
 #[test]
@@ -182,52 +283,6 @@ fn run_in_a_container_that_was_entered_from_outside_deploys_and_ends_what_a_kill
 }
 
 #[test]
-fn status_tells_what_waits_and_what_became_of_the_last_deploys() {
-    let world = World::new();
-    world.verb(&["status"]).expect_exit(0);
-    let none = json(&world.verb(&["status", "--json"]));
-    assert_eq!(none["deploys"].as_array().unwrap().len(), 0);
-    let unknown = ["status", "--json", "no-such-delivery"];
-    world.verb(&unknown).expect_exit(1);
-    let commit = world.push("two");
-    world.push_delivery(&commit).send().expect(200, "deployed");
-    world.push_delivery(&commit).send().expect(200, "unchanged");
-    world.settle();
-    let status = world.verb(&["status"]);
-    status.expect_exit(0);
-    for told in ["deployed", "unchanged", &commit[..7], "nothing waits"] {
-        status.says(told);
-    }
-    let all = json(&world.verb(&["status", "--json"]));
-    let verdicts: Vec<_> = all["deploys"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|line| line["verdict"].clone())
-        .collect();
-    assert_eq!(verdicts, ["unchanged", "deployed"]);
-    assert_eq!(
-        (
-            all["running"].as_bool(),
-            all["waiting"].as_array().map(Vec::len)
-        ),
-        (Some(false), Some(0))
-    );
-    let last = json(&world.verb(&["status", "--json", "-n", "1"]));
-    assert_eq!(last["deploys"].as_array().unwrap().len(), 1);
-    // The whole report of one delivery, as GitHub showed it.
-    world
-        .verb(&["status", crate::world::DELIVERY])
-        .says("unchanged main");
-    world.verb(&["status", "no-such-delivery"]).expect_exit(1);
-}
-
-fn json(spoken: &Spoken) -> serde_json::Value {
-    spoken.expect_exit(0);
-    serde_json::from_str(&spoken.stdout).unwrap()
-}
-
-#[test]
 fn sign_prints_headers_that_the_site_takes() {
     let world = World::new();
     let body = "{\"action\":\"created\"}";
@@ -263,14 +318,4 @@ fn sign_prints_headers_that_the_site_takes() {
         .var("HTTP_X_HUB_SIGNATURE", header("X-Hub-Signature"))
         .send()
         .expect(200, "ignored");
-}
-
-#[test]
-fn status_of_a_site_that_is_still_to_be_cloned_is_as_before_the_first_delivery() {
-    let mut world = World::new();
-    fs::remove_dir_all(world.checkout()).unwrap();
-    world.key("clone", &quoted(&world.origin.url("me/site.git")));
-    world.verb(&["status"]).says("no delivery has come yet");
-    let none = json(&world.verb(&["status", "--json"]));
-    assert_eq!(none["deploys"].as_array().map(Vec::len), Some(0));
 }

@@ -217,7 +217,7 @@ fn the_readme_explains_every_key() {
 #[test]
 fn the_usage_in_the_readme_is_what_the_program_prints() {
     let world = World::new();
-    let help = Spoken::from(world.clean(&world.program).arg("--help").output().unwrap());
+    let help = Spoken::from(world.clean(&world.program).arg("-h").output().unwrap());
     help.expect_exit(0);
     let shown = block_with("Usage: ./deploy.cgi [VERB]");
     assert_eq!(shown.trim(), help.stdout.trim());

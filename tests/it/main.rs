@@ -29,6 +29,7 @@ mod properties;
 mod redactions;
 mod requests;
 mod servers;
+mod status;
 mod support;
 mod tidy;
 mod turns;

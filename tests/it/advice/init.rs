@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use super::{mode, plain};
+use super::{mode, plain, set_url};
 use crate::http;
 use crate::person::{Person, Served, as_root, free_port};
 use crate::world::{Delivery, World, copy_executable, text};
@@ -104,7 +104,7 @@ fn init_says_what_it_cannot_find_out() {
         ),
     ] {
         let spoken = world.verb_of(&world.program, words);
-        spoken.expect_exit(1);
+        spoken.expect_exit(2);
         spoken.says(told);
         assert!(!world.exists("cgi-bin/new.cgi"));
     }
@@ -113,6 +113,103 @@ fn init_says_what_it_cannot_find_out() {
     let spoken = world.verb_of(&blank, &["init", "--repo", &repo, &site]);
     spoken.expect_exit(1);
     spoken.says("blank");
+}
+
+#[test]
+fn a_second_site_is_named_after_its_address_and_shares_the_secret() {
+    let world = World::new();
+    let repo = text(&world.checkout());
+    let secret = text(&world.path("safe/secret.txt"));
+    let cgi_bin = text(&world.path("cgi-bin"));
+    fs::remove_file(world.site_file()).unwrap();
+    let init = |url: &str| {
+        let words = [
+            "init",
+            "--repo",
+            &repo,
+            "--secret-file",
+            &secret,
+            "--url",
+            url,
+            &cgi_bin,
+        ];
+        world.verb_of(&world.program, &words)
+    };
+    let first = init("https://example.org/cgi-bin/deploy.cgi");
+    first.expect_exit(0);
+    assert!(!first.stdout.contains("shared"), "{first:?}");
+    let again = init("https://example.org/cgi-bin/deploy.cgi");
+    again.expect_exit(1);
+    again.says("--url https://…/NAME.cgi");
+    let second = init("https://example.org/cgi-bin/blog.cgi");
+    second.expect_exit(0);
+    second.says(&format!("wrote {cgi_bin}/blog.cgi"));
+    second.says(&format!(
+        "in {secret}: it is shared with every site that names this file"
+    ));
+    let secrets = [&first, &second].map(|said| {
+        let line = said
+            .stdout
+            .lines()
+            .find(|line| line.starts_with("  Secret "));
+        line.unwrap().to_owned()
+    });
+    assert_eq!(secrets[0], secrets[1]);
+}
+
+#[test]
+#[ignore = "needs ssh: ./tests/run"]
+fn init_makes_a_key_and_says_where_to_enter_it() {
+    let world = World::new();
+    let repo = text(&world.checkout());
+    set_url(&world, "https://github.com/me/blog.git");
+    let site = text(&world.path("cgi-bin/new.cgi"));
+    let key = text(&world.path("keys/blog"));
+    let secret = text(&world.path("safe/secret.txt"));
+    let init = |more: &[&str]| {
+        let mut words = vec!["init", "--repo", &repo, "--secret-file", &secret];
+        words.extend(more);
+        words.push(&site);
+        world.verb_of(&world.program, &words)
+    };
+    let dry = init(&["--ssh-key", &key, "--dry-run"]);
+    dry.expect_exit(0);
+    dry.says(&format!("would make a new key, {key}"));
+    assert!(!world.exists("keys") && !world.exists("cgi-bin/new.cgi"));
+    let made = init(&["--ssh-key", &key]);
+    made.expect_exit(0);
+    let public = world.read("keys/blog.pub");
+    made.says("Enter at GitHub: https://github.com/me/blog/settings/keys/new");
+    made.says(public.trim());
+    for (path, mode) in [("keys", 0o700), ("keys/blog", 0o600)] {
+        let found = fs::metadata(world.path(path)).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{path}");
+    }
+    assert!(
+        world
+            .read("cgi-bin/new.cgi")
+            .contains(&format!("\nssh_key = \"{key}\"\n"))
+    );
+    // The address for https is no use to a key. The printed line changes it.
+    let line = made
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("  1. "))
+        .unwrap();
+    let shell = world.clean("sh").args(["-c", line]).status().unwrap();
+    assert!(shell.success(), "{line}");
+    let url = world.git(&world.checkout(), &["remote", "get-url", "origin"]);
+    assert_eq!(url.trim(), "git@github.com:me/blog.git");
+    // One that is there is used, and the public one is not taken for it.
+    fs::remove_file(world.path("cgi-bin/new.cgi")).unwrap();
+    let wrong = init(&["--ssh-key", &format!("{key}.pub")]);
+    wrong.expect_exit(2);
+    wrong.says("is the public key; name the private one");
+    let used = init(&["--ssh-key", &key]);
+    used.expect_exit(0);
+    used.says(public.trim());
+    assert!(!used.stdout.contains(&format!("wrote {key}")), "{used:?}");
+    assert_eq!(world.read("keys/blog.pub"), public);
 }
 
 /// An Apache that starts scripts as the person they belong to.

@@ -1,11 +1,7 @@
 //! What a person is told who types a verb.
 
-use std::io::Read;
-
-use serde_json::Value;
-
 use super::set_url;
-use crate::world::{Fault, SECRET, World, text};
+use crate::world::{SECRET, World, text};
 
 #[test]
 #[ignore = "needs a pseudo-terminal: ./tests/run"]
@@ -34,34 +30,6 @@ fn run_shows_gits_progress_in_a_terminal_and_no_credential() {
     let run = world.verb(&["run"]);
     run.expect_exit(0);
     assert_eq!(run.stderr, "");
-}
-
-#[test]
-fn status_tells_since_when_a_deploy_runs() {
-    let mut world = World::new();
-    let commit = world.push("two");
-    world.fake_git("pull", &Fault::Hold);
-    let started = world.push_delivery(&commit).start();
-    world.wait_until_held();
-    let status = world.verb(&["status"]);
-    let json = world.verb(&["status", "--json"]);
-    let mut watch = world.clean(world.site_file());
-    let mut watch = watch
-        .args(["status", "--watch"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut seen = [0; 19];
-    watch.stdout.take().unwrap().read_exact(&mut seen).unwrap();
-    watch.kill().unwrap();
-    watch.wait().unwrap();
-    world.release();
-    started.reply().expect(200, "deployed");
-    assert_eq!(&seen, b"a deploy is running");
-    status.says("a deploy is running since 2");
-    let json: Value = serde_json::from_str(&json.stdout).unwrap();
-    assert_eq!(json["running"].as_bool(), Some(true));
-    assert!(json["since"].as_str().unwrap().starts_with('2'));
 }
 
 #[test]

@@ -1,0 +1,43 @@
+//! What a deploy is at, for people who ask meanwhile. Nothing else depends on it: one that died leaves it behind, so it
+//! counts only as long as somebody deploys.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::Step;
+use crate::queue::Ticket;
+use crate::state::StateFolder;
+
+/// The file, in the state folder.
+const FILE: &str = "underway";
+
+/// A deploy that has not ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Underway {
+    /// When it began, RFC 3339 in UTC.
+    pub(crate) since: String,
+    pub(crate) step: Step,
+    /// The tickets that it serves.
+    pub(crate) tickets: Vec<String>,
+}
+
+impl Underway {
+    /// What stands there, if anything does.
+    pub(crate) fn read(state: &StateFolder) -> Result<Option<Self>> {
+        let text = state.read(FILE)?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    pub(super) fn write(&self, state: &StateFolder) -> Result<()> {
+        state.write_unsynced(FILE, &serde_json::to_vec(self)?)
+    }
+
+    pub(super) fn remove(state: &StateFolder) -> Result<()> {
+        state.remove(FILE)
+    }
+
+    /// Names the tickets that are served from now on.
+    pub(super) fn serve(&mut self, tickets: &[Ticket]) {
+        self.tickets = tickets.iter().map(|ticket| ticket.name.clone()).collect();
+    }
+}
