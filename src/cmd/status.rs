@@ -278,13 +278,7 @@ impl Now {
         match ids.as_slice() {
             [] => text.push_str("nothing waits\n"),
             [one] => drop(writeln!(text, "1 delivery waits: {}", short(*one))),
-            [first, .., newest] => drop(writeln!(
-                text,
-                "{} deliveries wait, from {} to {}",
-                ids.len(),
-                short(*first),
-                short(*newest)
-            )),
+            several => drop(writeln!(text, "{} deliveries wait", several.len())),
         }
         table(&self.deploys, env, &mut text);
         text

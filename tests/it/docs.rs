@@ -515,7 +515,7 @@ fn the_five_steps_of_the_readme_make_a_site_that_deploys() {
 fn the_three_commands_of_the_readme_make_a_site_that_deploys() {
     let home = Home::new();
     let (site, secret) = ("public_html/cgi-bin/deploy.cgi", "secret.txt");
-    let block = block_with("deploy-cgi init --url");
+    let block = block_with("bin/deploy-cgi init --url");
     let commands: Vec<&str> = block.lines().collect();
     let &[clone, init, check] = commands.as_slice() else {
         panic!("{commands:#?}");
