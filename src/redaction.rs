@@ -4,6 +4,7 @@
 //! nothing that came from a command is shown without passing here.
 
 use std::ffi::OsStr;
+use std::ops::Range;
 
 /// What stands where a credential was.
 pub(crate) const MASK: &str = "***";
@@ -28,6 +29,9 @@ const TOKEN_PREFIXES: &[&str] = &[
     "glrt-",
 ];
 
+/// How long what follows such a prefix is at least.
+const MIN_TOKEN: usize = 16;
+
 /// Query parameters and header words that carry a credential, in lower case.
 const CREDENTIAL_NAMES: &[&str] = &[
     "access_token=",
@@ -51,28 +55,22 @@ pub(crate) fn redact<'k>(text: &str, known: impl IntoIterator<Item = &'k str>) -
     mask_tokens(&mask_named(&mask_scp_logins(&mask_user_info(&text))))
 }
 
-/// The credentials in a URL as git keeps it: the password of `scheme://user:password@host` or `user:password@host:path`, so that they can
-/// be masked wherever else they turn up. An ssh login name, as in `ssh://git@host`, is none.
-pub(crate) fn credentials_in(url: &str) -> Vec<String> {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        let password = scp_login(url).and_then(|login| login.split_once(':'));
-        return password
-            .map(|(_, password)| password.to_owned())
-            .into_iter()
-            .collect();
+/// The credential in a URL as git keeps it: the password of `scheme://user:password@host` or `user:password@host:path`, so that it can be
+/// masked wherever else it turns up. An ssh login name, as in `ssh://git@host`, is none.
+pub(crate) fn credential_in(url: &str) -> Option<String> {
+    let credential = match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let authority = rest.split(['/', '?', '#']).next()?;
+            let (user_info, _) = authority.rsplit_once('@')?;
+            match user_info.split_once(':') {
+                Some((_, password)) => password,
+                None if scheme.starts_with("http") => user_info,
+                None => "",
+            }
+        }
+        None => scp_login(url)?.split_once(':')?.1,
     };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let Some((user_info, _)) = authority.rsplit_once('@') else {
-        return Vec::new();
-    };
-    match user_info.split_once(':') {
-        Some((_, password)) => vec![password.to_owned()],
-        None if scheme.starts_with("http") => vec![user_info.to_owned()],
-        None => Vec::new(),
-    }
-    .into_iter()
-    .filter(|credential| !credential.is_empty())
-    .collect()
+    (!credential.is_empty()).then(|| credential.to_owned())
 }
 
 /// Escapes control characters, and the ones that turn the direction of text, so that a commit subject cannot play with
@@ -128,27 +126,38 @@ pub(crate) fn list<P: AsRef<OsStr>>(paths: impl IntoIterator<Item = P>) -> Strin
     }
 }
 
+/// Puts the mask in place of each part that `next` finds in what is left of a text.
+fn mask(text: &str, next: impl Fn(&str) -> Option<Range<usize>>) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(found) = next(rest) {
+        masked.push_str(&rest[..found.start]);
+        masked.push_str(MASK);
+        rest = &rest[found.end..];
+    }
+    masked + rest
+}
+
 /// `scheme://anything@` becomes `scheme://***@`, up to the last `@` before a blank: a password may hold an unescaped `@`
 /// or `/`, which git then reads as part of host or path and prints, or a quote.
 fn mask_user_info(text: &str) -> String {
-    let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        masked.push_str(before);
-        let end = after
-            .find(|c: char| c.is_whitespace() || c.is_control())
-            .unwrap_or(after.len());
-        rest = match after[..end].rfind('@') {
-            Some(user_info) => {
-                masked.push_str(MASK);
-                &after[user_info..]
-            }
-            None => after,
-        };
-    }
-    masked.push_str(rest);
-    masked
+    mask(text, |rest| {
+        rest.match_indices("://").find_map(|(at, scheme)| {
+            let start = at + scheme.len();
+            let word = rest[start..].split(|c: char| c.is_whitespace() || c.is_control());
+            let end = start + word.take(1).find_map(|word| word.rfind('@'))?;
+            let is_mere_user = rest[..at].ends_with("ssh") && is_user_name(&rest[start..end]);
+            (!is_mere_user).then_some(start..end)
+        })
+    })
+}
+
+/// Whether it is the name of a user, as Unix has them: as whom ssh logs in is no secret.
+fn is_user_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
 }
 
 /// `user:password@host:path` becomes `***@host:path`. Git takes no password there, but people write one.
@@ -174,63 +183,45 @@ pub(crate) fn scp_login(word: &str) -> Option<&str> {
 
 /// `access_token=…` and its like, and what follows `Authorization:`.
 fn mask_named(text: &str) -> String {
-    // ASCII only, so that offsets in both stay the same.
-    let lower = text.to_ascii_lowercase();
-    let mut masked = String::with_capacity(text.len());
-    let mut from = 0;
-    while from < text.len() {
-        let next = CREDENTIAL_NAMES
-            .iter()
-            .filter_map(|name| lower[from..].find(name).map(|at| from + at + name.len()))
-            .chain(
-                lower[from..]
-                    .find("authorization:")
-                    .map(|at| from + at + "authorization:".len()),
-            )
-            .min();
-        let Some(value) = next else { break };
-        masked.push_str(&text[from..value]);
-        let of_header = lower[..value].ends_with("authorization:");
-        let end = text[value..]
-            .find(|c: char| {
-                if of_header {
-                    c == '\n' || c == '\'' || c == '"'
-                } else {
-                    c.is_whitespace() || "&'\"#;".contains(c)
-                }
+    const HEADER: &str = "authorization:";
+    let ends_value = |c: char| c.is_whitespace() || "&'\"#;".contains(c);
+    let ends_header = |c: char| "\n'\"".contains(c);
+    mask(text, |rest| {
+        // ASCII only, so that offsets in both stay the same.
+        let lower = rest.to_ascii_lowercase();
+        let of_name = |name: &str| {
+            lower.match_indices(name).find_map(|(at, _)| {
+                let start = at + name.len();
+                let value = &rest[start..];
+                let end = match name {
+                    HEADER => value.find(ends_header),
+                    _ => value.find(ends_value),
+                };
+                let end = start + end.unwrap_or(value.len());
+                (end > start).then_some(start..end)
             })
-            .map_or(text.len(), |end| value + end);
-        if end > value {
-            masked.push_str(MASK);
-        }
-        from = end;
-    }
-    masked.push_str(&text[from..]);
-    masked
+        };
+        let names = CREDENTIAL_NAMES.iter().chain([&HEADER]);
+        let found = names.filter_map(|name| of_name(name));
+        found.min_by_key(|found| found.start)
+    })
 }
 
-/// A token by its form, wherever it stands.
+/// A token by its form, wherever it stands. Words such as a branch called `ghp_test` stay readable: a token is long.
 fn mask_tokens(text: &str) -> String {
-    let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
-    loop {
-        let found = TOKEN_PREFIXES
-            .iter()
-            .filter_map(|prefix| rest.find(prefix).map(|at| (at, *prefix)))
-            .min();
-        let Some((at, prefix)) = found else { break };
-        let tail = &rest[at + prefix.len()..];
-        let length = tail
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
-            .unwrap_or(tail.len());
-        // Words such as a branch called `ghp_test` stay readable: a token is long.
-        masked.push_str(&rest[..at]);
-        masked.push_str(prefix);
-        masked.push_str(if length >= 16 { MASK } else { &tail[..length] });
-        rest = &tail[length..];
-    }
-    masked.push_str(rest);
-    masked
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    mask(text, |rest| {
+        let of_prefix = |prefix: &&str| {
+            rest.match_indices(*prefix).find_map(|(at, _)| {
+                let start = at + prefix.len();
+                let token = &rest[start..];
+                let length = token.find(|c| !is_of_token(c)).unwrap_or(token.len());
+                (length >= MIN_TOKEN).then_some(start..start + length)
+            })
+        };
+        let found = TOKEN_PREFIXES.iter().filter_map(of_prefix);
+        found.min_by_key(|found| found.start)
+    })
 }
 
 #[cfg(test)]
@@ -258,7 +249,7 @@ mod tests {
         );
         check(
             "https://u:p%40ss@h/ and ssh://git@h/",
-            "https://***@h/ and ssh://***@h/",
+            "https://***@h/ and ssh://git@h/",
         );
         check("'https://u:p'a\"s<s>@h/' failed", "'https://***@h/' failed");
         check("git@github.com:o/n.git", "git@github.com:o/n.git");
@@ -283,16 +274,16 @@ mod tests {
     #[test]
     fn a_urls_credentials_are_known() {
         #[track_caller]
-        fn check(url: &str, expected: &[&str]) {
-            assert_eq!(credentials_in(url), expected);
+        fn check(url: &str, expected: Option<&str>) {
+            assert_eq!(credential_in(url).as_deref(), expected);
         }
-        check("https://me:tok@host/o/n.git", &["tok"]);
-        check("https://tok@host/o/n.git", &["tok"]);
-        check("ssh://git@host/o/n.git", &[]);
-        check("git@host:o/n.git", &[]);
-        check("me:tok@host:o/n.git", &["tok"]);
-        check("https://host/o/n@2.git", &[]);
-        check("https://:@host/", &[]);
+        check("https://me:tok@host/o/n.git", Some("tok"));
+        check("https://tok@host/o/n.git", Some("tok"));
+        check("ssh://git@host/o/n.git", None);
+        check("git@host:o/n.git", None);
+        check("me:tok@host:o/n.git", Some("tok"));
+        check("https://host/o/n@2.git", None);
+        check("https://:@host/", None);
     }
 
     #[test]

@@ -115,17 +115,17 @@ impl RemoteUrl {
             return None;
         }
         let (host, _) = (self.host()?, self.repository()?);
-        let path = without_login(&self.text).split_once(host)?.1;
-        let path = path.trim_matches('/');
+        let path = without_login(self.text.strip_prefix("https://")?);
+        let path = path.split_once('/')?.1.trim_matches('/');
         Some(format!(
             "git@{host}:{}.git",
             path.strip_suffix(".git").unwrap_or(path)
         ))
     }
 
-    /// The credentials in it, so that they can be masked wherever else they turn up.
-    pub(crate) fn credentials(&self) -> Vec<String> {
-        redaction::credentials_in(&self.text)
+    /// The credential in it, so that it can be masked wherever else it turns up.
+    pub(crate) fn credential(&self) -> Option<String> {
+        redaction::credential_in(&self.text)
     }
 
     /// The parts of a URL for HTTP with a user, as they are written: scheme, user and password, host and port. None where there
@@ -223,68 +223,45 @@ fn repository_at(path: &str) -> Option<RepositoryName> {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(url: &str, host: Option<(&str, Option<&str>)>, repository: Option<&str>) {
-        let found = RemoteUrl::parse(url);
-        assert_eq!(found.host().map(|host| (host, found.port())), host, "{url}");
-        let name = found.repository().map(ToString::to_string);
-        assert_eq!(name.as_deref(), repository, "{url}");
-    }
-
     #[test]
     fn the_repository_is_the_last_two_parts_of_the_path() {
-        let github = Some(("github.com", None));
-        for url in [
-            "https://github.com/o/n.git",
-            "https://github.com/o/n",
-            "https://github.com/o/n.git/",
-            "git+ssh://git@github.com/o/n",
-            "git@github.com:o/n.git",
-            "git@github.com:/o/n.git",
-            "https://u:to/k@en@github.com/o/n",
-            "u:to/k@en@github.com:o/n.git",
+        for row in [
+            "https://github.com/o/n.git github.com - o/n",
+            "https://github.com/o/n github.com - o/n",
+            "https://github.com/o/n.git/ github.com - o/n",
+            "git+ssh://git@github.com/o/n github.com - o/n",
+            "git@github.com:o/n.git github.com - o/n",
+            "git@github.com:/o/n.git github.com - o/n",
+            "https://u:to/k@en@github.com/o/n github.com - o/n",
+            "u:to/k@en@github.com:o/n.git github.com - o/n",
+            "https://u:p@github.com:443/o/n.git?x=/y github.com 443 o/n",
+            "http://[::1]:80/o/n ::1 80 o/n",
+            "ssh://git@ssh.github.com:443/o/n.git ssh.github.com 443 o/n",
+            "ssh://u@[::1]/o ::1 - -",
+            "gh-alias:o/n.git gh-alias - o/n",
+            "https://git.example/group/o/n.git git.example - o/n",
+            "https://github.com/o/.github.git github.com - o/.github",
+            "https://github.com/o/n.git.git github.com - o/n.git",
+            "https://host/n.git host - -",
+            "git@h:o/n@2.git h - o/n@2",
+            "https://host host - -",
+            "/srv/git/o/n.git - - -",
+            "../n.git - - -",
+            "file:///srv/o/n.git - - -",
+            "/srv/a:b - - -",
+            "./a:b/c - - -",
+            " - - -",
+            ":o/n - - -",
         ] {
-            check(url, github, Some("o/n"));
-        }
-        let at = |host, port| Some((host, Some(port)));
-        check(
-            "https://u:p@github.com:443/o/n.git?x=/y",
-            at("github.com", "443"),
-            Some("o/n"),
-        );
-        check("http://[::1]:80/o/n", at("::1", "80"), Some("o/n"));
-        check(
-            "ssh://git@ssh.github.com:443/o/n.git",
-            at("ssh.github.com", "443"),
-            Some("o/n"),
-        );
-        check("ssh://u@[::1]/o", Some(("::1", None)), None);
-        check("gh-alias:o/n.git", Some(("gh-alias", None)), Some("o/n"));
-        check(
-            "https://git.example/group/o/n.git",
-            Some(("git.example", None)),
-            Some("o/n"),
-        );
-        check(
-            "https://github.com/o/.github.git",
-            github,
-            Some("o/.github"),
-        );
-        check("https://github.com/o/n.git.git", github, Some("o/n.git"));
-        check("https://host/n.git", Some(("host", None)), None);
-        check("git@h:o/n@2.git", Some(("h", None)), Some("o/n@2"));
-        check("https://host", Some(("host", None)), None);
-        for path in [
-            "/srv/git/o/n.git",
-            "../n.git",
-            "file:///srv/o/n.git",
-            "/srv/a:b",
-            "./a:b/c",
-            "",
-            ":o/n",
-        ] {
-            check(path, None, None);
-            assert!(RemoteUrl::parse(path).is_path());
+            let [url, host, port, repository] = *row.split(' ').collect::<Vec<_>>() else {
+                panic!("{row}")
+            };
+            let found = RemoteUrl::parse(url);
+            let name = found.repository().map(ToString::to_string);
+            let got = [found.host(), found.port(), name.as_deref()];
+            let got = got.map(|part| part.unwrap_or("-"));
+            assert_eq!(got, [host, port, repository], "{url}");
+            assert_eq!(found.is_path(), host == "-", "{url}");
         }
     }
 
@@ -308,49 +285,38 @@ mod tests {
         let url = RemoteUrl::parse("https://me:tok@h/o/n");
         assert_eq!(url.to_string(), "https://***@h/o/n");
         assert_eq!(format!("{url:?}"), "https://***@h/o/n");
-        assert_eq!(url.credentials(), ["tok"]);
+        assert_eq!(url.credential().as_deref(), Some("tok"));
     }
 
     #[test]
     fn an_address_for_https_has_one_for_ssh() {
-        #[track_caller]
-        fn check(url: &str, expected: Option<&str>) {
-            assert_eq!(
-                RemoteUrl::parse(url).for_ssh().as_deref(),
-                expected,
-                "{url}"
-            );
+        for (url, expected) in [
+            ("https://t@github.com/o/n", "git@github.com:o/n.git"),
+            ("https://h/group/o/n.git", "git@h:group/o/n.git"),
+            ("https://h:8443/o/n", "-"),
+            ("http://h/o/n", "-"),
+        ] {
+            let found = RemoteUrl::parse(url).for_ssh();
+            assert_eq!(found.as_deref().unwrap_or("-"), expected, "{url}");
         }
-        check("https://t@github.com/o/n", Some("git@github.com:o/n.git"));
-        check(
-            "https://gitlab.com/group/o/n.git",
-            Some("git@gitlab.com:group/o/n.git"),
-        );
-        check("https://h:8443/o/n", None);
-        check("http://h/o/n", None);
     }
 
     #[test]
     fn a_relative_url_is_meant_from_the_superprojects() {
-        #[track_caller]
-        fn check(superproject: &str, url: &str, expected: &str) {
+        for row in [
+            "https://h/o/site.git ../posts.git https://h/o/posts.git",
+            "https://h/o/site.git/ ../../p/posts https://h/p/posts",
+            "git@h:o/site.git ../posts.git git@h:o/posts.git",
+            "git@h:site.git ../posts.git git@h:posts.git",
+            "/srv/site.git ./posts /srv/site.git/posts",
+            "/srv/site.git https://h/x https://h/x",
+        ] {
+            let [superproject, url, expected] = *row.split(' ').collect::<Vec<_>>() else {
+                panic!("{row}")
+            };
             let found = RemoteUrl::of_submodule(Some(&RemoteUrl::parse(superproject)), url);
             assert_eq!(found.as_ref().map(RemoteUrl::as_str), Some(expected));
         }
-        check(
-            "https://h/o/site.git",
-            "../posts.git",
-            "https://h/o/posts.git",
-        );
-        check(
-            "https://h/o/site.git/",
-            "../../p/posts",
-            "https://h/p/posts",
-        );
-        check("git@h:o/site.git", "../posts.git", "git@h:o/posts.git");
-        check("git@h:site.git", "../posts.git", "git@h:posts.git");
-        check("/srv/site.git", "./posts", "/srv/site.git/posts");
-        check("/srv/site.git", "https://h/x", "https://h/x");
         assert_eq!(RemoteUrl::of_submodule(None, "../x"), None);
     }
 }

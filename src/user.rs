@@ -3,6 +3,7 @@
 //! Servers leave HOME unset, or as it was for whoever started them. The C library's look-up is never used: in a static
 //! program it loads shared objects and crashes.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -118,52 +119,30 @@ pub(crate) fn is_for_commands(name: &OsStr) -> bool {
             .any(|family| name.as_bytes().starts_with(family.as_bytes()))
 }
 
-/// The environment of what we start: each name once.
-pub(crate) struct Variables(Vec<(OsString, OsString)>);
-
-impl Variables {
-    /// Of the host's own what is `kept`, where programs are found, and who we are. Git finds no configuration in a home
-    /// that is another's.
-    pub(crate) fn of_the_host(
-        host: &Environment,
-        user: &User,
-        programs: &Programs,
-        kept: impl Fn(&OsStr) -> bool,
-    ) -> Self {
-        let of_the_host = host.of_the_host().filter(|(name, _)| kept(name));
-        let mut variables = Self(
-            of_the_host
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-        );
-        variables.set("PATH", programs.as_path());
-        if let Some(home) = &user.home {
-            variables.set("HOME", home);
-        }
-        if let Some(name) = &user.name {
-            variables.set("USER", name);
-            variables.set("LOGNAME", name);
-        }
-        if user.has_a_foreign_home() {
-            variables.set("GIT_CONFIG_GLOBAL", "/dev/null");
-            variables.0.retain(|(name, _)| name != "XDG_CONFIG_HOME");
-        }
-        variables
+/// The environment of what we start: of the host's own what is `kept`, where programs are found, and who we are. Git finds
+/// no configuration in a home that is another's.
+pub(crate) fn variables_for(
+    user: &User,
+    host: &Environment,
+    programs: &Programs,
+    kept: impl Fn(&OsStr) -> bool,
+) -> BTreeMap<OsString, OsString> {
+    let host = host.of_the_host().filter(|(name, _)| kept(name));
+    let mut variables: BTreeMap<OsString, OsString> = host
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    variables.insert("PATH".into(), programs.as_path().to_owned());
+    if let Some(home) = &user.home {
+        variables.insert("HOME".into(), home.into());
     }
-
-    /// Gives one its value, whether or not it had another.
-    pub(crate) fn set(&mut self, name: &str, value: impl Into<OsString>) {
-        let value = value.into();
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => *known = value,
-            None => self.0.push((name.into(), value)),
-        }
+    if let Some(name) = &user.name {
+        variables.extend(["USER", "LOGNAME"].map(|known| (known.into(), name.into())));
     }
-
-    /// Names and values, for a command.
-    pub(crate) fn into_pairs(self) -> Vec<(OsString, OsString)> {
-        self.0
+    if user.has_a_foreign_home() {
+        variables.insert("GIT_CONFIG_GLOBAL".into(), "/dev/null".into());
+        variables.remove(OsStr::new("XDG_CONFIG_HOME"));
     }
+    variables
 }
 
 fn getent(env: &Environment, uid: u32) -> Option<User> {
@@ -198,40 +177,6 @@ fn entry(passwd: &[u8], uid: u32) -> Option<User> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_variable_stands_once() {
-        let host = [
-            ("A", "1"),
-            ("HTTP_X", "2"),
-            ("A", "3"),
-            ("HOME", "/stale"),
-            ("B", "4"),
-        ];
-        let host: Environment = host
-            .map(|(name, value)| (name.into(), value.into()))
-            .into_iter()
-            .collect();
-        let programs = Programs::in_path(Some(OsStr::new("/here")));
-        let mut variables =
-            Variables::of_the_host(&host, &User::known(&host), &programs, |name| name != "B");
-        variables.set("A2", "5");
-        variables.set("A2", "6");
-        let pairs = variables.into_pairs();
-        let values = |wanted: &str| -> Vec<_> {
-            let pairs = pairs.iter().filter(|(name, _)| name == wanted);
-            pairs
-                .map(|(_, value)| value.to_string_lossy().into_owned())
-                .collect()
-        };
-        assert_eq!(values("A"), ["1"]);
-        assert_eq!(values("A2"), ["6"]);
-        assert_eq!(values("HOME").len(), 1);
-        assert_eq!(values("PATH"), [programs.as_path().to_string_lossy()]);
-        for none in ["B", "HTTP_X"] {
-            assert_eq!(values(none), [""; 0]);
-        }
-    }
 
     #[test]
     fn a_user_is_found_by_number() {

@@ -15,7 +15,7 @@ use crate::last_good::LastGood;
 use crate::outcome::{Step, Verdict};
 use crate::process::{Ended, Run};
 use crate::queue::Ticket;
-use crate::user::{User, Variables, is_for_commands};
+use crate::user::{User, is_for_commands, variables_for};
 
 /// What the commands print, and what their background children go on printing, in the state folder.
 const ON_UPDATE_LOG: &str = "on_update.log";
@@ -90,10 +90,9 @@ impl Deploy<'_> {
     fn environment(&self, about: &About<'_>) -> Vec<(OsString, OsString)> {
         let user = User::running(self.host);
         let programs = &self.site.programs;
-        let mut variables = Variables::of_the_host(self.host, &user, programs, is_for_commands);
-        for (name, value) in &self.site.env {
-            variables.set(name, value);
-        }
+        let mut variables = variables_for(&user, self.host, programs, is_for_commands);
+        let env = self.site.env.iter();
+        variables.extend(env.map(|(name, value)| (name.into(), value.into())));
         let mut pushes = about
             .tickets
             .iter()
@@ -108,10 +107,9 @@ impl Deploy<'_> {
             ("DEPLOY_DELIVERY", delivery),
             ("DEPLOY_VERDICT", Some(about.verdict.word().to_owned())),
         ];
-        variables.set("DEPLOY_REPO", &self.checkout.folder);
-        for (name, value) in told {
-            variables.set(name, value.unwrap_or_default());
-        }
-        variables.into_pairs()
+        variables.insert("DEPLOY_REPO".into(), (&self.checkout.folder).into());
+        let told = told.map(|(name, value)| (name.into(), value.unwrap_or_default().into()));
+        variables.extend(told);
+        variables.into_iter().collect()
     }
 }

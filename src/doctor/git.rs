@@ -65,7 +65,7 @@ impl Doctor<'_> {
         self.findings.ok("branch", line_of(&followed.branch));
         let with_login = match &self.site.clone {
             Some(clone) if clone.login().is_some() => Some("clone"),
-            _ if has_lost_its_login(&followed.url) || followed.url.credentials().is_empty() => None,
+            _ if has_lost_its_login(&followed.url) || followed.url.credential().is_none() => None,
             _ => Some(followed.remote.as_str()),
         };
         if let Some(with_login) = with_login {

@@ -127,7 +127,7 @@ impl Config {
             .flat_map(|(key, value)| {
                 [value, key.trim_start_matches("url.")]
                     .into_iter()
-                    .flat_map(redaction::credentials_in)
+                    .filter_map(redaction::credential_in)
             })
             .collect()
     }

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::cgi::Environment;
 use crate::site::Site;
-use crate::user::{User, Variables};
+use crate::user::{User, variables_for};
 
 /// Variables of the host that git may see. Of all others it knows nothing: a leaked `GIT_DIR` makes it work on another
 /// repository and say that all is well.
@@ -52,16 +52,20 @@ pub(super) fn environment(
                 .iter()
                 .any(|family| name.as_bytes().starts_with(family.as_bytes()))
     };
-    let mut variables = Variables::of_the_host(host, user, &site.programs, allowed);
+    let mut variables = variables_for(user, host, &site.programs, allowed);
     if user.has_a_foreign_home() {
         // Git before 2.32 does not know GIT_CONFIG_GLOBAL.
-        variables.set("HOME", "/dev/null");
+        variables.insert("HOME".into(), "/dev/null".into());
     }
-    for (name, value) in ALWAYS_SET {
-        variables.set(name, value);
-    }
-    for (name, value) in &site.env {
-        variables.set(name, value);
-    }
-    variables.into_pairs()
+    variables.extend(
+        ALWAYS_SET
+            .iter()
+            .map(|(name, value)| (name.into(), value.into())),
+    );
+    variables.extend(
+        site.env
+            .iter()
+            .map(|(name, value)| (name.into(), value.into())),
+    );
+    variables.into_iter().collect()
 }

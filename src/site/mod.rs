@@ -179,8 +179,8 @@ impl Site {
             .map(|line| String::from_utf8_lossy(line));
         let words = lines.map(|line| line.trim_matches(['\r', '\u{feff}']).to_owned());
         let words = words.filter(|word| !word.is_empty());
-        let login = self.clone.as_ref().map(RemoteUrl::credentials);
-        words.chain(login.unwrap_or_default()).collect()
+        let login = self.clone.as_ref().and_then(RemoteUrl::credential);
+        words.chain(login).collect()
     }
 
     /// The secrets of the site. The error says what is wrong with the file, and what to do.

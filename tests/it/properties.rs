@@ -84,7 +84,7 @@ fn a_login_in_a_url_is_masked_wherever_it_stands() {
             let said = format!("{before}{quote}{url}{quote} {after}");
             let shown = redaction::redact(&said, []);
             prop_assert!(has_no_mark(&shown), "{said:?}: {shown:?}");
-            for credential in redaction::credentials_in(&url) {
+            if let Some(credential) = redaction::credential_in(&url) {
                 let said = format!("{before}{credential}{after}");
                 let shown = redaction::redact(&said, [credential.as_str()]);
                 prop_assert!(has_no_mark(&shown), "{said:?}: {shown:?}");

@@ -100,7 +100,7 @@ fn a_host_key_that_is_not_known() {
     let key = over.person.makes_key("-N ''");
     over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
     let told = over.fails(r"
-ssh does not know the host key of ssh://***@127.0.0.1:<port><world>/upstream/me/site.git: it is not in <home>/.ssh/known_hosts of <person>
+ssh does not know the host key of ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git: it is not in <home>/.ssh/known_hosts of <person>
 -> get the key, compare its fingerprint with the one that the host publishes, and only then accept it with the last line; then press Redeliver:
 $ mkdir -p -m 700 <home>/.ssh
 $ ssh-keyscan -p <port> 127.0.0.1 ><home>/.ssh/known_hosts.new
@@ -124,7 +124,7 @@ fn a_host_key_that_has_changed() {
         public.trim()
     ));
     let told = over.fails(r"
-ssh://***@127.0.0.1:<port><world>/upstream/me/site.git shows another host key than the one that is in <home>/.ssh/known_hosts: it has a new one, or somebody stands between
+ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git shows another host key than the one that is in <home>/.ssh/known_hosts: it has a new one, or somebody stands between
 -> compare the fingerprint of the new key with the one that the host publishes. Only if they are the same, forget the old key and accept the new one with the last two lines; then press Redeliver:
 $ mkdir -p -m 700 <home>/.ssh
 $ ssh-keyscan -p <port> 127.0.0.1 ><home>/.ssh/known_hosts.new
@@ -163,8 +163,8 @@ fn a_key_that_the_remote_does_not_know() {
     over.person.makes_key("-N ''");
     over.knows_the_host();
     let told = over.fails(r"
-ssh://***@127.0.0.1:<port><world>/upstream/me/site.git does not accept the key that <person> offers: <home>/.ssh/id_ed25519
--> enter its public half as a deploy key at the host of ssh://***@127.0.0.1:<port><world>/upstream/me/site.git, then press Redeliver. The public half:
+ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git does not accept the key that <person> offers: <home>/.ssh/id_ed25519
+-> enter its public half as a deploy key at the host of ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git, then press Redeliver. The public half:
 $ ssh-keygen -y -f <home>/.ssh/id_ed25519
 ");
     let public = over.obeys(&told, &[]);
@@ -181,8 +181,8 @@ fn no_key_at_all() {
     over.world.key("ssh_key", &quoted(&text(&key)));
     over.person.owns(&over.world.path("cgi-bin"));
     let told = over.fails(r"
-ssh://***@127.0.0.1:<port><world>/upstream/me/site.git wants a key, and <person> has none: there is no <home>/my keys/blog
--> make one, enter what the `cat` line shows as a deploy key at the host of ssh://***@127.0.0.1:<port><world>/upstream/me/site.git, then press Redeliver:
+ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git wants a key, and <person> has none: there is no <home>/my keys/blog
+-> make one, enter what the `cat` line shows as a deploy key at the host of ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git, then press Redeliver:
 $ mkdir -p -m 700 '<home>/my keys'
 $ ssh-keygen -q -t <id> -N '' -f '<home>/my keys/blog'
 $ cat '<home>/my keys/blog.pub'
