@@ -8,13 +8,15 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
+
+use crate::random::fill_with_random;
 
 /// The mode of a file that others may neither read nor lock: whoever can open a file can hold its lock.
 const FILE_MODE: u32 = 0o600;
@@ -88,9 +90,12 @@ fn put(
     rename: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
     let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
-    let (unfinished, mut file) = unfinished_in(folder)?;
+    // A name that nobody else uses: processes of other containers may have our number.
+    let mut name = [0; 8];
+    fill_with_random(&mut name).map_err(Error::other)?;
+    let unfinished = folder.join(format!("{UNFINISHED}{}", hex::encode(name)));
+    let mut file = open_private(&unfinished, File::options().write(true).create_new(true))?;
     let written = || {
-        file.set_permissions(Permissions::from_mode(FILE_MODE))?;
         file.write_all(bytes)?;
         if sync == Sync::Yes {
             file.sync_all()?;
@@ -105,24 +110,6 @@ fn put(
     match sync {
         Sync::Yes => File::open(folder)?.sync_all(),
         Sync::No => Ok(()),
-    }
-}
-
-/// Makes a file of a name that nobody else uses: a process of this number may have died, or be one of another container.
-fn unfinished_in(folder: &Path) -> Result<(PathBuf, File)> {
-    let mut number = 0;
-    loop {
-        let path = folder.join(format!("{UNFINISHED}{}-{number}", std::process::id()));
-        let mut options = OpenOptions::new();
-        match options
-            .write(true)
-            .create_new(true)
-            .mode(FILE_MODE)
-            .open(&path)
-        {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-            opened => return Ok((path, opened?)),
-        }
     }
 }
 

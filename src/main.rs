@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | [`ignored`] | errors that are meant to be ignored |
 //! | [`commit_id`], [`repository_name`] | values that are right once they exist |
-//! | [`files`], [`random`] | one bounded read that follows no link, one durable write; random bytes |
+//! | [`random`], [`files`] | random bytes; one bounded read that follows no link, one durable write |
 //! | [`redaction`] | what text from outside looks like when it is shown |
 //! | [`signature`] | secrets and the signatures made with them |
 //! | [`cgi`] | the request's environment, head and body; the response; RFC 3875 |

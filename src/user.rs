@@ -96,11 +96,12 @@ pub(crate) fn name_of(uid: u32) -> String {
         .unwrap_or_else(|| format!("uid {uid}"))
 }
 
-/// Variables of the host that a person's commands get, and families of them by prefix. Servers invent names for what a
-/// request brings, so no list of what to leave out would ever be whole.
-const FOR_COMMANDS: &[&str] = &[
+/// Variables of the host that a person's commands get. Servers invent names for what a request brings, so no list of what
+/// to leave out would ever be whole.
+pub(crate) const FOR_COMMANDS: &[&str] = &[
     "HOME",
     "LANG",
+    "LC_*",
     "LD_LIBRARY_PATH",
     "LOGNAME",
     "PATH",
@@ -108,26 +109,26 @@ const FOR_COMMANDS: &[&str] = &[
     "TMPDIR",
     "TZ",
     "USER",
+    "XDG_*",
 ];
-const FAMILIES_FOR_COMMANDS: &[&str] = &["LC_", "XDG_"];
 
-/// Whether a variable of the host is one that a person's commands get.
-pub(crate) fn is_for_commands(name: &OsStr) -> bool {
-    FOR_COMMANDS.iter().any(|known| name == *known)
-        || FAMILIES_FOR_COMMANDS
-            .iter()
-            .any(|family| name.as_bytes().starts_with(family.as_bytes()))
+/// Whether a list has a name. An asterisk at the end of one in the list stands for anything.
+fn is_listed(name: &OsStr, list: &[&str]) -> bool {
+    list.iter().any(|known| match known.strip_suffix('*') {
+        Some(family) => name.as_bytes().starts_with(family.as_bytes()),
+        None => name == *known,
+    })
 }
 
-/// The environment of what we start: of the host's own what is `kept`, where programs are found, and who we are. Git finds
+/// The environment of what we start: of the host's own what is in the list `kept`, where programs are found, and who we are. Git finds
 /// no configuration in a home that is another's.
 pub(crate) fn variables_for(
     user: &User,
     host: &Environment,
     programs: &Programs,
-    kept: impl Fn(&OsStr) -> bool,
+    kept: &[&str],
 ) -> BTreeMap<OsString, OsString> {
-    let host = host.of_the_host().filter(|(name, _)| kept(name));
+    let host = host.of_the_host().filter(|(name, _)| is_listed(name, kept));
     let mut variables: BTreeMap<OsString, OsString> = host
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();

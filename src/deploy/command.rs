@@ -15,7 +15,7 @@ use crate::last_good::LastGood;
 use crate::outcome::{Step, Verdict};
 use crate::process::{Ended, Run};
 use crate::queue::Ticket;
-use crate::user::{User, is_for_commands, variables_for};
+use crate::user::{FOR_COMMANDS, User, variables_for};
 
 /// What the commands print, and what their background children go on printing, in the state folder.
 const ON_UPDATE_LOG: &str = "on_update.log";
@@ -90,7 +90,7 @@ impl Deploy<'_> {
     fn environment(&self, about: &About<'_>) -> Vec<(OsString, OsString)> {
         let user = User::running(self.host);
         let programs = &self.site.programs;
-        let mut variables = variables_for(&user, self.host, programs, is_for_commands);
+        let mut variables = variables_for(&user, self.host, programs, FOR_COMMANDS);
         let env = self.site.env.iter();
         variables.extend(env.map(|(name, value)| (name.into(), value.into())));
         let mut pushes = about

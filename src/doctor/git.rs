@@ -51,7 +51,7 @@ impl Doctor<'_> {
         }
         self.edits(git);
         self.submodules(git, &config);
-        self.lfs(git, &config);
+        self.lfs(git);
         // Last: it may take all the time that is left.
         if let Some(Tracking::Upstream(followed)) = &tracking {
             self.remote(git, followed);

@@ -85,36 +85,36 @@ impl Doctor<'_> {
         }
     }
 
-    pub(super) fn lfs(&mut self, git: &Git<'_>, config: &Config) {
-        let found = self.large_files(git, config);
-        let Some((folder, is_on)) = self.findings.known(LFS, found).flatten() else {
+    pub(super) fn lfs(&mut self, git: &Git<'_>) {
+        let found = self.findings.known(LFS, self.large_files(git));
+        let Some(found) = found.filter(|found| !found.is_empty()) else {
             return;
         };
-        let cause = match self.site.programs.find(LFS) {
-            None => Cause::LfsMissing,
-            Some(_) if is_on => return self.findings.ok(LFS, "there and switched on"),
-            Some(_) => Cause::LfsNotSetUp(folder),
+        let cause = match found.iter().find(|(_, is_on)| !is_on) {
+            _ if self.site.programs.find(LFS).is_none() => Cause::LfsMissing,
+            Some((folder, _)) => Cause::LfsNotSetUp(folder.clone()),
+            None => return self.findings.ok(LFS, "there and switched on"),
         };
         let at = self.situation(git, None);
-        let findings = &mut self.findings;
-        findings.cause(LFS, Health::Problem, &cause, &at);
+        self.findings.cause(LFS, Health::Problem, &cause, &at);
     }
 
-    /// A work tree whose files git-lfs keeps, and whether it is switched on there; one where it is not, if there is any.
-    fn large_files(&self, git: &Git<'_>, config: &Config) -> Result<Option<(PathBuf, bool)>> {
-        let top = &git.checkout.folder;
-        let mut found =
-            (!git.top().large_files()?.is_empty()).then(|| (top.clone(), config.has_lfs()));
-        let submodules = match self.site.submodules {
-            Submodules::Recorded | Submodules::Latest => git.submodules()?,
-            Submodules::Skip => Vec::new(),
-        };
-        for folder in submodules.iter().map(|submodule| top.join(&submodule.path)) {
-            let is_asked = found.as_ref().is_none_or(|(_, is_on)| *is_on);
-            let tree = git.work_tree(&folder);
-            if is_asked && !tree.large_files()?.is_empty() {
+    /// The work trees whose files git-lfs keeps, and whether it is switched on there.
+    fn large_files(&self, git: &Git<'_>) -> Result<Vec<(PathBuf, bool)>> {
+        let mut paths = vec![PathBuf::new()];
+        if self.site.submodules != Submodules::Skip {
+            paths.extend(
+                git.submodules()?
+                    .into_iter()
+                    .map(|submodule| submodule.path),
+            );
+        }
+        let mut found = Vec::new();
+        for path in paths {
+            let tree = git.submodule(&path);
+            if !tree.large_files()?.is_empty() {
                 let is_on = tree.read_config()?.has_lfs();
-                found = Some((folder, is_on));
+                found.push((tree.folder, is_on));
             }
         }
         Ok(found)

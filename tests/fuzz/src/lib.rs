@@ -24,6 +24,8 @@ mod files;
 mod ignored;
 #[path = "../../../src/process/mod.rs"]
 mod process;
+#[path = "../../../src/random.rs"]
+mod random;
 #[path = "../../../src/redaction.rs"]
 mod redaction;
 #[path = "../../../src/remote_url.rs"]
