@@ -34,7 +34,7 @@ use crate::shell::{as_root, as_user, give_to, quoted};
 use crate::site::Site;
 use crate::user::User;
 
-pub(crate) use cause::{Cause, Stated};
+pub(crate) use cause::{Cause, InTheWay, Stated};
 pub(crate) use explain::explain;
 pub(crate) use message::with_names_on_one_line;
 pub(crate) use ssh::has_passphrase;

@@ -1,10 +1,9 @@
 //! Git: the program, its configuration, and what the checkout follows.
 
 use super::{Doctor, Health};
-use crate::diagnosis::{Cause, Situation, explain};
+use crate::diagnosis::{Cause, InTheWay, Situation, explain};
 use crate::git::{Config, Git, NoUpstream, Tracking, Upstream, has_lost_its_login};
 use crate::redaction::{line_of, list};
-use crate::shell::quoted;
 use crate::site::Update;
 
 /// The oldest git that was tried.
@@ -49,11 +48,15 @@ impl Doctor<'_> {
             }
             None => {}
         }
-        self.edits(git);
+        let followed = match &tracking {
+            Some(Tracking::Upstream(followed)) => Some(followed),
+            Some(Tracking::None(_)) | None => None,
+        };
+        self.edits(git, followed);
         self.submodules(git, &config);
         self.lfs(git);
         // Last: it may take all the time that is left.
-        if let Some(Tracking::Upstream(followed)) = &tracking {
+        if let Some(followed) = followed {
             self.remote(git, followed);
         }
     }
@@ -127,7 +130,7 @@ impl Doctor<'_> {
     }
 
     /// Uncommitted changes.
-    fn edits(&mut self, git: &Git<'_>) {
+    fn edits(&mut self, git: &Git<'_>, followed: Option<&Upstream>) {
         const WHAT: &str = "work tree";
         let Some(edited) = self.findings.known(WHAT, git.top().edited()) else {
             return;
@@ -135,19 +138,21 @@ impl Doctor<'_> {
         if edited.is_empty() {
             return self.findings.ok(WHAT, "no uncommitted changes");
         }
-        let found = format!("uncommitted changes: {}", list(&edited));
-        let folder = quoted(&git.checkout.folder);
-        let (words, stash) = match self.site.update {
-            Update::FastForward => (
-                "a push that changes them too will fail. To put them into a stash",
-                Some(format!("git -C {folder} stash push")),
-            ),
-            Update::Reset => (
-                "the next deploy makes them what was pushed, and keeps the changes first (update = \"reset\")",
-                None,
-            ),
-        };
-        self.findings.warn(WHAT, found, words, stash);
+        match self.site.update {
+            Update::FastForward => {
+                let paths = edited
+                    .iter()
+                    .map(|path| path.to_string_lossy().into_owned());
+                let cause = Cause::FilesInTheWay(InTheWay::Edits, paths.collect());
+                let at = self.situation(git, followed);
+                self.findings.cause(WHAT, Health::Warning, &cause, &at);
+            }
+            Update::Reset => {
+                let found = format!("uncommitted changes: {}", list(&edited));
+                let words = "the next deploy makes them what was pushed, and keeps the changes first (update = \"reset\")";
+                self.findings.warn(WHAT, found, words, []);
+            }
+        }
     }
 }
 

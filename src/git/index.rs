@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use super::WorkTree;
 use super::checkout::may_have_submodules;
-use super::command::{must, option, path_of, paths_in};
+use super::command::{answered, line, must, option, path_of, paths_in};
 use crate::commit_id::CommitId;
 
 /// Prints the index: mode, id, stage and path of each entry.
@@ -41,6 +41,16 @@ pub(crate) enum Indexed {
     Submodule,
     /// These files, below it.
     Files(BTreeSet<PathBuf>),
+}
+
+/// What differs of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Difference {
+    Content,
+    /// Only whether it may be run.
+    Permissions,
+    /// Only its line ends, and they would whatever is done here: git would store others than the repository has.
+    LineEnds,
 }
 
 /// Tracked files that are not as HEAD has them.
@@ -274,6 +284,35 @@ impl WorkTree<'_> {
         let status = self.git.ask("look at the files", self.reading(args))?;
         let edited = statuses(&status).into_iter().map(|status| status.path);
         Ok(edited.collect())
+    }
+
+    /// How a tracked file differs from what HEAD has.
+    pub(crate) fn difference(&self, path: &Path) -> Result<Difference> {
+        let path = option(":(top,literal)", path);
+        let is_same = |settings: &[&str], how: &[&str]| {
+            let diff = ["diff", "--quiet", "--no-ext-diff", "--no-textconv"];
+            let args = [settings, &diff, how, &["HEAD", "--"]].concat();
+            let asked = answered(self.reading(args).arg(&path).output_apart()?)?;
+            anyhow::Ok(asked.end.is_good())
+        };
+        if is_same(&["-c", "core.fileMode=false"], &[])? {
+            return Ok(if is_same(&[], &[])? {
+                Difference::Content
+            } else {
+                Difference::Permissions
+            });
+        }
+        let list = self.reading(["ls-files", "--eol", "--"]).arg(&path);
+        let listed = line(&self.git.ask("list the files", list)?);
+        // As in `i/crlf  w/crlf  attr/text eol=lf`: of what is `text`, git stores other line ends than these. It leaves them
+        // alone where it is to find out by itself what is text.
+        let (ends, attributes) = listed.split_once("attr/").unwrap_or_default();
+        let is_text = attributes.starts_with("text ") || attributes.starts_with("text\t");
+        let has_others = ends.starts_with("i/crlf") || ends.starts_with("i/mixed");
+        if is_text && has_others && is_same(&[], &["--ignore-cr-at-eol"])? {
+            return Ok(Difference::LineEnds);
+        }
+        Ok(Difference::Content)
     }
 
     /// Those of some tracked files whose changes git was told not to see: `assume-unchanged` (a small letter), or

@@ -53,7 +53,7 @@ pub(crate) use checkout::{
 };
 pub(crate) use command::GitFailed;
 pub(crate) use config::{Config, Module, config_section, quoted};
-pub(crate) use index::{Blob, Change, Edits, Entry, Gitlink, Indexed, Kind};
+pub(crate) use index::{Blob, Change, Difference, Edits, Entry, Gitlink, Indexed, Kind};
 pub(crate) use login::{has_lost_its_login, without_login};
 pub(crate) use object::begins_with;
 pub(crate) use submodule::{Found, ModuleState, Source, SourceBranch, Submodule};

@@ -203,8 +203,8 @@ problem locks: the lock file <world>/checkout/.git/index.lock is in the way, <ti
 $ rm -f '<world>/checkout/.git/index.lock'
 problem commits: main here is 1 commit ahead of origin/main: commits were made here, or a push took some back
 $ git -C '<world>/checkout' update-ref refs/heads/kept-$(git -C '<world>/checkout' rev-parse --short HEAD) HEAD && git -C '<world>/checkout' reset --keep refs/remotes/origin/main --
-warning work tree: uncommitted changes: index.html
-$ git -C '<world>/checkout' stash push
+warning work tree: uncommitted changes are in the way: index.html
+$ git -C '<world>/checkout' stash push -- index.html
 ",
     );
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::is_mended;
+use super::{bring_about, is_mended};
 use crate::world::World;
 
 #[test]
@@ -138,4 +138,116 @@ $ mv -T '<world>/checkout/more' '<world>/checkout/more.kept'
 ",
     );
     assert_eq!(world.read("checkout/more.kept/mine"), "mine");
+}
+
+#[test]
+fn line_ends_that_git_would_change() {
+    let world = World::new();
+    // In a submodule, too.
+    for seed in ["posts", "site"] {
+        let begin = format!(
+            "cd seed/{seed}; printf 'one\\r\\n' >'a page.txt'; git -c core.autocrlf=false add .; git commit -qm CRLF
+             echo '*.txt text eol=lf' >.gitattributes; git add .gitattributes; git commit -qm LF; git push -q origin main"
+        );
+        bring_about(&world, &begin);
+    }
+    world.point_submodule_at(&world.head_of("seed/posts"));
+    world
+        .push_delivery(&world.push("two"))
+        .send()
+        .expect(200, "deployed");
+    let change = |seed: &str| {
+        bring_about(&world, "touch checkout/*.txt checkout/posts/*.txt");
+        let change = format!(
+            "cd seed/{seed}; id=$(printf 'two\\r\\n' | git hash-object -w --stdin --no-filters)
+             git update-index --cacheinfo \"100644,$id,a page.txt\"; git commit -qm Change; git push -q origin main"
+        );
+        bring_about(&world, &change);
+    };
+    change("site");
+    is_mended(
+        &world,
+        &world.head_of("seed/site"),
+        r#"
+the line ends of these files are others than .gitattributes asks for, so that git takes them for edited whatever is done here: a page.txt
+-> have them written anew where the site is written (git add --renormalize ., commit, push), and here take what was pushed (or set update = "reset" in <world>/cgi-bin/deploy.cgi), then press Redeliver:
+$ git -C '<world>/checkout' checkout refs/remotes/origin/main -- 'a page.txt'
+"#,
+    );
+    change("posts");
+    world.point_submodule_at(&world.head_of("seed/posts"));
+    bring_about(
+        &world,
+        "cd seed/site; git commit -qm Post; git push -q origin main",
+    );
+    is_mended(
+        &world,
+        &world.head_of("seed/site"),
+        r#"
+the line ends of these files in the submodule posts are others than .gitattributes asks for, so that git takes them for edited whatever is done here: a page.txt. The main tree is new already; not at the recorded commit: posts
+-> have them written anew where the site is written (git add --renormalize ., commit, push), and here take what was pushed (or set update = "reset" in <world>/cgi-bin/deploy.cgi), then press Redeliver:
+$ git -C '<world>/checkout/posts' checkout <id> -- 'a page.txt'
+"#,
+    );
+    // Or for good.
+    let mut world = world;
+    world.key("update", "\"reset\"");
+    for seed in ["posts", "site"] {
+        bring_about(&world, "touch checkout/*.txt checkout/posts/*.txt");
+        let renormalize = format!(
+            "cd seed/{seed}; git checkout -q -- 'a page.txt'; git add --renormalize .; git commit -qm Renormalize; git push -q origin main"
+        );
+        bring_about(&world, &renormalize);
+    }
+    let commit = world.head_of("seed/site");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+}
+
+#[test]
+fn permissions_that_differ_and_nothing_else() {
+    let world = World::new();
+    bring_about(&world, "chmod +x checkout/index.html");
+    let check = world.verb(&["check"]);
+    check.says("the permissions of these files differ, and nothing else: index.html");
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+the permissions of these files differ, and nothing else: index.html
+-> have git not look at permissions (core.fileMode), then press Redeliver:
+$ git -C '<world>/checkout' config core.fileMode false
+",
+    );
+    world.verb(&["check"]).says("no uncommitted changes");
+}
+
+#[test]
+fn files_that_differ_in_several_ways() {
+    let world = World::new();
+    for file in ["run", "page"] {
+        world.commit("site", file, "one", "A file");
+    }
+    world
+        .push_delivery(&world.push("two"))
+        .send()
+        .expect(200, "deployed");
+    bring_about(
+        &world,
+        "cd checkout; chmod +x run page; echo mine >page; echo mine >new",
+    );
+    for file in ["run", "page", "new"] {
+        world.commit("site", file, "two", "A file");
+    }
+    let commit = world.push("three");
+    is_mended(
+        &world,
+        &commit,
+        r"
+uncommitted changes and untracked files are in the way: page, new; the permissions of these files differ, and nothing else: run
+-> put them into a stash (git stash list shows it, git stash pop brings them back), and have git not look at permissions (core.fileMode), then press Redeliver:
+$ git -C '<world>/checkout' stash push --include-untracked -- page new
+$ git -C '<world>/checkout' config core.fileMode false
+",
+    );
 }

@@ -299,6 +299,38 @@ $ sudo chown -R <person> '<world>/checkout'
 
 #[test]
 #[ignore = "needs root: ./tests/run"]
+fn a_folder_of_the_users_own_that_is_closed() {
+    for folder in ["pages", ".git/refs/remotes/origin", ".git/objects", ".git"] {
+        let mut over = OverSsh::new();
+        let url = over.world.origin.url("me/site.git");
+        set_url(&over.world, &url);
+        over.person.owns(&over.world.checkout());
+        fs::create_dir_all(over.world.path("seed/site/pages")).unwrap();
+        over.world
+            .push_to("site", "pages/one.html", "one", "A page");
+        over.person.verb(&over.world, &["run"]).expect_exit(0);
+        over.commit = over
+            .world
+            .push_to("site", "pages/one.html", "two", "A page");
+        let checkout = text(&over.world.checkout());
+        over.person
+            .does(&format!("chmod a-w '{checkout}'/{folder}"));
+        let run = over.person.verb(&over.world, &["run"]);
+        run.expect_exit(1);
+        let told = Told::parse(&run.stdout);
+        assert!(
+            told.cause
+                .ends_with(&format!(" is closed to its owner, {}", over.person.name)),
+            "{run:?}"
+        );
+        assert_eq!(told.commands, [format!("chmod -R u+rwX '{checkout}'")]);
+        over.obeys(&told, &[]);
+        over.is_deployed();
+    }
+}
+
+#[test]
+#[ignore = "needs root: ./tests/run"]
 fn run_as_another_user_prints_the_line_for_the_owner() {
     let person = Person::new();
     let mut world = World::new();
