@@ -6,6 +6,8 @@
     reason = "a test may start programs, read its own environment, and must stop at the first surprise"
 )]
 
+mod shells;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -34,8 +36,10 @@ const FILES: &[(&str, u32)] = &[
     ("completions/_deploy-cgi", 0o644),
     ("completions/deploy-cgi.bash", 0o644),
     ("completions/deploy-cgi.fish", 0o644),
+    ("completions/deploy.cgi.fish", 0o644),
     ("deploy-cgi", 0o755),
     ("deploy-cgi.1", 0o644),
+    ("deploy.cgi.5", 0o644),
     ("deploy.cgi.example", 0o644),
     ("deploy.php", 0o644),
     ("docs/private-repositories.md", 0o644),
@@ -100,7 +104,13 @@ const INSTALLED: &[(&str, &str, u32)] = &[
         "completions/deploy-cgi.fish",
         0o644,
     ),
+    (
+        "usr/share/fish/vendor_conf.d/deploy.cgi.fish",
+        "completions/deploy.cgi.fish",
+        0o644,
+    ),
     ("usr/share/man/man1/deploy-cgi.1.gz", "", 0o644),
+    ("usr/share/man/man5/deploy.cgi.5.gz", "", 0o644),
     (
         "usr/share/zsh/vendor-completions/_deploy-cgi",
         "completions/_deploy-cgi",
@@ -158,15 +168,19 @@ fn package(checkout: &Path, build: Option<&Path>) {
         .args(build)
         .env("SOURCE_DATE_EPOCH", epoch.trim())
         .env("CARGO_TARGET_DIR", target());
-    // What cargo tells a test about the package under test is not about the one to be built.
+    output(without_our_package(&mut package));
+}
+
+/// What cargo tells a test about the package under test is not about the one to be built.
+fn without_our_package(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
         }) {
-            package.env_remove(name);
+            command.env_remove(name);
         }
     }
-    output(&mut package);
+    command
 }
 
 /// Where cargo builds here.
@@ -228,18 +242,6 @@ fn signature() -> String {
         write!(shown, "{byte:02x}").unwrap();
     }
     shown
-}
-
-/// The verbs that `--help` shows.
-fn verbs() -> Vec<String> {
-    let help = output(Command::new(PACKAGES.program()).arg("--help").env_clear());
-    let (_, commands) = help.split_once("Commands:\n").unwrap();
-    commands
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next())
-        .map(ToOwned::to_owned)
-        .collect()
 }
 
 #[test]
@@ -359,32 +361,6 @@ fn the_program_is_small_static_and_hardened_and_names_no_place_of_its_build() {
             "{place} is in it"
         );
     }
-}
-
-#[test]
-#[ignore = "a release build: ./tests/run"]
-fn the_man_page_and_the_completions_know_every_verb() {
-    let verbs = verbs();
-    assert!(verbs.contains(&"status".to_owned()), "{verbs:?}");
-    let read = |name: &str| fs::read_to_string(PACKAGES.files.join(name)).unwrap();
-    let page = read("deploy-cgi.1");
-    for verb in &verbs {
-        assert!(page.contains(&format!("\n.SS {verb}\n")), "{verb}");
-        for name in ["_deploy-cgi", "deploy-cgi.bash", "deploy-cgi.fish"] {
-            let script = read(&format!("completions/{name}"));
-            assert!(script.contains(verb), "{name} does not know {verb}");
-            assert!(script.contains("deploy.cgi"), "{name}");
-        }
-    }
-    // As an interactive bash asks for what follows `./deploy.cgi st`.
-    let asked = r#"
-        . "$0"
-        COMP_WORDS=(./deploy.cgi st) COMP_CWORD=1
-        complete -p deploy.cgi | grep -q " _deploy__cgi " && _deploy__cgi ./deploy.cgi st ./deploy.cgi
-        echo "${COMPREPLY[@]}""#;
-    let script = PACKAGES.files.join("completions/deploy-cgi.bash");
-    let completed = output(Command::new("bash").args(["-c", asked]).arg(script));
-    assert_eq!(completed, "status\n");
 }
 
 #[test]
