@@ -116,6 +116,7 @@ pub(crate) struct Delivery {
 pub(crate) enum Event {
     Ping(Ping),
     Push(Push),
+    WorkflowRun(WorkflowRun),
     /// Any other event, by name.
     Other(String),
 }
@@ -144,6 +145,29 @@ pub(crate) struct Push {
     pub(crate) after: Option<CommitId>,
     /// `owner/name`.
     pub(crate) repository: String,
+}
+
+/// A workflow of GitHub Actions ran (GitHub's documentation, "Webhook events and payloads", `workflow_run`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WorkflowRun {
+    /// A re-run has the same id, and the next attempt.
+    pub(crate) id: u64,
+    pub(crate) attempt: u64,
+    /// `requested`, `in_progress` or `completed`.
+    pub(crate) action: String,
+    /// How it ended, such as `success`.
+    pub(crate) conclusion: Option<String>,
+    /// What started it, such as `push`.
+    pub(crate) event: String,
+    /// The workflow's file below the repository. Not its name, nor the run's: those are free text.
+    pub(crate) file: String,
+    /// The short name of the branch, or of the tag.
+    pub(crate) branch: Option<String>,
+    pub(crate) commit: CommitId,
+    /// `owner/name`.
+    pub(crate) repository: String,
+    /// `owner/name` of where the commit is; none where that was a fork that is gone.
+    pub(crate) head_repository: Option<String>,
 }
 
 impl Delivery {
@@ -200,6 +224,10 @@ impl Event {
         match name {
             "ping" => read::<PingPayload<'_>>(json).map(|ping| Self::Ping(ping.into())),
             "push" => read::<PushPayload<'_>>(json)?.try_into().map(Self::Push),
+            "workflow_run" => {
+                let payload = read::<WorkflowRunPayload<'_>>(json)?;
+                payload.try_into().map(Self::WorkflowRun)
+            }
             _ => read(json).map(|Nothing {}| Self::Other(name.to_owned())),
         }
     }
@@ -279,6 +307,83 @@ impl TryFrom<PushPayload<'_>> for Push {
 }
 
 #[derive(Deserialize)]
+struct WorkflowRunPayload<'a> {
+    #[serde(borrow)]
+    action: Cow<'a, str>,
+    #[serde(borrow)]
+    workflow_run: RunFields<'a>,
+    #[serde(borrow)]
+    workflow: Option<Workflow<'a>>,
+    #[serde(borrow)]
+    repository: Repository<'a>,
+}
+
+#[derive(Deserialize)]
+struct RunFields<'a> {
+    id: u64,
+    run_attempt: Option<u64>,
+    #[serde(borrow)]
+    head_sha: Cow<'a, str>,
+    #[serde(borrow)]
+    head_branch: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    event: Cow<'a, str>,
+    #[serde(borrow)]
+    conclusion: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    path: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    head_repository: Option<Repository<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Workflow<'a> {
+    #[serde(borrow)]
+    path: Option<Cow<'a, str>>,
+}
+
+impl TryFrom<WorkflowRunPayload<'_>> for WorkflowRun {
+    type Error = String;
+
+    fn try_from(payload: WorkflowRunPayload<'_>) -> Result<Self, Self::Error> {
+        let run = payload.workflow_run;
+        let repository = payload
+            .repository
+            .full_name()
+            .ok_or("`repository` has no `full_name`")?;
+        // Payloads of 2021 have it in one place only.
+        let of_workflow = payload.workflow.and_then(|workflow| workflow.path);
+        let file = run.path.or(of_workflow).unwrap_or_default();
+        Ok(Self {
+            id: run.id,
+            attempt: run.run_attempt.unwrap_or(1),
+            action: payload.action.into_owned(),
+            conclusion: run.conclusion.map(Cow::into_owned),
+            event: run.event.into_owned(),
+            file: workflow_file(&file, &repository).to_owned(),
+            branch: run.head_branch.map(Cow::into_owned),
+            commit: CommitId::parse(&run.head_sha).ok_or("`head_sha` is no commit id")?,
+            head_repository: run
+                .head_repository
+                .and_then(|repository| repository.full_name()),
+            repository,
+        })
+    }
+}
+
+/// The file in what GitHub names a workflow by: `owner/name/` may stand before it, and `@` with a ref behind.
+fn workflow_file<'p>(path: &'p str, repository: &str) -> &'p str {
+    let file = path
+        .get(..repository.len())
+        .filter(|start| start.eq_ignore_ascii_case(repository))
+        .and_then(|_| path[repository.len()..].strip_prefix('/'))
+        .unwrap_or(path);
+    let ends = [".yml@", ".yaml@"].into_iter();
+    let end = ends.filter_map(|end| Some(file.find(end)? + end.len() - 1));
+    &file[..end.min().unwrap_or(file.len())]
+}
+
+#[derive(Deserialize)]
 struct PingPayload<'a> {
     // Every ping has these two, and no other event: a signature covers the body alone, and not the event's name.
     #[serde(borrow, rename = "zen")]
@@ -346,6 +451,82 @@ mod tests {
             };
             let after = push.after.as_ref().map(CommitId::as_str);
             assert_eq!((push.deletion, after), (deletion, commit));
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_workflow_is_found_in_every_form() {
+        for (path, expected) in [
+            (".github/workflows/ci.yml", ".github/workflows/ci.yml"),
+            (
+                "O/n/.github/workflows/ci.yml@main",
+                ".github/workflows/ci.yml",
+            ),
+            (
+                ".github/workflows/ci.yaml@refs/heads/a@b",
+                ".github/workflows/ci.yaml",
+            ),
+            (
+                ".github/workflows/a@b.yml@v1.yml@x",
+                ".github/workflows/a@b.yml",
+            ),
+            (
+                "o/other/.github/workflows/ci.yml",
+                "o/other/.github/workflows/ci.yml",
+            ),
+            (
+                "o/nn/.github/workflows/ci.yml",
+                "o/nn/.github/workflows/ci.yml",
+            ),
+            (
+                "dynamic/pages/pages-build-deployment",
+                "dynamic/pages/pages-build-deployment",
+            ),
+            ("ö/n", "ö/n"),
+            ("", ""),
+        ] {
+            assert_eq!(workflow_file(path, "o/n"), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_run_says_what_counts() {
+        let json = |run: &str, workflow: &str| {
+            format!(
+                r#"{{"action":"completed","workflow_run":{{"id":7,"event":"push",{run}}},"workflow":{workflow},"repository":{{"full_name":"o/n"}}}}"#
+            )
+        };
+        let parse = |json: &str| Event::parse("workflow_run", json.as_bytes());
+        let run = WorkflowRun {
+            id: 7,
+            attempt: 1,
+            action: "completed".into(),
+            conclusion: None,
+            event: "push".into(),
+            file: "ci.yml".into(),
+            branch: None,
+            commit: CommitId::parse(ID).unwrap(),
+            repository: "o/n".into(),
+            head_repository: None,
+        };
+        let old =
+            format!(r#""head_sha":"{ID}","head_branch":null,"head_repository":null,"name":null"#);
+        let parsed = parse(&json(&old, r#"{"path":"ci.yml"}"#));
+        assert_eq!(parsed, Ok(Event::WorkflowRun(run.clone())));
+        let new = format!(
+            r#""head_sha":"{ID}","head_branch":"main","run_attempt":2,"conclusion":"success","path":"o/n/ci.yml@main","head_repository":{{"full_name":"f/n"}}"#
+        );
+        let new_run = WorkflowRun {
+            attempt: 2,
+            conclusion: Some("success".into()),
+            branch: Some("main".into()),
+            head_repository: Some("f/n".into()),
+            ..run
+        };
+        let parsed = parse(&json(&new, "null"));
+        assert_eq!(parsed, Ok(Event::WorkflowRun(new_run)));
+        for run in ["\"head_sha\":\"main\"", "\"head_sha\":null", "\"x\":1"] {
+            assert!(parse(&json(run, "null")).is_err(), "{run}");
         }
     }
 

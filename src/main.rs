@@ -21,6 +21,7 @@
 //! | [`state`] | the folder `<git dir>/deploy-cgi` |
 //! | [`outcome`] | how a deploy can end, and its report |
 //! | [`queue`] | tickets, and whose turn it is |
+//! | [`green`] | which commits a workflow has passed |
 //! | [`hold`] | whether deploys are held |
 //! | [`history`] | what happened and when |
 //! | [`last_good`] | what the last good deploy left |
@@ -46,6 +47,7 @@ mod diagnosis;
 mod doctor;
 mod files;
 mod git;
+mod green;
 mod history;
 mod hold;
 mod ignored;

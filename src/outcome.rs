@@ -20,6 +20,8 @@ pub(crate) enum Verdict {
     Unchanged,
     /// It is not live, or not all of it.
     Failed,
+    /// The branch does not have what was asked for; nothing became of it.
+    Ignored,
 }
 
 impl Verdict {
@@ -29,6 +31,7 @@ impl Verdict {
             Self::Deployed => "deployed",
             Self::Unchanged => "unchanged",
             Self::Failed => "failed",
+            Self::Ignored => "ignored",
         }
     }
 }
@@ -77,6 +80,7 @@ pub(crate) enum Step {
     Clone,
     Pull,
     Fetch,
+    Merge,
     Reset,
     Submodules,
     OnUpdate,
@@ -90,6 +94,7 @@ impl Step {
             Self::Clone => "clone",
             Self::Pull => "pull",
             Self::Fetch => "fetch",
+            Self::Merge => "merge",
             Self::Reset => "reset",
             Self::Submodules => "submodules",
             Self::OnUpdate => "on_update",

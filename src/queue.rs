@@ -62,6 +62,9 @@ pub(crate) struct PushRequest {
     /// Where it is a commit of a submodule's: the submodule's path below the checkout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) submodule: Option<String>,
+    /// Whether it is no push, but the run of a workflow that passed the commit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) green: bool,
     /// When it came, in seconds since 1970.
     pub(crate) received: u64,
     /// Those that it stands for besides its own: they came before it while deploys were held.

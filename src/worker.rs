@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::cgi::Environment;
-use crate::deploy::{self, Deploy, Listener, clone};
+use crate::deploy::{self, Aim, Deploy, Listener, clone};
 use crate::files::is_readable_within;
 use crate::git::Checkout;
 use crate::history::Record;
@@ -129,6 +129,7 @@ fn serve(
             host,
             checkout,
             state: turn.state,
+            aim: Aim::of(site),
             progress: None,
         };
         deploy.serve(&turn, pipe)?;

@@ -4,9 +4,11 @@
 
 mod concern;
 mod response;
+mod workflow;
 
 use std::ffi::OsString;
 use std::fmt::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -64,6 +66,8 @@ enum Answer {
         report: String,
     },
     Ignored(String),
+    /// A workflow has to succeed first.
+    Waiting(String),
     Pushed(PushResult),
     /// Ours or the host's fault.
     Error(anyhow::Error),
@@ -230,6 +234,7 @@ impl Answer {
             }
             Self::Pong { .. }
             | Self::Ignored(_)
+            | Self::Waiting(_)
             | Self::Pushed(
                 PushResult::Ended { .. }
                 | PushResult::Accepted { .. }
@@ -266,6 +271,7 @@ impl VerifiedRequest<'_> {
         let answer = match &self.delivery.event {
             Event::Ping(ping) => self.ping(ping),
             Event::Push(push) => self.push(push),
+            Event::WorkflowRun(run) => self.workflow_run(run),
             Event::Other(name) => self.ignore(format!("the event {name}: only a push is deployed")),
         };
         answer.unwrap_or_else(Answer::Error)
@@ -274,7 +280,7 @@ impl VerifiedRequest<'_> {
     /// A ping is the doctor for a person with only a browser.
     fn ping(&self, ping: &Ping) -> Result<Answer> {
         // It makes the first checkout, too; how that went is in the report.
-        if clone::is_due(self.site) {
+        if clone::is_due(self.site) && self.site.workflow.is_none() {
             let (_, state) = self.open()?;
             match self.deploy(&state, self.push_request(&Push::default(), None))? {
                 failed @ (PushResult::NotQueued(_) | PushResult::WorkerDied(_)) => {
@@ -305,6 +311,21 @@ impl VerifiedRequest<'_> {
     }
 
     fn push(&self, push: &Push) -> Result<Answer> {
+        let (state, submodule) = match self.state_for(push)? {
+            ControlFlow::Continue(ours) => ours,
+            ControlFlow::Break(answer) => return Ok(answer),
+        };
+        let waits = self.waits_for_a_run(&state, push)?;
+        match waits.filter(|_| Hold::of(&state).is_none()) {
+            Some(waits) => Ok(waits),
+            None => self
+                .deploy(&state, self.push_request(push, submodule))
+                .map(Answer::Pushed),
+        }
+    }
+
+    /// The state folder of a push that concerns this site, and the submodule where it is one's; else its answer.
+    fn state_for(&self, push: &Push) -> Result<ControlFlow<Answer, (StateFolder, Option<String>)>> {
         let found = clone::stage_of(self.site)?;
         if let Stage::Begun(checkout) | Stage::Whole(checkout) = &found {
             StateFolder::examine(checkout, self.site)?;
@@ -313,18 +334,16 @@ impl VerifiedRequest<'_> {
             match Concern::of(self.site, self.env, push, &found, self.started + LOOK_LIMIT)? {
                 Concern::Ours => None,
                 Concern::Submodule(path) => Some(path),
-                Concern::Not(why) => return self.ignore(why),
+                Concern::Not(why) => return self.ignore(why).map(ControlFlow::Break),
             };
         // Only for what concerns us is anything made.
         let checkout = clone::checkout_of(self.site)?;
-        let state = match StateFolder::open(&checkout, self.site) {
-            Ok(state) => state,
+        Ok(match StateFolder::open(&checkout, self.site) {
+            Ok(state) => ControlFlow::Continue((state, submodule)),
             Err(error) => {
-                return Ok(Answer::Pushed(PushResult::NotQueued(format!("{error:#}"))));
+                ControlFlow::Break(Answer::Pushed(PushResult::NotQueued(format!("{error:#}"))))
             }
-        };
-        self.deploy(&state, self.push_request(push, submodule))
-            .map(Answer::Pushed)
+        })
     }
 
     fn push_request(&self, push: &Push, submodule: Option<String>) -> PushRequest {
@@ -334,6 +353,7 @@ impl VerifiedRequest<'_> {
             before: push.before.clone(),
             after: push.after.clone(),
             submodule,
+            green: false,
             received: now(),
             earlier: Vec::new(),
         }

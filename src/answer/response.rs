@@ -52,6 +52,16 @@ impl Answer {
                 (status, format!("pong from deploy-cgi: {word}\n\n{report}"))
             }
             Self::Ignored(what) => (OK, format!("ignored {what}.")),
+            Self::Waiting(what) => (
+                OK,
+                format!(
+                    "waiting {what}.\n\nIts success comes as a delivery of its own, and is deployed: the webhook has to send \
+                     the event \"Workflow runs\" besides pushes. No run is started for a commit with [skip ci] in its \
+                     message, for a push that the workflow's filters of paths or branches leave out, or for one by a \
+                     workflow's own token: then it is deployed with the next commit that is green, or by \
+                     ./deploy.cgi run --anyway."
+                ),
+            ),
             Self::Pushed(result) => return result.into_response(),
             Self::Error(error) => (
                 INTERNAL_SERVER_ERROR,
@@ -67,7 +77,7 @@ impl PushResult {
         let (status, body) = match self {
             Self::Ended { record, before } => {
                 let status = match record.verdict {
-                    Verdict::Deployed | Verdict::Unchanged => OK,
+                    Verdict::Deployed | Verdict::Unchanged | Verdict::Ignored => OK,
                     Verdict::Failed => INTERNAL_SERVER_ERROR,
                 };
                 let mut body = record.report;

@@ -60,7 +60,7 @@ pub(crate) enum Verb {
     },
     /// Deploy now, and serve what waits; also for cron
     Run {
-        /// Although deploys are held
+        /// Although deploys are held, and whatever a workflow says of the newest commit
         #[arg(long)]
         anyway: bool,
     },

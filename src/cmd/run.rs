@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use super::{Done, in_colours, print};
 use crate::cgi::Environment;
-use crate::deploy::{self, Deploy, Listener, clone};
+use crate::deploy::{self, Aim, Deploy, Listener, clone};
 use crate::history::Record;
 use crate::hold::Hold;
 use crate::ignored::ignore;
@@ -30,13 +30,14 @@ const TERMINAL_GONE: &str = "a terminal that is gone does not stop the deploy";
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passing {
     Nothing,
-    Hold,
+    /// Neither a hold nor a workflow.
+    All,
 }
 
 impl From<&bool> for Passing {
     /// As the option `--anyway` says.
     fn from(anyway: &bool) -> Self {
-        if *anyway { Self::Hold } else { Self::Nothing }
+        if *anyway { Self::All } else { Self::Nothing }
     }
 }
 
@@ -70,6 +71,10 @@ pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Do
         host: env,
         checkout: &checkout,
         state: &state,
+        aim: match passing {
+            Passing::Nothing => Aim::of(site),
+            Passing::All => Aim::Tip,
+        },
         progress: progress.map(|show| show as Progress<'_>),
     };
     deploy.serve(&turn, &mut printer)?;

@@ -14,8 +14,10 @@ use crate::cgi::Environment;
 use crate::commit_id::CommitId;
 use crate::deploy::{Underway, clone};
 use crate::git::Checkout;
+use crate::green::Green;
 use crate::history::{History, Record};
 use crate::hold::Hold;
+use crate::last_good::LastGood;
 use crate::outcome::{Step, Verdict};
 use crate::process::{Programs, Run};
 use crate::queue::{Queue, Served, Ticket};
@@ -41,7 +43,7 @@ pub(crate) fn status(site: &Site, args: &StatusArgs, env: &Environment) -> Resul
         return watch(site, args.last, env);
     }
     let state = state_of(site)?;
-    let now = state.as_ref().map(|state| Now::of(state, args.last));
+    let now = state.as_ref().map(|state| Now::of(site, state, args.last));
     let now = now.transpose()?;
     if let Some(delivery) = &args.delivery {
         return one(
@@ -74,7 +76,7 @@ fn watch(site: &Site, last: usize, env: &Environment) -> Result<Done> {
     let clears = std::io::stdout().is_terminal();
     loop {
         let shown = match state_of(site)? {
-            Some(state) => Now::of(&state, last)?.human(env),
+            Some(state) => Now::of(site, &state, last)?.human(env),
             None => NOTHING_YET.to_owned(),
         };
         // To the top left corner, and clear what is below (ECMA-48).
@@ -125,6 +127,8 @@ struct Now {
     serving: Vec<Waiting>,
     /// Why deploys are held, and since when.
     held: Option<Held>,
+    /// Where a workflow has to succeed first.
+    workflow: Option<Workflow>,
     /// What the next one will.
     waiting: Vec<Waiting>,
     /// The last ones, newest first.
@@ -142,6 +146,32 @@ struct Waiting {
     received: Option<String>,
     /// Those that it stands for besides its own.
     earlier: Vec<Served>,
+}
+
+/// What is live, and how far that is from what was pushed.
+#[derive(Serialize)]
+struct Workflow {
+    live: Option<CommitId>,
+    green: Option<CommitId>,
+    pushed: Option<CommitId>,
+    #[serde(skip)]
+    words: String,
+}
+
+impl Workflow {
+    fn of(site: &Site, state: &StateFolder) -> Result<Option<Self>> {
+        if site.workflow.is_none() {
+            return Ok(None);
+        }
+        let green = Green::read(state)?;
+        let live = LastGood::read(state)?.and_then(|last_good| last_good.head);
+        Ok(Some(Self {
+            words: green.in_words(live.as_ref()),
+            live,
+            green: green.newest().cloned(),
+            pushed: green.pushed,
+        }))
+    }
 }
 
 #[derive(Serialize)]
@@ -218,7 +248,7 @@ enum UnfinishedState {
 }
 
 impl Now {
-    fn of(state: &StateFolder, last: usize) -> Result<Self> {
+    fn of(site: &Site, state: &StateFolder, last: usize) -> Result<Self> {
         let queue = Queue::of(state);
         let underway = if queue.is_somebodys_turn()? {
             Underway::read(state)?
@@ -241,6 +271,7 @@ impl Now {
             running: since.is_some(),
             since,
             held: Hold::of(state).map(Held::from),
+            workflow: Workflow::of(site, state)?,
             step,
             serving,
             waiting,
@@ -273,6 +304,9 @@ impl Now {
         };
         if let Some(held) = &self.held {
             let _ = writeln!(text, "{}; to go on: ./deploy.cgi release", held.words);
+        }
+        if let Some(workflow) = &self.workflow {
+            let _ = writeln!(text, "{}", workflow.words);
         }
         let ids: Vec<_> = self.waiting.iter().flat_map(Waiting::deliveries).collect();
         match ids.as_slice() {

@@ -12,12 +12,18 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
+use super::Deploy;
 use super::heal::Healer;
 use super::marker::Interrupted;
+use super::pull::Aim;
 use crate::backup::Backup;
+use crate::commit_id::CommitId;
 use crate::diagnosis::{Cause, Stated};
 use crate::files::{self, Sync};
-use crate::git::{self, CLONING, Checkout, Git, ObjectFormat, RemoteHead, config_section, quoted};
+use crate::git::{
+    self, CLONING, Checkout, Git, ObjectFormat, RemoteHead, WorkTree, config_section, quoted,
+};
+use crate::green::Green;
 use crate::process::Ended;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
@@ -129,12 +135,8 @@ fn make(git_dir: &Path) -> std::io::Result<()> {
 }
 
 /// Does what is left to do of a first checkout: repository, remote, fetch, branch. Each step can be done again.
-pub(super) fn finish(
-    site: &Site,
-    url: &RemoteUrl,
-    git: &Git<'_>,
-    state: &StateFolder,
-) -> Result<Cloned> {
+pub(super) fn finish(deploy: &Deploy<'_>, url: &RemoteUrl, git: &Git<'_>) -> Result<Cloned> {
+    let (site, state) = (deploy.site, deploy.state);
     // Before anything that may meet one.
     let any = Interrupted {
         began: SystemTime::UNIX_EPOCH,
@@ -166,25 +168,52 @@ pub(super) fn finish(
     if !fetched.end.is_good() {
         return Ok(Cloned::Not(fetched));
     }
+    let top = git.top();
+    let green = match (deploy.aim, top.remote_tip(&branch)?) {
+        (Aim::Green(workflow), Some(tip)) => Some(first_green(workflow, &tip, &top, state)?),
+        (Aim::Green(_), None) | (Aim::Tip, _) => None,
+    };
     if state.read(CLONING)?.as_deref() != Some(WRITING) {
         ensure_no_files(&git.checkout.folder)?;
         state.write(CLONING, WRITING)?;
     }
     // One that came as far as a commit may have been taken for whole, and worked in.
     let mut kept = None;
-    let top = git.top();
     if top.head()?.is_some()
-        && let Some(target) = top.remote_tip(&branch)?
+        && let Some(target) = green
+            .clone()
+            .map_or_else(|| top.remote_tip(&branch), |green| Ok(Some(green)))?
     {
         let edits = top.edits()?;
         kept = Backup::default().before_reset(&top, &edits, &target, None)?;
     }
-    let checked_out = git.check_out(&branch)?;
+    let checked_out = match &green {
+        None => git.check_out(&branch)?,
+        Some(green) => git.check_out_at(green, &branch)?,
+    };
     if !checked_out.end.is_good() {
         return Ok(Cloned::Not(checked_out));
     }
     state.remove(CLONING)?;
     Ok(Cloned::Whole(kept))
+}
+
+/// The newest commit of a branch that a workflow is known to have succeeded for.
+fn first_green(
+    workflow: &str,
+    tip: &CommitId,
+    top: &WorkTree<'_>,
+    state: &StateFolder,
+) -> Result<CommitId> {
+    let known = Green::read(state)?;
+    let passed = known.commits();
+    let commits = top.newest_commits(tip, None)?;
+    commits
+        .into_iter()
+        .find(|commit| passed.contains(commit))
+        .with_context(|| {
+            format!("the first checkout is made at the first commit that {workflow} succeeds for; none is known yet")
+        })
 }
 
 /// A first checkout writes over whatever is there; so what came while it could not be made has to go first.

@@ -9,7 +9,7 @@
 //! | [`orphan`], [`marker`], [`heal`] | what a deploy that died left: running, marked, half-done |
 //! | [`clone`] | the first checkout |
 //! | [`update`] | pull, submodules and verify, again while a pushed commit is not visible yet |
-//! | [`pull`], [`submodules`], [`verify`] | its parts |
+//! | [`pull`], [`green`], [`submodules`], [`verify`] | its parts |
 //! | [`command`] | the person's commands |
 //! | [`failure`], [`journal`], [`record`] | why a step failed, what the report tells of the way, and the end |
 //! | [`underway`] | what a deploy is at, for people who ask meanwhile |
@@ -18,6 +18,7 @@
 pub(crate) mod clone;
 mod command;
 mod failure;
+mod green;
 mod heal;
 mod journal;
 mod maintenance;
@@ -56,6 +57,7 @@ use update::Update;
 
 pub(crate) use maintenance::maintain;
 pub(crate) use marker::MARKER;
+pub(crate) use pull::Aim;
 pub(crate) use underway::Underway;
 
 /// Who wants to know how a deploy goes.
@@ -70,6 +72,7 @@ pub(crate) struct Deploy<'d> {
     pub(crate) host: &'d Environment,
     pub(crate) checkout: &'d Checkout,
     pub(crate) state: &'d StateFolder,
+    pub(crate) aim: Aim<'d>,
     /// Who watches git while it works.
     pub(crate) progress: Option<Progress<'d>>,
 }
@@ -173,7 +176,7 @@ impl Deploy<'_> {
         }
         // Whatever becomes of it, the next attempt goes on from what this one left.
         journal.is_whole = true;
-        match clone::finish(self.site, url, git, self.state)? {
+        match clone::finish(self, url, git)? {
             Cloned::Whole(kept) => {
                 journal.is_whole = false;
                 journal.took(Step::Clone, started.elapsed());

@@ -16,7 +16,8 @@ use crate::files::{lock_within, open_private};
 use crate::git::Heads;
 use crate::outcome::Step;
 use crate::process::Ended;
-use crate::site::{self, Submodules};
+use crate::queue::Ticket;
+use crate::site::{self, Site, Submodules};
 
 /// Where the deploys of several work trees of one repository wait for each other. Not a name of a lock file of git's, which
 /// would be put right.
@@ -26,70 +27,120 @@ const WORK_TREES_LOCK: &str = "deploy-cgi-work-trees";
 /// result is still heard.
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+/// What a deploy brings the branch to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Aim<'a> {
+    /// What the remote's branch has.
+    Tip,
+    /// The newest commit of that which this workflow has passed.
+    Green(&'a str),
+}
+
+impl<'a> Aim<'a> {
+    /// What a site's deliveries are deployed to.
+    pub(crate) fn of(site: &'a Site) -> Self {
+        site.workflow.as_deref().map_or(Self::Tip, Self::Green)
+    }
+}
+
 impl Update<'_> {
-    /// Brings the branch to what the remote has.
-    pub(super) fn pull(&self, journal: &mut Journal<'_>) -> Result<(), StepFailed> {
+    /// Brings the branch to where it belongs. Returns the commit that it has to be at then, where that is known before.
+    pub(super) fn pull(
+        &self,
+        tickets: &[Ticket],
+        journal: &mut Journal<'_>,
+    ) -> Result<Option<CommitId>, StepFailed> {
         let _alone = self.lock_out_work_trees()?;
-        match self.deploy.site.update {
-            site::Update::FastForward => self.fast_forward(journal),
-            site::Update::Reset => self.reset(journal),
+        let update = self.deploy.site.update;
+        if let (Aim::Tip, site::Update::FastForward) = (self.deploy.aim, update) {
+            let pull = || self.with_a_retry(|| self.git.pull(self.upstream));
+            self.fast_forward(Step::Pull, pull, None, journal)?;
+            return Ok(None);
         }
+        let before = self.git.heads(&self.upstream.branch)?.upstream;
+        let started = journal.begins(Step::Fetch);
+        let fetched = self.with_a_retry(|| self.git.fetch(self.upstream))?;
+        journal.step(Step::Fetch, started.elapsed(), &fetched, self.git)?;
+        let heads = self.git.heads(&self.upstream.branch)?;
+        let target = match (self.deploy.aim, &heads.upstream) {
+            (Aim::Green(workflow), _) => self.newest_green(workflow, &heads, tickets, journal)?,
+            (Aim::Tip, Some(tip)) => tip.clone(),
+            (Aim::Tip, None) => {
+                return Err(StepFailed::stated(Step::Fetch, Cause::HeadIsNotUpstream));
+            }
+        };
+        match update {
+            site::Update::FastForward if heads.head.as_ref() == Some(&target) => {}
+            site::Update::FastForward => {
+                let merge = || self.git.fast_forward_to(&target);
+                self.fast_forward(Step::Merge, merge, Some(&target), journal)?;
+            }
+            site::Update::Reset => self.reset(&heads, &target, before.as_ref(), journal)?,
+        }
+        Ok(Some(target))
     }
 
-    fn fast_forward(&self, journal: &mut Journal<'_>) -> Result<(), StepFailed> {
-        let started = journal.begins(Step::Pull);
-        let pull = || self.git.pull(self.upstream);
-        let mut ended = self.with_a_retry(pull)?;
+    /// Goes forward by `git pull`, or by `git merge` to a known target.
+    fn fast_forward(
+        &self,
+        step: Step,
+        forward: impl Fn() -> Result<Ended>,
+        target: Option<&CommitId>,
+        journal: &mut Journal<'_>,
+    ) -> Result<(), StepFailed> {
+        let started = journal.begins(step);
+        let mut ended = forward()?;
         if ended.is_a_failure()
-            && let Some(upstream) = self.git.heads(&self.upstream.branch)?.upstream
+            && let Some(target) = match target {
+                Some(target) => Some(target.clone()),
+                None => self.git.heads(&self.upstream.branch)?.upstream,
+            }
         {
             let known = self.before.submodules.keys().map(Path::new);
-            let cleared = self.clear_replaced(&upstream, known)?;
+            let cleared = self.clear_replaced(&target, known)?;
             if !cleared.is_empty() {
-                ended = self.pull_or_put_back(&cleared)?;
+                ended = self.forward_or_put_back(forward, &cleared)?;
             }
         }
-        journal.step(Step::Pull, started.elapsed(), &ended, self.git)
+        journal.step(step, started.elapsed(), &ended, self.git)
     }
 
-    /// Pulls once more where submodules were cleared away. If something else was in the way, too, nothing was deployed, and so
+    /// Goes forward where submodules were cleared away. If something else was in the way, too, nothing was deployed, and so
     /// nothing may be gone.
-    fn pull_or_put_back(&self, cleared: &[PathBuf]) -> Result<Ended> {
-        let pulled = self.git.pull(self.upstream);
-        if !pulled.as_ref().is_ok_and(|ended| ended.end.is_good()) {
+    fn forward_or_put_back(
+        &self,
+        forward: impl Fn() -> Result<Ended>,
+        cleared: &[PathBuf],
+    ) -> Result<Ended> {
+        let forwarded = forward();
+        if !forwarded.as_ref().is_ok_and(|ended| ended.end.is_good()) {
             for path in cleared {
                 self.git
                     .submodule_update(Submodules::Recorded, Some(path))?;
             }
         }
-        pulled
+        forwarded
     }
 
-    /// Makes the tracked files those of the remote branch. What that removes is kept first.
-    fn reset(&self, journal: &mut Journal<'_>) -> Result<(), StepFailed> {
-        let started = journal.begins(Step::Fetch);
-        let before = self.git.heads(&self.upstream.branch)?.upstream;
-        let fetched = self.with_a_retry(|| self.git.fetch(self.upstream))?;
-        journal.step(Step::Fetch, started.elapsed(), &fetched, self.git)?;
-        let Heads {
-            head,
-            upstream: Some(target),
-        } = self.git.heads(&self.upstream.branch)?
-        else {
-            return Err(StepFailed::stated(Step::Fetch, Cause::HeadIsNotUpstream));
-        };
+    /// Makes the tracked files those of the target. What that removes is kept first. `before` is what the remote's branch
+    /// was.
+    fn reset(
+        &self,
+        heads: &Heads,
+        target: &CommitId,
+        before: Option<&CommitId>,
+        journal: &mut Journal<'_>,
+    ) -> Result<(), StepFailed> {
         let top = self.git.top();
         let edits = top.edits()?;
-        if head.as_ref() == Some(&target) && edits.is_empty() {
+        if heads.head.as_ref() == Some(target) && edits.is_empty() {
             return Ok(());
         }
         let started = journal.begins(Step::Reset);
         let submodules = self.git.submodules()?;
         let paths = submodules.iter().map(|submodule| submodule.path.as_path());
-        self.clear_replaced(&target, paths)?;
-        let kept = self
-            .backup
-            .before_reset(&top, &edits, &target, before.as_ref())?;
+        self.clear_replaced(target, paths)?;
+        let kept = self.backup.before_reset(&top, &edits, target, before)?;
         journal.remarks(kept);
         journal.step(
             Step::Reset,

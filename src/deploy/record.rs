@@ -102,16 +102,32 @@ impl Deploy<'_> {
     /// A record of the tickets that were served together, and one of each whose commit never came.
     fn records(&self, ended: &Ended, journal: &Journal<'_>) -> Vec<Record> {
         let Triage {
-            ready, timed_out, ..
+            ready,
+            timed_out,
+            ignored,
+            ..
         } = &ended.tickets;
         let mut records = Vec::new();
-        if !ready.is_empty() || timed_out.is_empty() || ended.failed.is_some() {
+        let has_news = ended
+            .now
+            .as_ref()
+            .is_some_and(|now| now.differs_from(&ended.before));
+        let is_told_below = !timed_out.is_empty() || (!ignored.is_empty() && !has_news);
+        if !(ready.is_empty() && is_told_below) || ended.failed.is_some() {
             records.push(self.record_of(ready, ended.failed.as_ref(), ended, journal));
         }
         for (ticket, commit) in timed_out {
             let failed = StepFailed::stated(Step::Pull, Cause::PushedCommitMissing(commit.clone()));
             let tickets = std::slice::from_ref(ticket);
             records.push(self.record_of(tickets, Some(&failed), ended, journal));
+        }
+        for (ticket, why) in ignored {
+            let tickets = std::slice::from_ref(ticket);
+            records.push(Record {
+                verdict: Verdict::Ignored,
+                report: format!("ignored {why}\n"),
+                ..self.record_of(tickets, None, ended, journal)
+            });
         }
         records
     }

@@ -142,12 +142,13 @@ impl<'u> Update<'u> {
         ensure_no_submodule_replaced(git, self.before.submodules.keys().map(Path::new))?;
         // They need not wait for each other, and the network is what takes time.
         let beside = git.begin_fetches(likely);
-        let pulled = self.pull(journal);
+        let pulled = self.pull(tickets, journal);
         let fetched = beside.end();
-        pulled?;
+        let target = pulled?;
         let heads = git.heads(&self.upstream.branch)?;
+        let target = target.or(heads.upstream);
         // "Already up to date" is also said to a HEAD that is ahead.
-        if heads.head.is_none() || heads.head != heads.upstream {
+        if heads.head.is_none() || heads.head != target {
             return Err(StepFailed::stated(Step::Pull, Cause::HeadIsNotUpstream));
         }
         // They are looked for while the submodules are updated.
@@ -164,7 +165,7 @@ impl<'u> Update<'u> {
         Ok(Updated {
             // Where history was rewritten there is nothing to list.
             commits: commits?.unwrap_or_default(),
-            tickets: Triage::of(tickets, git, self.upstream, &now)?,
+            tickets: Triage::of(tickets, self, &now)?,
             now,
         })
     }

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::pull::Aim;
+use super::update::Update;
 use crate::commit_id::CommitId;
 use crate::git::{self, Ancestry, Git, Upstream};
+use crate::green::Green;
 use crate::last_good::LastGood;
 use crate::queue::{PushRequest, Ticket, now};
 use crate::redaction;
@@ -30,6 +33,8 @@ pub(super) struct Triage {
     pub(super) not_visible: Vec<Ticket>,
     /// It has been missing for too long.
     pub(super) timed_out: Vec<(Ticket, CommitId)>,
+    /// Runs of a workflow whose commit the branch does not have, and why.
+    pub(super) ignored: Vec<(Ticket, String)>,
     /// What a person should know about them.
     pub(super) remarks: Vec<String>,
 }
@@ -40,17 +45,17 @@ enum Visibility {
     ReadyBut(String),
     NotYet,
     TimedOut,
+    Ignored(String),
 }
 
 impl Triage {
     /// Sorts the tickets, where `now` is what the checkout has.
-    pub(super) fn of(
-        tickets: &[Ticket],
-        git: &Git<'_>,
-        upstream: &Upstream,
-        now: &LastGood,
-    ) -> Result<Self> {
+    pub(super) fn of(tickets: &[Ticket], update: &Update<'_>, now: &LastGood) -> Result<Self> {
         let mut triage = Self::default();
+        let green = match update.deploy.aim {
+            Aim::Green(_) => Some(Green::read(update.deploy.state)?),
+            Aim::Tip => None,
+        };
         for ticket in tickets.iter().cloned() {
             let push = ticket.push.as_ref();
             let Some((push, commit)) = push.and_then(|push| Some((push, push.after.clone()?)))
@@ -58,7 +63,15 @@ impl Triage {
                 triage.ready.push(ticket);
                 continue;
             };
-            match visibility(push, &commit, git, upstream, now)? {
+            let seen = match &green {
+                Some(green) => visibility_of_a_run(push, &commit, update, green)?,
+                None => None,
+            };
+            let seen = seen.map_or_else(
+                || visibility(push, &commit, update.git, update.upstream, now),
+                Ok,
+            );
+            match seen? {
                 Visibility::Ready => triage.ready.push(ticket),
                 Visibility::ReadyBut(remark) => {
                     triage.remarks.push(remark);
@@ -66,10 +79,41 @@ impl Triage {
                 }
                 Visibility::NotYet => triage.not_visible.push(ticket),
                 Visibility::TimedOut => triage.timed_out.push((ticket, commit)),
+                Visibility::Ignored(why) => triage.ignored.push((ticket, why)),
             }
         }
         Ok(triage)
     }
+}
+
+/// What is said only where a workflow has to succeed first.
+fn visibility_of_a_run(
+    push: &PushRequest,
+    commit: &CommitId,
+    update: &Update<'_>,
+    green: &Green,
+) -> Result<Option<Visibility>> {
+    let Upstream { branch, .. } = update.upstream;
+    if push.green {
+        let tip = format!("{branch}@{{upstream}}");
+        let in_branch = update.git.top().ancestry_in(commit, &tip)?;
+        return Ok(Some(match in_branch {
+            Ancestry::Contained => Visibility::Ready,
+            Ancestry::Outside | Ancestry::Absent => Visibility::Ignored(format!(
+                "the run for {}: {} does not have this commit",
+                commit.short(),
+                redaction::excerpt(&update.upstream.upstream_name())
+            )),
+        }));
+    }
+    // It came while deploys were held, or is not the newest any more.
+    let waits = !green.is_green(commit);
+    Ok(waits.then(|| {
+        Visibility::ReadyBut(format!(
+            "the pushed commit {} waits for its workflow to succeed",
+            commit.short()
+        ))
+    }))
 }
 
 fn visibility(

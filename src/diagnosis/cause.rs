@@ -59,6 +59,8 @@ pub(crate) enum Cause {
     Ahead(u64),
     Diverged,
     PushedCommitMissing(CommitId),
+    /// This workflow is not known to have succeeded for any commit of the branch.
+    NothingGreen(String),
     // ---- the work tree
     WorkTreeElsewhere(PathBuf),
     FilesInTheWay(InTheWay, Vec<String>),

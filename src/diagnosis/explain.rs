@@ -5,7 +5,7 @@ use super::{
     Cause, Diagnosis, Situation, branch, git_in, remote, repository, ssh, submodule, work_tree,
 };
 use crate::process::End;
-use crate::redaction::{line_of, list};
+use crate::redaction::{excerpt, line_of, list};
 use crate::shell::{give_to, quoted, word};
 
 /// A cause in words.
@@ -131,6 +131,14 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
             let id = id.short();
             tell!(at, "the remote does not have the pushed commit {id}";
                 "check that the hook and the checkout belong to the same repository, then press Redeliver")
+        }
+
+        Cause::NothingGreen(workflow) => {
+            let (upstream, workflow) = (at.upstream(), excerpt(workflow));
+            tell!(at, "no commit of {upstream} is known that {workflow} has succeeded for";
+                "let the webhook send the event \"Workflow runs\", and run the workflow again; or deploy the newest commit \
+                 once, whatever becomes of it";
+                "{site_file} run --anyway")
         }
 
         // ---- the work tree

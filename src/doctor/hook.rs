@@ -20,6 +20,20 @@ impl Doctor<'_> {
             Some(_) => findings.ok(HOOK, "delivers pushes"),
             None => {}
         }
+        let sends = |wanted: &str| {
+            let events = ping.events.as_deref();
+            events.is_none_or(|events| events.iter().any(|event| event == wanted || event == "*"))
+        };
+        if let Some(workflow) = &self.site.workflow
+            && !sends("workflow_run")
+        {
+            findings.problem(
+                HOOK,
+                format!("it does not deliver workflow runs, and this site waits for {workflow}"),
+                "choose \"Let me select individual events\", \"Pushes\" and \"Workflow runs\" in the webhook's settings",
+                [],
+            );
+        }
         let form = match delivery.form {
             Form::Json => "application/json",
             Form::Urlencoded => {

@@ -6,8 +6,10 @@ use super::{Doctor, Health};
 use crate::deploy::MARKER;
 use crate::diagnosis::{Cause, Situation};
 use crate::git::{Checkout, Upstream};
+use crate::green::Green;
 use crate::history::History;
 use crate::hold::Hold;
+use crate::last_good::LastGood;
 use crate::outcome::Verdict;
 use crate::queue::Queue;
 use crate::shell::quoted;
@@ -24,6 +26,16 @@ impl Doctor<'_> {
             let release = format!("{} release", quoted(&self.site.file));
             self.findings
                 .warn("hold", hold.in_words(), "to go on", [release]);
+        }
+        if let Some(workflow) = &self.site.workflow
+            && let Some(green) = self.findings.known("workflow", Green::read(&state))
+        {
+            let live = LastGood::read(&state).ok().flatten();
+            let live = live.and_then(|live| live.head);
+            self.findings.ok(
+                "workflow",
+                format!("{workflow}: {}", green.in_words(live.as_ref())),
+            );
         }
         self.queue(&state);
         // The answer to a ping has the whole report below.
@@ -65,7 +77,9 @@ impl Doctor<'_> {
         let mut tickets = last.tickets.iter().rev();
         let delivery = tickets.find_map(|served| served.delivery.as_deref());
         let (words, command) = match (last.verdict, delivery) {
-            (Verdict::Deployed | Verdict::Unchanged, _) => return self.findings.ok(WHAT, found),
+            (Verdict::Deployed | Verdict::Unchanged | Verdict::Ignored, _) => {
+                return self.findings.ok(WHAT, found);
+            }
             (Verdict::Failed, Some(delivery)) => {
                 ("to read all of it", format!("{site} status {delivery}"))
             }

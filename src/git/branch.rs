@@ -12,6 +12,9 @@ use crate::remote_url::RemoteUrl;
 /// How many commits a report names.
 const MAX_COMMITS: usize = 10;
 
+/// How far a green commit is looked for.
+const MAX_LOOKED_THROUGH: usize = 10_000;
+
 /// What a checkout follows: a local branch and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
@@ -312,6 +315,22 @@ impl WorkTree<'_> {
                 )
             }
         }
+    }
+
+    /// The newest commits of `tip`, children first, without those that `but` has, too.
+    pub(crate) fn newest_commits(
+        &self,
+        tip: &CommitId,
+        but: Option<&CommitId>,
+    ) -> Result<Vec<CommitId>> {
+        let most = format!("--max-count={MAX_LOOKED_THROUGH}");
+        let but = but.map(|but| format!("^{but}"));
+        let range = [tip.as_str()].into_iter().chain(but.as_deref());
+        let args = ["rev-list", "--topo-order", &most].into_iter().chain(range);
+        let listed = self
+            .git
+            .ask("list commits", self.reading(args.chain(["--"])))?;
+        Ok(line(&listed).lines().filter_map(CommitId::parse).collect())
     }
 
     /// The branch that is checked out in a work tree.

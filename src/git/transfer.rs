@@ -117,6 +117,25 @@ impl Git<'_> {
         self.top().write(args)
     }
 
+    /// The same at an older commit of the branch.
+    pub(crate) fn check_out_at(&self, commit: &CommitId, branch: &str) -> Result<Ended> {
+        let args = [
+            "checkout",
+            "--quiet",
+            "--force",
+            "-B",
+            branch,
+            commit.as_str(),
+            "--",
+        ];
+        let checked_out = self.top().write(args)?;
+        if !checked_out.end.is_good() {
+            return Ok(checked_out);
+        }
+        let upstream = format!("--set-upstream-to=refs/remotes/origin/{branch}");
+        self.top().write(["branch", "--quiet", &upstream, branch])
+    }
+
     /// `git pull`, only ever a fast-forward, and not over files that git ignores: they are a person's, too. Pull hands
     /// this on to the merge only by way of the branch's own options. Of the remote's refs only the followed one is named: no
     /// other is fetched, and git still keeps it where the person has its remote-tracking branch (git-fetch(1), "Configured
@@ -193,6 +212,13 @@ impl Git<'_> {
             &followed.remote_ref,
         ];
         self.top().write(args)
+    }
+
+    /// `git merge` of a commit that was fetched: only ever a fast-forward, and not over files that git ignores.
+    pub(crate) fn fast_forward_to(&self, commit: &CommitId) -> Result<Ended> {
+        let merge = ["merge", "--ff-only", "--no-overwrite-ignore", "--quiet"];
+        self.top()
+            .write(merge.into_iter().chain(["--", commit.as_str()]))
     }
 
     /// Forgets remote-tracking branches that are in the way of the followed one's, since they have the name of a folder that

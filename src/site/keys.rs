@@ -25,6 +25,10 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("on_failure", "a shell command"),
     ("clone", "the URL of the repository"),
     ("ssh_key", "the absolute path of a private key"),
+    (
+        "workflow",
+        "the file of a workflow, such as \".github/workflows/ci.yml\"",
+    ),
     ("wait", "a time from \"0s\" to \"30s\", such as \"8s\""),
     ("timeout", "a time from \"1s\" to \"24h\", such as \"10m\""),
     (
@@ -101,6 +105,12 @@ impl<'t> Keys<'t> {
         let read = value.get_ref().as_str().and_then(read);
         read.map(Some)
             .ok_or_else(|| self.text.value(value.span().start, key))
+    }
+
+    /// A key that cannot be used together with the value of another one.
+    pub(super) fn conflict(&self, key: &'static str, why: &str) -> Mistake {
+        let at = self.table.get(key).map_or(0, |value| value.span().start);
+        self.text.conflict(at, format!("`{key}` {why}"))
     }
 
     /// An absolute path, `~/` being the running user's home. No program is started to find that: a stranger's request

@@ -177,6 +177,16 @@ impl<'t> Text<'t> {
         self.refused(at, format!("`env.{}` {why}", excerpt(name)))
     }
 
+    /// Two values that cannot be used together.
+    pub(super) fn conflict(&self, at: usize, said: String) -> Mistake {
+        self.mistake(
+            at,
+            shown(self.line(at)),
+            "two keys that contradict each other",
+            said,
+        )
+    }
+
     fn refused(&self, at: usize, said: String) -> Mistake {
         let kind = "a value that is not accepted";
         self.mistake(at, shown(self.line(at)), kind, said)

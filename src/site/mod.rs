@@ -59,6 +59,8 @@ pub(crate) struct Site {
     pub(crate) clone: Option<RemoteUrl>,
     /// The private key for the remote.
     pub(crate) ssh_key: Option<PathBuf>,
+    /// The workflow that has to succeed for a commit before it is deployed: its file below the repository.
+    pub(crate) workflow: Option<String>,
     pub(crate) wait: Duration,
     pub(crate) timeout: Duration,
     /// In bytes.
@@ -141,6 +143,15 @@ impl Site {
     fn parse(file: PathBuf, text: &[u8], env: &Environment) -> Result<Self, Mistake> {
         let keys = Keys::parse(&file, text, env)?;
         let path = keys.value("path", value::folders)?;
+        let workflow = keys.value("workflow", value::workflow)?;
+        let submodules = keys
+            .value("submodules", value::submodules)?
+            .unwrap_or(Submodules::Recorded);
+        if workflow.is_some() && submodules == Submodules::Latest {
+            let why =
+                "cannot be used with `submodules = \"latest\"`: no workflow has seen those commits";
+            return Err(keys.conflict("workflow", why));
+        }
         Ok(Self {
             repo: keys.required_path("repo")?,
             secret_file: keys.required_path("secret_file")?,
@@ -149,13 +160,12 @@ impl Site {
             update: keys
                 .value("update", value::update)?
                 .unwrap_or(Update::FastForward),
-            submodules: keys
-                .value("submodules", value::submodules)?
-                .unwrap_or(Submodules::Recorded),
+            submodules,
             on_update: keys.value("on_update", value::command)?,
             on_failure: keys.value("on_failure", value::command)?,
             clone: keys.value("clone", value::url)?,
             ssh_key: keys.path("ssh_key")?,
+            workflow,
             wait: keys.value("wait", value::wait)?.unwrap_or(DEFAULT_WAIT),
             timeout: keys
                 .value("timeout", value::timeout)?
@@ -333,13 +343,21 @@ mod tests {
             "4: `repo = \"/x\"`: the key `repo` stands twice, in line 2 and here; remove one",
         );
         check_complaint(
+            "submodules = \"latest\"\nworkflow = \"ci.yml\"",
+            "5: `workflow = \"ci.yml\"`: `workflow` cannot be used with `submodules = \"latest\"`: no workflow has seen those commits",
+        );
+        check_complaint(
+            "workflow = \"a/ci.yml\"",
+            "4: `workflow = \"a/ci.yml\"`: `workflow` has to be the file of a workflow, such as \".github/workflows/ci.yml\"",
+        );
+        check_complaint(
             "brnch = \"main\"",
             "4: `brnch = ***`: unknown key `brnch`; did you mean `branch`?",
         );
         check_complaint(
             "cake = 1",
             "4: `cake = ***`: unknown key `cake`; the keys are repo, secret_file, branch, repository, update, submodules, \
-             on_update, on_failure, clone, ssh_key, wait, timeout, max_body, path, env, umask",
+             on_update, on_failure, clone, ssh_key, workflow, wait, timeout, max_body, path, env, umask",
         );
         check_complaint(
             "clone = https://me:hunter2@example.org/me/blog",

@@ -39,6 +39,17 @@ pub(super) fn submodules(text: &str) -> Option<Submodules> {
     }
 }
 
+/// The file of a workflow, which GitHub takes from one folder only.
+pub(super) fn workflow(text: &str) -> Option<String> {
+    const FOLDER: &str = ".github/workflows/";
+    let name = text.strip_prefix(FOLDER).unwrap_or(text);
+    let stem = name
+        .strip_suffix(".yml")
+        .or_else(|| name.strip_suffix(".yaml"))?;
+    let is_name = !stem.is_empty() && !name.contains(|c: char| c == '/' || c.is_control());
+    is_name.then(|| format!("{FOLDER}{name}"))
+}
+
 /// A name that git would take for a branch (git-check-ref-format(1)); never an option.
 pub(super) fn branch(text: &str) -> Option<String> {
     let name = text.strip_prefix("refs/heads/").unwrap_or(text);

@@ -37,5 +37,6 @@ mod untrusted;
 mod untrusted_again;
 mod untrusted_host;
 mod untrusted_words;
+mod workflow;
 
 use support::{http, origin, person, process, server, tree, world};

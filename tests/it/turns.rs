@@ -532,7 +532,7 @@ fn a_head_that_is_ahead_of_its_remote_fails_with_words() {
     let reply = world.push_delivery(&world.head_of("seed/site")).send();
     reply.expect(500, "failed");
     reply.says("2 commits ahead of origin/main");
-    reply.says("reset --keep origin/main");
+    reply.says("reset --keep refs/remotes/origin/main");
     assert_eq!(world.head(), deployed);
 }
 
