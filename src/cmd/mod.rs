@@ -12,8 +12,9 @@ mod status;
 
 use std::ffi::OsString;
 use std::fmt::{Display, Formatter};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,7 +25,9 @@ use serde::Serialize;
 
 use crate::cgi::Environment;
 use crate::redaction;
+use crate::shell::{quoted, word};
 use crate::site::{self, Site};
+use crate::user::{User, name_of};
 use crate::worker;
 use check::Format;
 use cli::{Cli, Verb};
@@ -45,7 +48,7 @@ pub(crate) fn run(env: &Environment, args: &[OsString]) -> ExitCode {
     let (site, rest) = site_and_rest(env, args);
     let name = OsString::from("deploy-cgi");
     match Cli::try_parse_from(std::iter::once(&name).chain(rest)) {
-        Ok(cli) => exit(dispatch(env, site.as_deref(), &cli)),
+        Ok(cli) => exit(dispatch(env, site.as_deref(), &cli, rest)),
         Err(usage) => {
             drop(usage.print());
             ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2))
@@ -71,7 +74,7 @@ impl Display for Misuse {
 
 impl std::error::Error for Misuse {}
 
-fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
+fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli, words: &[OsString]) -> Result<Done> {
     match (&cli.verb, site) {
         (Some(Verb::Demo), _) => return demo::demo(env),
         (Some(Verb::Init(args)), _) => return init::init(args, site, env),
@@ -89,12 +92,13 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
     if !file.is_file() {
         bail!(Misuse(format!("there is no site file {}", file.display())));
     }
+    ensure_owner(file, env, cli.verb.as_ref(), words)?;
     let read = || Site::read(file, env);
     match &cli.verb {
         Some(Verb::Sign { sha1: false }) => sign::sign(&read()?, Headers::Both),
         Some(Verb::Sign { sha1: true }) => sign::sign(&read()?, Headers::Sha1),
         Some(Verb::Run { anyway }) => run::run(&read()?, env, anyway.into()),
-        Some(Verb::Hold { why }) => hold::hold(&read()?, env, why.as_deref().unwrap_or_default()),
+        Some(Verb::Hold { why }) => hold::hold(&read()?, why.as_deref().unwrap_or_default()),
         Some(Verb::Release) => hold::release(&read()?, env),
         Some(Verb::Status(args)) => status::status(&read()?, args, env),
         Some(Verb::Check { json: true }) => check::check(file, env, Format::Json),
@@ -102,6 +106,55 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli) -> Result<Done> {
             check::check(file, env, Format::Text)
         }
     }
+}
+
+/// A site is looked after by the user who owns its checkout, or the folder where that is to be: another one cannot tell how
+/// it is, and files of another's would break the next delivery.
+fn ensure_owner(
+    file: &Path,
+    env: &Environment,
+    verb: Option<&Verb>,
+    words: &[OsString],
+) -> Result<()> {
+    let file = std::path::absolute(file)?;
+    let is_closed = |error: &std::io::Error| error.kind() == ErrorKind::PermissionDenied;
+    let writes = matches!(
+        verb,
+        Some(Verb::Run { .. } | Verb::Hold { .. } | Verb::Release)
+    );
+    let mut there = match Site::read(&file, env) {
+        Ok(site) => site.repo,
+        Err(error) if error.downcast_ref().is_some_and(is_closed) => file.clone(),
+        // Whoever reads it next says why.
+        Err(_) => return Ok(()),
+    };
+    let owner = loop {
+        match there.metadata() {
+            Ok(found) => break found.uid(),
+            Err(error) if (writes || is_closed(&error)) && there.pop() => {}
+            Err(_) => return Ok(()),
+        }
+    };
+    let user = User::running(env);
+    if owner == user.uid {
+        return Ok(());
+    }
+    let owner = name_of(owner);
+    let words = words.iter().map(|text| word(&text.to_string_lossy()));
+    let words: Vec<String> = words.collect();
+    let words = if words.is_empty() {
+        "check".to_owned()
+    } else {
+        words.join(" ")
+    };
+    bail!(
+        "{} belongs to {owner}, and you are {}, whose files would be in the way of the next delivery. Run it as the owner:\n    \
+         sudo -u {} {} {words}",
+        there.display(),
+        user.shown(),
+        word(&owner),
+        quoted(&file)
+    )
 }
 
 /// The site file and what is left of the arguments: the file the kernel started, whose path comes as the first
@@ -152,7 +205,7 @@ fn shown(error: &anyhow::Error) -> String {
 #[expect(clippy::disallowed_methods, reason = "what a person reads")]
 pub(crate) fn print(text: &str) -> Result<()> {
     match anstream::AutoStream::auto(std::io::stdout()).write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         Ok(()) | Err(_) => Ok(()),
     }
 }

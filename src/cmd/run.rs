@@ -3,9 +3,8 @@
 
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::{Done, in_colours, print};
 use crate::cgi::Environment;
@@ -17,10 +16,8 @@ use crate::outcome::Verdict;
 use crate::process::Progress;
 use crate::queue::Queue;
 use crate::redaction::{escape, redact};
-use crate::shell::quoted;
 use crate::site::Site;
 use crate::state::StateFolder;
-use crate::user::{User, name_of};
 use crate::worker::Worker;
 
 /// Why an error of printing is ignored.
@@ -43,7 +40,6 @@ impl From<&bool> for Passing {
 
 /// Deploys a site and prints the report.
 pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Done> {
-    ensure_owner(site, env, "run")?;
     rustix::process::umask(site.umask);
     let checkout = clone::checkout_of(site)?;
     let state = StateFolder::open(&checkout, site)?;
@@ -99,26 +95,6 @@ fn held(hold: &Hold) -> Result<Done> {
         hold.in_words()
     ))?;
     Ok(Done::No)
-}
-
-/// Files of another user's would break the next delivery. A first checkout is made where it is to be: there, too, nothing
-/// of another user's may come.
-pub(crate) fn ensure_owner(site: &Site, env: &Environment, verb: &str) -> Result<()> {
-    let there = site.repo.ancestors().find(|folder| folder.exists());
-    let folder = there.unwrap_or(&site.repo);
-    let owner = folder.metadata()?.uid();
-    let user = User::running(env);
-    if owner == user.uid {
-        return Ok(());
-    }
-    bail!(
-        "{} belongs to {}, and you are {}: files of yours would be in the way of the next delivery. Run it as {0}'s owner:\n  \
-         sudo -u {1} {} {verb}",
-        folder.display(),
-        name_of(owner),
-        user.shown(),
-        quoted(&site.file)
-    )
 }
 
 /// Shows a person how it goes.

@@ -1,9 +1,6 @@
 //! Who deploys, and who looks.
 
-use std::os::unix::fs::MetadataExt;
-
-use super::{Doctor, Health};
-use crate::diagnosis::Advice;
+use super::Doctor;
 use crate::redaction::line_of;
 use crate::shell::quoted;
 use crate::user::name_of;
@@ -39,25 +36,6 @@ impl Doctor<'_> {
                 self.findings.ok(WHAT, format!("{shown}, at home in {}", line_of(home)));
             }
             (None, _) => self.findings.ok(WHAT, format!("{shown}, without a home folder")),
-        }
-        let owner = self
-            .site
-            .repo
-            .metadata()
-            .map_or(user.uid, |repo| repo.uid());
-        if !self.env.is_a_request() && owner != user.uid {
-            let owner = name_of(owner);
-            let look = format!("sudo -u {owner} {} check", quoted(&self.site.file));
-            let found = format!(
-                "this speaks for {shown}; the checkout belongs to {owner}, whom the web server may run it as"
-            );
-            // Not for the user who looks.
-            let advice = Advice {
-                words: "look as that user too, or press Redeliver on the ping at GitHub".into(),
-                commands: vec![look],
-            };
-            self.findings
-                .add(WHAT, Health::Warning, found, Some(advice));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Told, set_url};
+use super::{Told, mode, set_url};
 use crate::person::{Person, Sshd, as_root};
 use crate::world::{World, quoted, text};
 
@@ -331,12 +331,56 @@ fn a_folder_of_the_users_own_that_is_closed() {
 
 #[test]
 #[ignore = "needs root: ./tests/run"]
-fn run_as_another_user_prints_the_line_for_the_owner() {
+fn a_verb_of_another_users_prints_the_line_for_the_owner_and_nothing_else() {
     let person = Person::new();
     let mut world = World::new();
     person.takes(&mut world);
-    let run = world.verb(&["run"]);
-    run.expect_exit(1);
-    let line = format!("sudo -u {} '{}' run", person.name, text(&world.site_file()));
-    run.says(&line);
+    let commit = world.push("two");
+    let site = text(&world.site_file());
+    let as_them = |bits: u32| {
+        mode(&world.checkout(), bits);
+        for words in [
+            &["check"][..],
+            &[],
+            &["check", "--json"],
+            &["status"],
+            &["sign"],
+            &["run"],
+        ] {
+            let spoken = world.verb(words);
+            spoken.expect_exit(1);
+            assert_eq!(spoken.stdout, "", "{words:?}");
+            let typed = if words.is_empty() {
+                "check".to_owned()
+            } else {
+                words.join(" ")
+            };
+            let told = format!(
+                "deploy-cgi: {} belongs to {name}, and you are root, whose files would be in the way of the next \
+                 delivery. Run it as the owner:\n    sudo -u {name} '{site}' {typed}\n",
+                text(&world.checkout()),
+                name = person.name,
+            );
+            assert_eq!(spoken.stderr, told);
+        }
+    };
+    as_them(0o755);
+    as_them(0o700);
+    // Who may not even read the site file.
+    mode(&world.site_file(), 0o700);
+    let check = as_root("runuser")
+        .args(["-u", "nobody", "--"])
+        .arg(&world.program)
+        .args([&site, "check"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(check.stderr).unwrap();
+    assert!(
+        told.contains(&format!("sudo -u {} '{site}' check\n", person.name)),
+        "{told}"
+    );
+    assert_eq!((told.lines().count(), check.stdout.len()), (2, 0));
+    person.verb(&world, &["check"]).expect_exit(0);
+    person.verb(&world, &["run"]).expect_exit(0);
+    assert_eq!(world.head(), commit);
 }
