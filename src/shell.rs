@@ -34,8 +34,16 @@ fn in_octal(text: &str) -> String {
 
 /// Makes everything in a folder a user's own.
 pub(crate) fn give_to(user: &User, path: &Path) -> String {
-    let name = user.name.clone().unwrap_or_else(|| user.uid.to_string());
+    let name = user.in_commands();
     as_root(user, &format!("chown -R {} {}", word(&name), quoted(path)))
+}
+
+/// A setting of git's for everything that a user does, where that user has no home of its own for all users.
+pub(crate) fn git_config(user: &User, setting: &str) -> String {
+    match user.own_home() {
+        Some(_) => format!("git config --global {setting}"),
+        None => format!("sudo git config --system {setting}"),
+    }
 }
 
 /// A command as a person has to type it for `user`: as itself, or through sudo where nobody can log in as that user.

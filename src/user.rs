@@ -80,6 +80,18 @@ impl User {
         home.is_some_and(|home| home.mode() & 0o002 != 0)
     }
 
+    /// The home, where the user may put something there.
+    pub(crate) fn own_home(&self) -> Option<&Path> {
+        let home = self.home.as_deref()?;
+        let owner = home.metadata().ok()?.uid();
+        (owner == self.uid && !self.has_an_open_home()).then_some(home)
+    }
+
+    /// As commands name the user.
+    pub(crate) fn in_commands(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.uid.to_string())
+    }
+
     /// The name, or the number where there is none.
     pub(crate) fn shown(&self) -> String {
         self.name

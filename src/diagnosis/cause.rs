@@ -34,7 +34,18 @@ pub(crate) enum Cause {
     KeyTooOpen(PathBuf),
     KeyUnreadable(PathBuf),
     KeyHasPassphrase(PathBuf),
+    /// No key in a form that ssh knows.
+    KeyDamaged(PathBuf),
+    /// The half that is for the other side.
+    KeyIsPublic(PathBuf),
     KeyRefused,
+    /// RSA with SHA-1.
+    KeyTooOld,
+    /// The two sides share no algorithm of this kind; the host has these.
+    SshTooOld {
+        what: String,
+        offer: String,
+    },
     /// The key belongs to something else than this repository.
     KeyOfAnother(String),
     // ---- the remote
@@ -175,6 +186,14 @@ const TABLE: &[Row] = table! { field, output:
     "Host key verification failed." => Cause::HostKeyUnknown;
     "Permissions + for '*' are too open." => Cause::KeyTooOpen(field[1].into());
     "Load key \"*\": Permission denied" => Cause::KeyUnreadable(field[0].into());
+    "Load key \"*\": *" => Cause::KeyDamaged(field[0].into());
+    // And GitHub's words, where it was asked with such a key.
+    "sign_and_send_pubkey: no mutual signature supported",
+    "ERROR: You're using an RSA key with SHA-1, which is no longer allowed. *" => Cause::KeyTooOld;
+    "Unable to negotiate with + port +: no matching * found. Their offer: *" => Cause::SshTooOld {
+        what: field[2].into(),
+        offer: field[3].into(),
+    };
     "+@+: Permission denied (*).",
     "Permission denied (*).",
     "Received disconnect from + port +: Too many authentication failures" => Cause::KeyRefused;

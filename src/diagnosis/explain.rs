@@ -67,12 +67,16 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         }
         Cause::HostKeyChanged(file) => ssh::host_key_changed(file.as_deref(), at),
         Cause::HostKeyUnknown => ssh::host_key_unknown(at),
-        Cause::KeyTooOpen(key) => at.advise(
-            format!("ssh ignores the key {}: others can read it", line_of(key)),
-            "close it, then press Redeliver",
-            at.own_key(key)
-                .map(|key| format!("chmod 600 {}", quoted(&key))),
-        ),
+        Cause::KeyTooOpen(key) => ssh::key_too_open(key, at),
+        Cause::KeyIsPublic(key) => ssh::key_is_public(key, at),
+        Cause::KeyDamaged(key) => ssh::key_damaged(key, at),
+        Cause::KeyTooOld => ssh::key_too_old(at),
+        Cause::SshTooOld { what, offer } => {
+            let (what, offer) = (line_of(what), line_of(offer));
+            tell!(at, "ssh here and {url} have no {what} in common: there it is {offer}";
+                "bring ssh up to date on the side that is old, then press Redeliver. Here";
+                "sudo apt-get install --only-upgrade openssh-client")
+        }
         Cause::KeyUnreadable(key) => at.advise(
             format!("{user} may not read the key {}", line_of(key)),
             format!("give it to {user}, then press Redeliver"),

@@ -2,15 +2,26 @@
 
 use std::path::Path;
 
-use super::ssh::new_key;
+use super::ssh::{FOLDER_OF_THE_HOST, make_folder, new_key};
 use super::work_tree::owner_of;
 use super::{Diagnosis, Situation};
 use crate::git;
 use crate::redaction::line_of;
-use crate::shell::{quoted, word};
+use crate::shell::{git_config, quoted, word};
 
-/// Git asks for a login once, and keeps it in a file of the user's.
-const STORE_LOGINS: &str = "git config --global credential.helper store";
+/// Git asks for a login once, and keeps it in a file of the user's; then it is asked to.
+fn log_in(at: &Situation<'_>) -> Vec<String> {
+    let (git, remote) = (at.git(), word(&at.followed.remote));
+    let store = if at.user.own_home().is_some() {
+        vec!["git config --global credential.helper store".into()]
+    } else {
+        let make = make_folder(Path::new(FOLDER_OF_THE_HOST), at);
+        let helper = format!("store --file={FOLDER_OF_THE_HOST}/git-credentials");
+        let store = format!("{git} config credential.helper {}", word(&helper));
+        make.into_iter().chain([store]).collect()
+    };
+    [store, vec![format!("{git} fetch {remote}")]].concat()
+}
 
 pub(super) fn login_missing(at: &Situation<'_>) -> Diagnosis {
     let (url, user) = (at.url(), at.user());
@@ -23,13 +34,13 @@ pub(super) fn login_missing(at: &Situation<'_>) -> Diagnosis {
         format!("{url} is private or not there: it wants a login, and {user} has none stored");
     let mut first = "let the checkout use a deploy key".to_owned();
     let Some(ssh) = url.for_ssh().as_deref().map(word) else {
-        return tell!(at, "{cause}";
-            "store the login for {user} (git asks for it once), then press Redeliver";
-            "{STORE_LOGINS}"; "{git} fetch {remote}");
+        let words =
+            format!("store the login for {user} (git asks for it once), then press Redeliver");
+        return at.advise(cause, words, log_in(at));
     };
     let use_it = if at.submodule().is_some() {
         let url = word(&url.to_string());
-        Some(format!("git config --global url.{ssh}.insteadOf {url}"))
+        Some(git_config(&at.user, &format!("url.{ssh}.insteadOf {url}")))
     } else if at.git.checkout.is_being_cloned() {
         let site_file = at.site_file();
         first = format!(
@@ -57,9 +68,13 @@ pub(super) fn login_refused(at: &Situation<'_>) -> Diagnosis {
     if let Some((scheme, rest)) = at.followed.url.to_string().split_once("***@") {
         let cause = cause("that stands in the remote's URL");
         let bare = word(&format!("{scheme}{rest}"));
-        return tell!(at, "{cause}";
-            "take it out, and let git store a new one (it asks once); or use a deploy key. Then press Redeliver";
-            "{git} remote set-url {remote} {bare}"; "{STORE_LOGINS}"; "{git} fetch {remote}");
+        let mut commands = vec![format!("{git} remote set-url {remote} {bare}")];
+        commands.extend(log_in(at));
+        return at.advise(
+            cause,
+            "take it out, and let git store a new one (it asks once); or use a deploy key. Then press Redeliver",
+            commands,
+        );
     }
     let cause = cause(&format!("that {user} has stored"));
     let url = word(&url.to_string());
@@ -116,6 +131,6 @@ pub(super) fn dubious_ownership(path: &Path, at: &Situation<'_>) -> Diagnosis {
     at.advise(
         format!("the remote {belongs} reads it"),
         format!("let {user} trust it, then press Redeliver"),
-        is_remote.then(|| format!("git config --global --add safe.directory {}", quoted(path))),
+        is_remote.then(|| git_config(&at.user, &format!("--add safe.directory {}", quoted(path)))),
     )
 }

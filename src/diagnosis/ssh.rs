@@ -1,9 +1,10 @@
 //! The keys of hosts, and our own.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Diagnosis, Situation, with_ending};
-use crate::redaction::line_of;
+use crate::redaction::{line_of, list};
 use crate::remote_url::RemoteUrl;
 use crate::shell::{quoted, word};
 use crate::site::read_small;
@@ -11,12 +12,22 @@ use crate::site::read_small;
 /// Where GitHub publishes the fingerprints of its host keys.
 const FINGERPRINTS: &str = "https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints";
 
+/// Where the documentation keeps the keys of a user that has no home of its own, such as `www-data`.
+pub(super) const FOLDER_OF_THE_HOST: &str = "/etc/deploy-cgi";
+
+/// How many files are looked at for a private key.
+const MAX_FILES: usize = 100;
+
 // ---- the keys of hosts
 
 pub(super) fn host_key_unknown(at: &Situation<'_>) -> Diagnosis {
     let (url, file, user) = (at.url(), line_of(known_hosts(at)), at.user());
+    let of = at
+        .user
+        .own_home()
+        .map_or_else(String::new, |_| format!(" of {user}"));
     at.advise(
-        format!("ssh does not know the host key of {url}: it is not in {file} of {user}"),
+        format!("ssh does not know the host key of {url}: it is not in {file}{of}"),
         format!(
             "get the key, compare its fingerprint with the one that the host publishes{}, and only then accept it with \
              the last line; then press Redeliver",
@@ -51,8 +62,12 @@ pub(super) fn host_key_changed(file: Option<&Path>, at: &Situation<'_>) -> Diagn
     )
 }
 
+/// Where a host key is accepted for this user: by root for all, where the home is not the user's own.
 fn known_hosts(at: &Situation<'_>) -> PathBuf {
-    at.home().join(".ssh/known_hosts")
+    at.user.own_home().map_or_else(
+        || "/etc/ssh/ssh_known_hosts".into(),
+        |home| home.join(".ssh/known_hosts"),
+    )
 }
 
 fn published(url: &RemoteUrl) -> String {
@@ -74,16 +89,31 @@ fn accept_host_key(url: &RemoteUrl, forget_in: Option<&Path>, at: &Situation<'_>
         None => (String::new(), host.to_owned()),
     };
     let known = known_hosts(at);
-    let new = quoted(&known.with_extension("new"));
-    let mut commands = vec![
-        format!("mkdir -p -m 700 {}", quoted(&at.home().join(".ssh"))),
-        format!("ssh-keyscan {option}{} >{new}", word(host)),
-        format!("ssh-keygen -l -f {new}"),
-    ];
-    let forget = |file| format!("ssh-keygen -R {} -f {}", word(&name), quoted(file));
-    commands.extend(forget_in.map(forget));
-    commands.push(format!("cat {new} >>{}", quoted(&known)));
-    commands
+    let (new, known, name) = (
+        quoted(&known.with_extension("new")),
+        quoted(forget_in.unwrap_or(&known)),
+        word(&name),
+    );
+    let look = format!("ssh-keygen -l -f {new}");
+    let forget = forget_in.map(|_| format!("ssh-keygen -R {name} -f {known}"));
+    let scan = format!("ssh-keyscan {option}{}", word(host));
+    let Some(home) = at.user.own_home() else {
+        let as_root = |line: String| format!("sudo sh -c {}", word(&format!("umask 022; {line}")));
+        return [as_root(format!("{scan} >{new}")), look]
+            .into_iter()
+            .chain(forget.map(|forget| format!("sudo {forget}")))
+            .chain([as_root(format!("cat {new} >>{known}"))])
+            .collect();
+    };
+    [
+        format!("mkdir -p -m 700 {}", quoted(&home.join(".ssh"))),
+        format!("{scan} >{new}"),
+        look,
+    ]
+    .into_iter()
+    .chain(forget)
+    .chain([format!("cat {new} >>{known}")])
+    .collect()
 }
 
 // ---- our own keys
@@ -112,26 +142,145 @@ pub(super) fn key_has_passphrase(key: &Path, at: &Situation<'_>) -> Diagnosis {
         "ssh-keygen -p -N '' -f {key}")
 }
 
-pub(super) fn key_refused(at: &Situation<'_>) -> Diagnosis {
-    let (url, user) = (at.url(), at.user());
-    let keys = at.keys(&url);
-    let is_locked = |key: &&PathBuf| {
-        read_small(key).is_ok_and(|text| has_passphrase(&String::from_utf8_lossy(&text)))
-    };
-    if let Some(locked) = keys.iter().find(is_locked) {
-        return key_has_passphrase(locked, at);
+pub(super) fn key_too_open(key: &Path, at: &Situation<'_>) -> Diagnosis {
+    if is_public(key) {
+        return key_is_public(key, at);
     }
+    at.advise(
+        format!("ssh ignores the key {}: others can read it", line_of(key)),
+        "close it, then press Redeliver",
+        at.own_key(key)
+            .map(|key| format!("chmod 600 {}", quoted(&key))),
+    )
+}
+
+/// The half of a key that is for GitHub.
+pub(super) fn key_is_public(key: &Path, at: &Situation<'_>) -> Diagnosis {
+    let (shown, site_file, user) = (line_of(key), at.site_file(), at.user());
+    let private = key.with_extension("");
+    let cause = format!(
+        "{shown} is the public half of a key, which is for GitHub; ssh needs the private one"
+    );
+    if key.extension().is_some_and(|end| end == "pub") && private.exists() {
+        let private = line_of(private);
+        return tell!(at, "{cause}"; "name it in {site_file}: ssh_key = \"{private}\"; then press Redeliver");
+    }
+    tell!(at, "{cause}";
+        "bring that one here (mode 0600, owner {user}), and name it in {site_file} with `ssh_key`; then press Redeliver")
+}
+
+/// What ssh takes for no key at all.
+pub(super) fn key_damaged(key: &Path, at: &Situation<'_>) -> Diagnosis {
+    if let Some(other) = unusable(key, at) {
+        return other;
+    }
+    let (shown, own) = (line_of(key), at.own_key(key));
+    let text = own
+        .as_deref()
+        .map(read_small)
+        .and_then(Result::ok)
+        .unwrap_or_default();
+    let unix = own
+        .filter(|_| text.contains(&b'\r'))
+        .map(|key| quoted(&key));
+    at.advise(
+        format!("{shown} is no private key that ssh can read: it was changed on its way here"),
+        "bring it here once more, in binary mode, as it was made; where its lines only end as on Windows, mend them. Then \
+         press Redeliver",
+        unix.map(|key| format!("sed -i 's/\\r$//' {key}")),
+    )
+}
+
+/// A kind of key, or of signature, that the other side does not take any more.
+pub(super) fn key_too_old(at: &Situation<'_>) -> Diagnosis {
+    let url = at.url();
+    let cause =
+        format!("{url} takes no RSA key with SHA-1 any more, as old programs for ssh use it");
+    let named = at.site.ssh_key.as_deref();
+    let key = named.map_or_else(|| usual_key(at), |key| with_ending(key, "-ed25519"));
+    new_key_at(&key, cause, "make a key of another kind", None, at)
+}
+
+/// What a look at a key says against it.
+fn unusable(key: &Path, at: &Situation<'_>) -> Option<Diagnosis> {
+    let text = read_small(key).unwrap_or_default();
+    if is_public(key) {
+        Some(key_is_public(key, at))
+    } else if has_passphrase(&String::from_utf8_lossy(&text)) {
+        Some(key_has_passphrase(key, at))
+    } else {
+        None
+    }
+}
+
+pub(super) fn key_refused(at: &Situation<'_>) -> Diagnosis {
+    let (url, user, site_file) = (at.url(), at.user(), at.site_file());
+    let keys = at.keys(&url);
+    if let Some(unusable) = keys.iter().find_map(|key| unusable(key, at)) {
+        return unusable;
+    }
+    let unused = unused_keys(&keys, at);
     let Some(key) = keys.first() else {
         let named = at.site.ssh_key.as_ref();
         let named = named.map_or_else(String::new, |key| format!(": there is no {}", line_of(key)));
-        let cause = format!("{url} wants a key, and {user} has none{named}");
-        return new_key(cause, "make one", None, at);
+        let cause = format!("{url} wants a key, and {user} has none that ssh would take{named}");
+        let Some(one) = unused.first() else {
+            return new_key(cause, "make one", None, at);
+        };
+        let (there, one) = (list(&unused), line_of(one));
+        return tell!(at, "{cause}; but there is {there}";
+            "if that is the one, name it in {site_file}: ssh_key = \"{one}\"; then press Redeliver");
     };
-    let offered: Vec<String> = keys.iter().map(line_of).collect();
-    let (offered, page, key) = (offered.join(", "), deploy_keys_page(&url), quoted(key));
+    let others = if unused.is_empty() {
+        String::new()
+    } else {
+        format!(
+            ", or name another one with `ssh_key` in {site_file} ({})",
+            list(&unused)
+        )
+    };
+    let (offered, page, key) = (list(&keys), deploy_keys_page(&url), quoted(key));
     tell!(at, "{url} does not accept the key that {user} offers: {offered}";
-        "enter its public half as a deploy key at {page}, then press Redeliver. The public half";
+        "enter its public half as a deploy key at {page}{others}, then press Redeliver. The public half";
         "ssh-keygen -y -f {key}")
+}
+
+/// Private keys where people keep them that ssh offers only where it is told to.
+fn unused_keys(offered: &[PathBuf], at: &Situation<'_>) -> Vec<PathBuf> {
+    let named = at.site.ssh_key.as_deref().and_then(Path::parent);
+    let folder = named.map_or_else(|| folder_for_keys(at), Path::to_owned);
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_private = |text: Vec<u8>| {
+        let text = String::from_utf8_lossy(&text);
+        let first = text.lines().next().unwrap_or_default();
+        first.starts_with("-----BEGIN ") && first.ends_with(" PRIVATE KEY-----")
+    };
+    let mut unused: Vec<PathBuf> = entries
+        .take(MAX_FILES)
+        .map(|entry| entry.path())
+        .filter(|path| !offered.contains(path) && read_small(path).is_ok_and(is_private))
+        .collect();
+    unused.sort();
+    unused
+}
+
+/// Where a user's keys are kept: where the documentation says for one that has no home of its own.
+fn folder_for_keys(at: &Situation<'_>) -> PathBuf {
+    at.user
+        .own_home()
+        .map_or_else(|| FOLDER_OF_THE_HOST.into(), |home| home.join(".ssh"))
+}
+
+/// The key that is made where the site names none.
+fn usual_key(at: &Situation<'_>) -> PathBuf {
+    let folder = folder_for_keys(at);
+    // The one that ssh offers without being told.
+    let usual = folder.join("id_ed25519");
+    if at.user.own_home().is_some() && !usual.exists() {
+        usual
+    } else {
+        folder.join("deploy")
+    }
 }
 
 /// Makes a key and shows what to enter; then a command has it used, where one is needed.
@@ -141,42 +290,68 @@ pub(super) fn new_key(
     use_it: Option<String>,
     at: &Situation<'_>,
 ) -> Diagnosis {
-    let usual = || {
-        let usual = at.home().join(".ssh/id_ed25519");
-        if usual.exists() {
-            usual.with_file_name("deploy")
-        } else {
-            usual
-        }
-    };
-    let key = at.site.ssh_key.clone().unwrap_or_else(usual);
+    let key = at.site.ssh_key.clone().unwrap_or_else(|| usual_key(at));
+    new_key_at(&key, cause, first, use_it, at)
+}
+
+fn new_key_at(
+    key: &Path,
+    cause: String,
+    first: &str,
+    use_it: Option<String>,
+    at: &Situation<'_>,
+) -> Diagnosis {
     let mut commands = Vec::new();
     if !key.exists() {
-        let folder = key.parent().unwrap_or(&key);
-        commands.push(format!("mkdir -p -m 700 {}", quoted(folder)));
-        commands.push(format!(
-            "ssh-keygen -q -t ed25519 -N '' -f {}",
-            quoted(&key)
-        ));
+        let folder = key.parent().unwrap_or(key);
+        let (user, file) = (word(&at.user.in_commands()), quoted(key));
+        let make = format!("ssh-keygen -q -t ed25519 -N '' -f {file}");
+        if folder.exists() && !is_own(folder, at) {
+            let give = format!(
+                "sudo chown {user} {file} {}",
+                quoted(&with_ending(key, ".pub"))
+            );
+            commands.extend([format!("sudo {make}"), give]);
+        } else {
+            commands.extend(make_folder(folder, at));
+            commands.push(make);
+        }
     }
-    commands.push(format!("cat {}", quoted(&with_ending(&key, ".pub"))));
+    commands.push(format!("cat {}", quoted(&with_ending(key, ".pub"))));
     commands.extend(use_it);
-    let name_it = match &at.site.ssh_key {
-        Some(_) => String::new(),
-        None => format!(
-            ", name it in {} (ssh_key = \"{}\")",
-            at.site_file(),
-            line_of(&key)
-        ),
+    let name_it = if at.site.ssh_key.as_deref() == Some(key) {
+        String::new()
+    } else {
+        let (site_file, key) = (at.site_file(), line_of(key));
+        format!(", name it in {site_file} (ssh_key = \"{key}\")")
     };
+    let page = deploy_keys_page(&at.url());
     at.advise(
         cause,
         format!(
-            "{first}, enter what the `cat` line shows as a deploy key at {}{name_it}, then press Redeliver",
-            deploy_keys_page(&at.url())
+            "{first}, enter what the `cat` line shows as a deploy key at {page}{name_it}, then press Redeliver"
         ),
         commands,
     )
+}
+
+/// Makes a folder that is closed to others, where there is none; root does in a folder that is not the user's own.
+pub(super) fn make_folder(folder: &Path, at: &Situation<'_>) -> Option<String> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    let (path, user) = (quoted(folder), word(&at.user.in_commands()));
+    (there != folder).then(|| {
+        if is_own(there, at) {
+            format!("mkdir -p -m 700 {path}")
+        } else {
+            format!("sudo install -d -m 700 -o {user} {path}")
+        }
+    })
+}
+
+fn is_own(folder: &Path, at: &Situation<'_>) -> bool {
+    folder
+        .metadata()
+        .is_ok_and(|found| found.uid() == at.user.uid)
 }
 
 /// Where a deploy key is entered.
@@ -187,6 +362,14 @@ fn deploy_keys_page(url: &RemoteUrl) -> String {
         }
         Some(_) | None => format!("the host of {url}"),
     }
+}
+
+/// Whether a file is the public half of a key: its kind stands first.
+pub(crate) fn is_public(key: &Path) -> bool {
+    let text = read_small(key).unwrap_or_default();
+    ["ssh-", "ecdsa-", "sk-"]
+        .iter()
+        .any(|kind| text.starts_with(kind.as_bytes()))
 }
 
 /// Whether a private key is encrypted, by its beginning: the OpenSSH format names the cipher first, PEM says it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Doctor, Health};
-use crate::diagnosis::{Cause, Situation, has_passphrase};
+use crate::diagnosis::{Cause, Situation, has_passphrase, is_public};
 use crate::git::{Config, Git, Upstream};
 use crate::process::End;
 use crate::redaction::{escape_line, line_of};
@@ -150,6 +150,9 @@ fn unusable(key: &Path) -> Option<Cause> {
     };
     if has_passphrase(&String::from_utf8_lossy(&text)) {
         return Some(Cause::KeyHasPassphrase(key.into()));
+    }
+    if is_public(key) {
+        return Some(Cause::KeyIsPublic(key.into()));
     }
     let is_open = key.metadata().is_ok_and(|file| file.mode() & 0o077 != 0);
     is_open.then(|| Cause::KeyTooOpen(key.into()))

@@ -9,6 +9,7 @@ use crate::diagnosis::Cause;
 use crate::git::{Config, Found, Git, Module, Submodule};
 use crate::redaction::{line_of, list};
 use crate::remote_url::RemoteUrl;
+use crate::shell::git_config;
 use crate::site::Submodules;
 
 const WHAT: &str = "submodules";
@@ -80,7 +81,10 @@ impl Doctor<'_> {
                     self.user.shown()
                 ),
                 "if it is public, use https for it",
-                ["git config --global url.https://github.com/.insteadOf git@github.com:".into()],
+                [git_config(
+                    self.user,
+                    "url.https://github.com/.insteadOf git@github.com:",
+                )],
             );
         }
     }

@@ -1,10 +1,11 @@
 //! Keys and host keys of ssh.
 
 use std::fs;
+use std::path::Path;
 
 use super::{Told, mode, set_url};
 use crate::person::{Person, Sshd, as_root};
-use crate::world::{World, quoted, text};
+use crate::world::{World, plain_folder, quoted, text};
 
 /// A person who deploys a world by ssh from this host, with a key that the server takes.
 struct OverSsh {
@@ -181,7 +182,7 @@ fn no_key_at_all() {
     over.world.key("ssh_key", &quoted(&text(&key)));
     over.person.owns(&over.world.path("cgi-bin"));
     let told = over.fails(r"
-ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git wants a key, and <person> has none: there is no <home>/my keys/blog
+ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git wants a key, and <person> has none that ssh would take: there is no <home>/my keys/blog
 -> make one, enter what the `cat` line shows as a deploy key at the host of ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git, then press Redeliver:
 $ mkdir -p -m 700 '<home>/my keys'
 $ ssh-keygen -q -t <id> -N '' -f '<home>/my keys/blog'
@@ -327,6 +328,147 @@ fn a_folder_of_the_users_own_that_is_closed() {
         over.obeys(&told, &[]);
         over.is_deployed();
     }
+}
+
+/// Files of the host's that advice makes, as they were.
+struct HostFiles {
+    known_hosts: Option<Vec<u8>>,
+    had_folder: bool,
+}
+
+const KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
+const FOLDER_OF_THE_HOST: &str = "/etc/deploy-cgi";
+
+impl HostFiles {
+    fn kept() -> HostFiles {
+        HostFiles {
+            known_hosts: fs::read(KNOWN_HOSTS).ok(),
+            had_folder: Path::new(FOLDER_OF_THE_HOST).exists(),
+        }
+    }
+}
+
+impl Drop for HostFiles {
+    fn drop(&mut self) {
+        let mut shell = as_root("sh");
+        let forget = match &self.known_hosts {
+            Some(_) => "cat >\"$1\"; rm -f \"$1.new\" \"$1.old\"",
+            None => "rm -f \"$1\" \"$1.new\" \"$1.old\"",
+        };
+        let all = if self.had_folder {
+            forget.to_owned()
+        } else {
+            format!("{forget}; rm -rf {FOLDER_OF_THE_HOST}")
+        };
+        let input = plain_folder();
+        let input = input.path().join("input");
+        drop(fs::write(
+            &input,
+            self.known_hosts.as_deref().unwrap_or_default(),
+        ));
+        if let Ok(input) = fs::File::open(&input) {
+            shell.stdin(input);
+        }
+        drop(shell.args(["-c", &all, "sh", KNOWN_HOSTS]).output());
+    }
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_home_that_is_not_the_users_own() {
+    let mut over = OverSsh::new();
+    let _kept = HostFiles::kept();
+    over.person.does("mkdir -m 700 .ssh");
+    let home = text(&over.person.home);
+    as_root("chown").args(["root", &home]).status().unwrap();
+    let told = over.fails(
+        r"
+ssh does not know the host key of ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git: it is not in /etc/ssh/ssh_known_hosts
+-> get the key, compare its fingerprint with the one that the host publishes, and only then accept it with the last line; then press Redeliver:
+$ sudo sh -c 'umask 022; ssh-keyscan -p <port> 127.0.0.1 >/etc/ssh/ssh_known_hosts.new'
+$ ssh-keygen -l -f /etc/ssh/ssh_known_hosts.new
+$ sudo sh -c 'umask 022; cat /etc/ssh/ssh_known_hosts.new >>/etc/ssh/ssh_known_hosts'
+",
+    );
+    over.obeys(&told, &[]);
+    let told = over.fails(
+        r#"
+ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git wants a key, and <person> has none that ssh would take
+-> make one, enter what the `cat` line shows as a deploy key at the host of ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git, name it in <world>/cgi-bin/deploy.cgi (ssh_key = "/etc/deploy-cgi/deploy"), then press Redeliver:
+$ sudo install -d -m 700 -o <person> /etc/deploy-cgi
+$ ssh-keygen -q -t <id> -N '' -f /etc/deploy-cgi/deploy
+$ cat /etc/deploy-cgi/deploy.pub
+"#,
+    );
+    let check = over.person.verb(&over.world, &["check"]).stdout;
+    assert_eq!(check.matches("ssh-keygen -q").count(), 1, "{check}");
+    let public = over.obeys(&told, &[]);
+    over.authorizes(&public);
+    over.world.key("ssh_key", &quoted("/etc/deploy-cgi/deploy"));
+    over.person.owns(&over.world.path("cgi-bin"));
+    over.is_deployed();
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn the_public_half_of_a_key() {
+    let mut over = OverSsh::new();
+    let key = over.person.makes_key("-N ''");
+    over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
+    over.knows_the_host();
+    over.world
+        .key("ssh_key", &quoted(&text(&key.with_extension("pub"))));
+    over.person.owns(&over.world.path("cgi-bin"));
+    let told = over.fails(
+        r#"
+<home>/.ssh/id_ed25519.pub is the public half of a key, which is for GitHub; ssh needs the private one
+-> name it in <world>/cgi-bin/deploy.cgi: ssh_key = "<home>/.ssh/id_ed25519"; then press Redeliver
+"#,
+    );
+    assert!(told.commands.is_empty());
+    over.world.key("ssh_key", &quoted(&text(&key)));
+    over.person.owns(&over.world.path("cgi-bin"));
+    over.is_deployed();
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_key_that_nobody_uses() {
+    let mut over = OverSsh::new();
+    let key = over.person.makes_key("-N ''");
+    over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
+    over.knows_the_host();
+    over.person
+        .does("cd .ssh; mv id_ed25519 blog; mv id_ed25519.pub blog.pub");
+    over.fails(
+        r#"
+ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git wants a key, and <person> has none that ssh would take; but there is <home>/.ssh/blog
+-> if that is the one, name it in <world>/cgi-bin/deploy.cgi: ssh_key = "<home>/.ssh/blog"; then press Redeliver
+"#,
+    );
+    over.world
+        .key("ssh_key", &quoted(&text(&key.with_file_name("blog"))));
+    over.person.owns(&over.world.path("cgi-bin"));
+    over.is_deployed();
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_key_that_came_with_the_line_ends_of_windows() {
+    let mut over = OverSsh::new();
+    let key = over.person.makes_key("-N ''");
+    over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
+    over.knows_the_host();
+    over.person.does("sed -i 's/$/\\r/' .ssh/id_ed25519");
+    let told = over.tells(
+        r"
+<home>/.ssh/id_ed25519 is no private key that ssh can read: it was changed on its way here
+-> bring it here once more, in binary mode, as it was made; where its lines only end as on Windows, mend them. Then press Redeliver:
+$ sed -i 's/\r$//' <home>/.ssh/id_ed25519
+",
+    );
+    over.obeys(&told, &[]);
+    over.is_deployed();
 }
 
 #[test]
