@@ -98,6 +98,20 @@ impl LastGood {
         self.commit_of(below).filter(|_| !self.by_a_person)
     }
 
+    /// The same, unless it is what a person left.
+    pub(crate) fn of_a_deploy(&self) -> Option<&Self> {
+        Some(self).filter(|_| !self.by_a_person)
+    }
+
+    /// The submodules that came, went or are at another commit than before, by path.
+    pub(crate) fn moved_since<'s>(&'s self, before: &'s Self) -> impl Iterator<Item = &'s String> {
+        let new = self.submodules.keys();
+        let gone = before.submodules.keys();
+        let gone = gone.filter(|path| !self.submodules.contains_key(*path));
+        new.chain(gone)
+            .filter(|path| self.submodules.get(*path) != before.submodules.get(*path))
+    }
+
     /// Whether a person would see another site.
     pub(crate) fn differs_from(&self, other: &Self) -> bool {
         self.head != other.head || self.submodules != other.submodules

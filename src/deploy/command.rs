@@ -6,11 +6,12 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::Deploy;
+use super::changed::{self, Changed};
 use super::failure::StepFailed;
 use super::journal::Journal;
 use super::update::Updated;
 use crate::diagnosis::Cause;
-use crate::git::Upstream;
+use crate::git::{Git, Upstream};
 use crate::last_good::LastGood;
 use crate::outcome::{Step, Verdict};
 use crate::process::{Ended, Run};
@@ -34,6 +35,7 @@ impl Deploy<'_> {
     /// Runs `on_update`, if anything differs from the last good deploy.
     pub(super) fn on_update(
         &self,
+        git: &Git<'_>,
         before: &LastGood,
         upstream: &Upstream,
         updated: &Updated,
@@ -45,6 +47,13 @@ impl Deploy<'_> {
         if !updated.now.differs_from(before) {
             return Ok(());
         }
+        let changed = Changed::between(before, &updated.now, &self.site.only, git)?;
+        if !changed.concerns {
+            let only = "on_update was not run: nothing changed that the key `only` names";
+            journal.remark(only.to_owned());
+            return Ok(());
+        }
+        self.write_changed(&changed)?;
         journal.begins(Step::OnUpdate);
         let about = About {
             upstream: Some(upstream),
@@ -108,6 +117,10 @@ impl Deploy<'_> {
             ("DEPLOY_VERDICT", Some(about.verdict.word().to_owned())),
         ];
         variables.insert("DEPLOY_REPO".into(), (&self.checkout.folder).into());
+        variables.insert(
+            "DEPLOY_CHANGED".into(),
+            self.state.path(changed::FILE).into(),
+        );
         let told = told.map(|(name, value)| (name.into(), value.unwrap_or_default().into()));
         variables.extend(told);
         variables.into_iter().collect()

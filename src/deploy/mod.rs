@@ -10,11 +10,12 @@
 //! | [`clone`] | the first checkout |
 //! | [`update`] | pull, submodules and verify, again while a pushed commit is not visible yet |
 //! | [`pull`], [`green`], [`submodules`], [`verify`] | its parts |
-//! | [`command`] | the person's commands |
+//! | [`command`], [`changed`] | the person's commands, and what they are told |
 //! | [`failure`], [`journal`], [`record`] | why a step failed, what the report tells of the way, and the end |
 //! | [`underway`] | what a deploy is at, for people who ask meanwhile |
 //! | [`maintenance`] | git's tidying up, once a day |
 
+mod changed;
 pub(crate) mod clone;
 mod command;
 mod failure;
@@ -47,6 +48,7 @@ use crate::queue::{Ticket, Turn};
 use crate::site::{Site, Submodules};
 use crate::state::StateFolder;
 
+use changed::Changed;
 use clone::Cloned;
 use failure::StepFailed;
 use heal::Healer;
@@ -97,6 +99,9 @@ impl Deploy<'_> {
         git_lock: &File,
         journal: &mut Journal<'_>,
     ) -> Ended {
+        if let Err(error) = self.write_changed(&Changed::default()) {
+            return Ended::failed(tickets, error.into());
+        }
         let git = match Git::new(self.site, self.checkout, self.host) {
             Ok(git) => git.holding(git_lock).watched(self.progress),
             Err(error) => return Ended::failed(tickets, error.into()),
@@ -125,7 +130,7 @@ impl Deploy<'_> {
                 };
             }
         };
-        let on_update = self.on_update(&before, &upstream, &updated, journal);
+        let on_update = self.on_update(&git, &before, &upstream, &updated, journal);
         Ended {
             before,
             upstream: Some(upstream),

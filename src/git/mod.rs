@@ -36,6 +36,7 @@ mod branch;
 mod checkout;
 mod command;
 mod config;
+mod diff;
 mod environment;
 mod index;
 mod lfs;

@@ -29,6 +29,10 @@ pub(super) const KEYS: &[(&str, &str)] = &[
         "workflow",
         "the file of a workflow, such as \".github/workflows/ci.yml\"",
     ),
+    (
+        "only",
+        "a list of patterns below the checkout, such as [\"site/**\"]",
+    ),
     ("wait", "a time from \"0s\" to \"30s\", such as \"8s\""),
     ("timeout", "a time from \"1s\" to \"24h\", such as \"10m\""),
     (
@@ -104,6 +108,26 @@ impl<'t> Keys<'t> {
         };
         let read = value.get_ref().as_str().and_then(read);
         read.map(Some)
+            .ok_or_else(|| self.text.value(value.span().start, key))
+    }
+
+    /// The texts of a list; none where the key is not there.
+    pub(super) fn list<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, Mistake> {
+        let Some(value) = self.table.get(key) else {
+            return Ok(Vec::new());
+        };
+        let items = value.get_ref().as_array().map(|list| list.iter());
+        let read = items.and_then(|mut items| {
+            items.try_fold(Vec::new(), |mut read_ones, item| {
+                read_ones.push(item.get_ref().as_str().and_then(&read)?);
+                Some(read_ones)
+            })
+        });
+        read.filter(|items| !items.is_empty())
             .ok_or_else(|| self.text.value(value.span().start, key))
     }
 

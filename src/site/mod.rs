@@ -61,6 +61,8 @@ pub(crate) struct Site {
     pub(crate) ssh_key: Option<PathBuf>,
     /// The workflow that has to succeed for a commit before it is deployed: its file below the repository.
     pub(crate) workflow: Option<String>,
+    /// Patterns of what `on_update` is run for; all where there are none.
+    pub(crate) only: Vec<String>,
     pub(crate) wait: Duration,
     pub(crate) timeout: Duration,
     /// In bytes.
@@ -166,6 +168,7 @@ impl Site {
             clone: keys.value("clone", value::url)?,
             ssh_key: keys.path("ssh_key")?,
             workflow,
+            only: keys.list("only", value::pattern)?,
             wait: keys.value("wait", value::wait)?.unwrap_or(DEFAULT_WAIT),
             timeout: keys
                 .value("timeout", value::timeout)?
@@ -357,7 +360,7 @@ mod tests {
         check_complaint(
             "cake = 1",
             "4: `cake = ***`: unknown key `cake`; the keys are repo, secret_file, branch, repository, update, submodules, \
-             on_update, on_failure, clone, ssh_key, workflow, wait, timeout, max_body, path, env, umask",
+             on_update, on_failure, clone, ssh_key, workflow, only, wait, timeout, max_body, path, env, umask",
         );
         check_complaint(
             "clone = https://me:hunter2@example.org/me/blog",

@@ -39,6 +39,12 @@ pub(super) fn submodules(text: &str) -> Option<Submodules> {
     }
 }
 
+/// A pattern of paths below the checkout; no magic of git's in front of it.
+pub(super) fn pattern(text: &str) -> Option<String> {
+    let is_pattern = !text.is_empty() && !text.starts_with([':', '/']) && !text.contains('\0');
+    is_pattern.then(|| text.to_owned())
+}
+
 /// The file of a workflow, which GitHub takes from one folder only.
 pub(super) fn workflow(text: &str) -> Option<String> {
     const FOLDER: &str = ".github/workflows/";

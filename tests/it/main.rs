@@ -25,6 +25,7 @@ mod git_commands;
 mod hold;
 mod hostile;
 mod kills;
+mod only;
 mod properties;
 mod redactions;
 mod requests;
