@@ -67,9 +67,47 @@ pub(crate) fn as_root(user: &User, command: &str) -> String {
     }
 }
 
+/// A text in which each block of commands stands once: where the same would come again, that is said.
+pub(crate) fn each_block_once(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut blocks: Vec<String> = Vec::new();
+    let mut lines = text.split_inclusive('\n').peekable();
+    while let Some(line) = lines.next() {
+        shown.push_str(line);
+        let mut block = String::new();
+        while line.ends_with(":\n")
+            && let Some(command) = lines.next_if(|line| line.starts_with("    "))
+        {
+            block.push_str(command);
+        }
+        if !block.is_empty()
+            && blocks
+                .iter()
+                .any(|known| known.trim_end() == block.trim_end())
+        {
+            shown.truncate(shown.len() - ":\n".len());
+            shown.push_str(", as above\n");
+        } else {
+            shown.push_str(&block);
+            blocks.push(block);
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_of_commands_stands_once() {
+        assert_eq!(
+            each_block_once(
+                "do:\n    a\n    b\n\ngit said:\n  x\n\nalso do:\n    a\nand do:\n    a\n    b"
+            ),
+            "do:\n    a\n    b\n\ngit said:\n  x\n\nalso do:\n    a\nand do, as above\n"
+        );
+    }
 
     #[test]
     fn a_word_is_quoted_for_a_shell() {

@@ -178,7 +178,7 @@ fn without_a_delivery(
 fn is_usable(site: &Site) -> Result<(), Unusable> {
     site.secrets().map_err(Unusable::SecretFile)?;
     if !clone::is_due(site) {
-        Checkout::open(&site.repo).map_err(Unusable::Checkout)?;
+        clone::whole_of(site).map_err(Unusable::Checkout)?;
     }
     Ok(())
 }

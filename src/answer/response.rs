@@ -8,6 +8,7 @@ use crate::cgi::{BadBody, BadHead, Response, Status};
 use crate::delivery::Refusal;
 use crate::outcome::Verdict;
 use crate::redaction::excerpt;
+use crate::shell::each_block_once;
 use crate::site::Mistake;
 
 const OK: Status = Status(200, "OK");
@@ -49,6 +50,7 @@ impl Answer {
                 } else {
                     (INTERNAL_SERVER_ERROR, "a deploy would fail")
                 };
+                let report = each_block_once(&report);
                 (status, format!("pong from deploy-cgi: {word}\n\n{report}"))
             }
             Self::Ignored(what) => (OK, format!("ignored {what}.")),
@@ -84,7 +86,7 @@ impl PushResult {
                 if let Some(before) = before {
                     let _ = write!(body, "\nThis delivery came before. What became of it, {}:\n\n{}", before.time, before.report);
                 }
-                (status, body)
+                (status, each_block_once(&body))
             }
             Self::WorkerDied(output) => {
                 let reason = if output.is_empty() { "no reason was reported".to_owned() } else { output };
@@ -174,8 +176,8 @@ impl Unusable {
                     .to_owned()
             }
             Self::Checkout(_) => {
-                "the key `repo` names no checkout that can be used. The server's error log says why; so does ./deploy.cgi \
-                 check."
+                "the key `repo` names no checkout that can be used, and where it is still to be made, the key `clone` has to \
+                 say where it comes from. The server's error log says why; so does ./deploy.cgi check."
                     .to_owned()
             }
         }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Done, in_colours, print, print_json};
 use crate::cgi::Environment;
 use crate::doctor::{self, Finding, Health};
+use crate::shell::each_block_once;
 use crate::site::Site;
 
 /// How long the remote may take to answer.
@@ -39,7 +40,7 @@ pub(crate) fn check(file: &Path, env: &Environment, format: Format) -> Result<Do
         } else {
             "A deploy would fail."
         };
-        let report = in_colours(&doctor::report(&findings));
+        let report = in_colours(&each_block_once(&doctor::report(&findings)));
         print(&format!("{report}\n{verdict}\n"))?;
     }
     Ok(if healthy { Done::Yes } else { Done::No })

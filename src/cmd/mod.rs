@@ -38,6 +38,7 @@ pub(crate) fn run(env: &Environment, args: &[OsString]) -> ExitCode {
     if args.get(1).is_some_and(|verb| verb == worker::VERB) {
         return match serve(env, &args[2..]) {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.is::<Misuse>() => exit(Err(error)),
             Err(error) => {
                 // Its front listens on the pipe.
                 drop(print(&shown(&error)));
@@ -175,7 +176,7 @@ fn site_and_rest<'a>(env: &Environment, args: &'a [OsString]) -> (Option<PathBuf
 /// The worker's own verb: a site file, and perhaps the ticket that somebody waits for.
 fn serve(env: &Environment, args: &[OsString]) -> Result<()> {
     let Some(file) = args.first() else {
-        bail!("the worker was started without a site file")
+        bail!(Misuse("the worker was started without a site file".into()))
     };
     let ticket = args.get(1).and_then(|ticket| ticket.to_str());
     worker::work(&Site::read(Path::new(file), env)?, env, ticket)

@@ -13,7 +13,6 @@ use super::{Done, coloured, in_colours, print, print_json};
 use crate::cgi::Environment;
 use crate::commit_id::CommitId;
 use crate::deploy::{Underway, clone};
-use crate::git::Checkout;
 use crate::green::Green;
 use crate::history::{History, Record};
 use crate::hold::Hold;
@@ -67,7 +66,7 @@ fn state_of(site: &Site) -> Result<Option<StateFolder>> {
     if clone::is_due(site) {
         return Ok(None);
     }
-    Ok(StateFolder::existing(&Checkout::open(&site.repo)?))
+    Ok(StateFolder::existing(&clone::whole_of(site)?))
 }
 
 /// Prints how a site stands, again and again, until it is interrupted.

@@ -72,7 +72,19 @@ pub(crate) fn stage_of(site: &Site) -> Result<Stage> {
     if is_unfinished(&site.repo) {
         return Checkout::begun(&site.repo).map(Stage::Begun);
     }
-    Checkout::open(&site.repo).map(Stage::Whole)
+    whole_of(site).map(Stage::Whole)
+}
+
+/// The checkout of a site that is whole.
+pub(crate) fn whole_of(site: &Site) -> Result<Checkout> {
+    if is_nothing(&site.repo) {
+        bail!(
+            "there is no checkout in {}, and no key `clone` that says where it comes from: set clone = \
+             \"https://github.com/OWNER/NAME.git\", or clone the repository there",
+            site.repo.display()
+        );
+    }
+    Checkout::open(&site.repo)
 }
 
 /// The checkout of a site; where there is none yet and the site says where it comes from, the beginning of one.

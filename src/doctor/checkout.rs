@@ -28,12 +28,10 @@ const LITTLE_SPACE: u64 = 100 << 20;
 impl Doctor<'_> {
     pub(super) fn checkout(&mut self) {
         const WHAT: &str = "checkout";
-        let repo = &self.site.repo;
-        let opened = Checkout::open(repo);
         if clone::is_due(self.site) {
             return self.before_the_clone();
         }
-        let Some(checkout) = self.findings.known(WHAT, opened) else {
+        let Some(checkout) = self.findings.known(WHAT, clone::whole_of(self.site)) else {
             return;
         };
         self.findings.ok(WHAT, line_of(&checkout.folder));

@@ -194,8 +194,8 @@ impl<'t> Text<'t> {
 
     /// A path of a running user who has no home that is known without asking a program.
     pub(super) fn no_home(&self, at: usize, key: &str) -> Mistake {
-        let why = "`~/` is no folder here: the user that runs this is not in /etc/passwd and has no HOME of its own; \
-                   write the path out, from the first /";
+        let why = "a path begins with `~/`, which is no folder here: the user that runs this is not in /etc/passwd and \
+                   has no HOME of its own; write the path out, from the first /";
         let said = format!("`{key}`: {why}");
         self.mistake(at, shown(self.line(at)), why, said)
     }

@@ -319,3 +319,54 @@ fn sign_prints_headers_that_the_site_takes() {
         .send()
         .expect(200, "ignored");
 }
+
+#[test]
+fn where_there_is_neither_a_checkout_nor_a_url_to_clone_the_key_is_named() {
+    let mut world = World::new();
+    let commit = world.push("two");
+    let payload = world.payload(&commit).to_string();
+    fs::remove_dir_all(world.checkout()).unwrap();
+    let told = "no key `clone` that says where it comes from";
+    for verb in ["check", "status", "run"] {
+        let spoken = world.verb(&[verb]);
+        spoken.expect_exit(1);
+        spoken.says(told);
+    }
+    world.ping_delivery().send().says(told);
+    let push = world.delivery("push", payload.clone()).send();
+    push.expect(500, "error");
+    push.says(told);
+    let page = world.delivery("push", "").bare("GET").send();
+    page.expect(500, "ready");
+    page.says("the key `clone`");
+    // Obeyed, the same delivery deploys.
+    world.key("clone", &quoted(&world.origin.url("me/site.git")));
+    world
+        .delivery("push", payload)
+        .send()
+        .expect(200, "deployed");
+    assert_eq!(world.head(), commit);
+}
+
+/// A ping shows the last deploy, and a redelivery what became of the first: with the same cure.
+#[test]
+fn a_block_of_commands_is_printed_once() {
+    let world = World::new();
+    let commit = world.push("two");
+    world.git(&world.checkout(), &["branch", "-q", "--unset-upstream"]);
+    let cure = "branch --set-upstream-to";
+    let first = world.push_delivery(&commit).send();
+    first.expect(500, "failed");
+    assert_eq!(first.body.matches(cure).count(), 1, "{first:?}");
+    let again = world.push_delivery(&commit).send();
+    let ping = world.ping_delivery().send();
+    for reply in [again, ping] {
+        assert_eq!(reply.status, 500);
+        assert_eq!(
+            reply.body.matches("failed at ").count(),
+            2 - usize::from(reply.first_word() == "pong")
+        );
+        assert_eq!(reply.body.matches(cure).count(), 1, "{reply:?}");
+        reply.says(", as above\n");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -602,6 +603,8 @@ fn what_a_site_file_must_say_is_asked_for() {
 #[test]
 fn a_browser_learns_the_line_and_the_kind_of_mistake_and_nothing_of_the_file() {
     let world = World::new();
+    let explained = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/troubleshooting.md");
+    let explained = fs::read_to_string(explained).unwrap();
     let bad = world.path("cgi-bin/bad.cgi");
     for (line, kind) in [
         ("hunter2 = 1", "unknown key"),
@@ -623,6 +626,7 @@ fn a_browser_learns_the_line_and_the_kind_of_mistake_and_nothing_of_the_file() {
         let page = world.delivery("star", "").bare("GET").through(&bad).send();
         assert_eq!((page.status, page.first_word()), (500, "ready"), "{page:?}");
         page.says(&format!("cannot be used: line {number}: {kind}. "));
+        assert!(explained.contains(kind), "troubleshooting.md has no {kind}");
         assert!(!page.body.contains("hunter2"), "{page:?}");
         assert!(names_no_path(&page), "{page:?}");
     }
