@@ -5,7 +5,6 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -56,7 +55,7 @@ impl Backup {
         let head = tree.head()?;
         let has_commits = head.is_some() && tree.has_of_its_own(Own::Commits, target, known)?;
         let at = quoted(&tree.folder);
-        let mut sentence = String::new();
+        let mut kept = Vec::new();
         if has_commits || !edits.seen.is_empty() {
             // Edits are made on top of a commit; before the first one, of an empty one.
             let head = head.map_or_else(|| tree.empty_commit(), Ok)?;
@@ -73,30 +72,28 @@ impl Backup {
                 } else {
                     format!("{name}^1")
                 };
-                let _ = write!(
-                    sentence,
-                    " Commits that are not in the branch: `{}` brings them back.",
+                kept.push(format!(
+                    "Commits that are not in the branch: `{}` brings them back.",
                     pick(tree, &last, target, known)?
-                );
+                ));
             }
             if !edits.seen.is_empty() {
-                let _ = write!(
-                    sentence,
-                    " Edits in {}: `git -C {at} stash apply {name}` brings them back.",
+                kept.push(format!(
+                    "Edits in {}: `git -C {at} stash apply {name}` brings them back.",
                     redaction::list(&edits.seen)
-                );
+                ));
             }
         }
         if !untracked.is_empty() {
             let to = self.move_away(tree, &untracked)?;
-            let _ = write!(
-                sentence,
-                " Untracked files, {}: they are in {}.",
+            kept.push(format!(
+                "Untracked files, {}: they are in {}.",
                 redaction::list(&untracked),
                 redaction::escape_line(&to.to_string_lossy())
-            );
+            ));
         }
-        Ok((!sentence.is_empty()).then(|| format!("what the reset removed was kept.{sentence}")))
+        let kept = kept.join(" ");
+        Ok((!kept.is_empty()).then(|| format!("what the reset removed was kept. {kept}")))
     }
 
     /// Moves untracked files out of a work tree. Returns the folder that they are in now.
@@ -143,9 +140,7 @@ fn name(tree: &WorkTree<'_>, commit: &CommitId) -> Result<String> {
     let name = names
         .find(|name| !taken.contains(name))
         .context("no name is free")?;
-    if !tree.create_ref(&name, commit)? {
-        bail!("cannot make the ref {name} in {}", tree.folder.display());
-    }
+    tree.create_ref(&name, commit)?;
     for old in taken.iter().rev().skip(MAX_KEPT - 1) {
         tree.delete_ref(old)?;
     }

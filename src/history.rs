@@ -26,15 +26,12 @@ const MAX_SIZE: u64 = 1 << 20;
 /// One deploy that ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// When it ended, RFC 3339 in UTC.
     pub(crate) time: String,
     pub(crate) verdict: Verdict,
-    /// Which tickets it served.
     pub(crate) tickets: Vec<Served>,
     pub(crate) branch: Option<String>,
     pub(crate) old: Option<CommitId>,
     pub(crate) new: Option<CommitId>,
-    /// How long it took.
     pub(crate) seconds: f64,
     /// The step that it failed at, and why.
     #[serde(default)]
@@ -110,7 +107,6 @@ impl<'s> History<'s> {
         Ok(records)
     }
 
-    /// What became of a ticket.
     pub(crate) fn of_ticket(&self, ticket: &str) -> Result<Option<Record>> {
         self.newest(ticket, |served| served.ticket == ticket)
     }
@@ -130,7 +126,6 @@ impl<'s> History<'s> {
         })
     }
 
-    /// The last deploy.
     pub(crate) fn last(&self) -> Result<Option<Record>> {
         Ok(self.records()?.pop())
     }

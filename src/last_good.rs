@@ -12,7 +12,6 @@ use crate::commit_id::CommitId;
 use crate::git::{Checkout, Found, Submodule, gitmodules_text};
 use crate::state::StateFolder;
 
-/// The file.
 const FILE: &str = "last-good";
 
 /// A state of the checkout, as a person who looks at the site would see it.
@@ -34,7 +33,6 @@ pub(crate) struct LastGood {
 }
 
 impl LastGood {
-    /// What stands in the file; `None` where there has been no good deploy.
     pub(crate) fn read(state: &StateFolder) -> Result<Option<Self>> {
         let Some(text) = state.read(FILE)? else {
             return Ok(None);
@@ -48,7 +46,6 @@ impl LastGood {
         state.write_unsynced(FILE, &serde_json::to_vec(self)?)
     }
 
-    /// What is there now.
     pub(crate) fn of(
         checkout: &Checkout,
         head: Option<CommitId>,

@@ -25,7 +25,6 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// The first word of a report.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Deployed => "deployed",
@@ -36,7 +35,6 @@ impl Verdict {
     }
 }
 
-/// A deploy that ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) branch: Option<String>,
@@ -45,21 +43,14 @@ pub(crate) struct Outcome {
     pub(crate) new: Option<CommitId>,
     /// The newest of the commits between, as abbreviated id and subject, and how many there are.
     pub(crate) commits: Vec<(String, String)>,
-    pub(crate) commit_count: u64,
+    pub(crate) commit_count: usize,
     pub(crate) submodules: Vec<Moved>,
     pub(crate) steps: Vec<StepTime>,
     /// What a person should know, although it is no failure.
     pub(crate) remarks: Vec<String>,
     pub(crate) failure: Option<Failure>,
     /// Whether anything differs from the last good deploy.
-    pub(crate) news: News,
-}
-
-/// Whether there was anything to deploy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum News {
-    Some,
-    None,
+    pub(crate) is_new: bool,
 }
 
 /// A submodule that is at another commit than the last good deploy left it at.
@@ -102,7 +93,6 @@ impl Step {
     }
 }
 
-/// How long a step took.
 #[derive(Clone, Debug)]
 pub(crate) struct StepTime {
     pub(crate) step: Step,
@@ -111,10 +101,8 @@ pub(crate) struct StepTime {
     pub(crate) remark: Option<String>,
 }
 
-/// Why a deploy failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    /// The step it failed at.
     pub(crate) step: Step,
     /// What is wrong, and what to do about it.
     pub(crate) diagnosis: Diagnosis,
@@ -146,10 +134,10 @@ impl Failure {
 
 impl Outcome {
     pub(crate) fn verdict(&self) -> Verdict {
-        match (&self.failure, self.news) {
-            (Some(_), News::Some | News::None) => Verdict::Failed,
-            (None, News::Some) => Verdict::Deployed,
-            (None, News::None) => Verdict::Unchanged,
+        match (&self.failure, self.is_new) {
+            (Some(_), _) => Verdict::Failed,
+            (None, true) => Verdict::Deployed,
+            (None, false) => Verdict::Unchanged,
         }
     }
 
@@ -165,7 +153,7 @@ impl Outcome {
             for (id, subject) in &self.commits {
                 let _ = writeln!(report, "  {id} {subject}");
             }
-            let more = self.commit_count.saturating_sub(self.commits.len() as u64);
+            let more = self.commit_count.saturating_sub(self.commits.len());
             if more > 0 {
                 let _ = writeln!(report, "  and {more} more");
             }
@@ -197,36 +185,22 @@ impl Outcome {
 
     fn headline(&self) -> String {
         let branch = self.branch.as_deref().unwrap_or("the checkout");
-        match (&self.failure, self.news) {
-            (Some(failure), News::Some | News::None) => {
-                format!(
-                    "failed at {}: {}",
-                    failure.step.name(),
-                    failure.diagnosis.cause
-                )
+        let at = self.new.as_ref().map_or("no commit", CommitId::short);
+        match &self.failure {
+            Some(failure) => {
+                let (step, cause) = (failure.step.name(), &failure.diagnosis.cause);
+                format!("failed at {step}: {cause}")
             }
-            (None, News::None) => {
-                format!(
-                    "unchanged {branch} is at {}: nothing is new",
-                    self.new.as_ref().map_or("no commit", CommitId::short)
-                )
-            }
-            (None, News::Some) if self.old == self.new => {
-                format!(
-                    "deployed {branch} at {}",
-                    self.new.as_ref().map_or("no commit", CommitId::short)
-                )
-            }
-            (None, News::Some) => {
+            None if !self.is_new => format!("unchanged {branch} is at {at}: nothing is new"),
+            None if self.old == self.new => format!("deployed {branch} at {at}"),
+            None => {
                 let count = match self.commit_count {
                     0 => String::new(),
                     1 => ", 1 commit".to_owned(),
                     n => format!(", {n} commits"),
                 };
-                format!(
-                    "deployed {branch} {}{count}",
-                    moved(self.old.as_ref(), self.new.as_ref())
-                )
+                let moved = moved(self.old.as_ref(), self.new.as_ref());
+                format!("deployed {branch} {moved}{count}")
             }
         }
     }
@@ -276,7 +250,7 @@ mod tests {
             ],
             remarks: vec!["a remark".into()],
             failure: None,
-            news: News::Some,
+            is_new: true,
         }
     }
 
@@ -320,7 +294,7 @@ mod tests {
     #[test]
     fn nothing_new_is_said_in_one_line() {
         let same = Outcome {
-            news: News::None,
+            is_new: false,
             commits: vec![],
             submodules: vec![],
             remarks: vec![],

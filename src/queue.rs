@@ -27,7 +27,6 @@ use crate::commit_id::CommitId;
 use crate::random::fill_with_random;
 use crate::state::StateFolder;
 
-/// The folder of tickets.
 const QUEUE: &str = "queue";
 
 /// The lock of the next in line.
@@ -65,6 +64,9 @@ pub(crate) struct PushRequest {
     /// Whether it is no push, but the run of a workflow that passed the commit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) green: bool,
+    /// What the submodule's remote calls its default branch, where the checkout does not know it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) new_default: Option<String>,
     /// When it came, in seconds since 1970.
     pub(crate) received: u64,
     /// Those that it stands for besides its own: they came before it while deploys were held.
@@ -98,6 +100,12 @@ pub(crate) enum EnqueueError {
     Error(anyhow::Error),
 }
 
+impl From<anyhow::Error> for EnqueueError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Error(error)
+    }
+}
+
 /// The tickets of a checkout.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue<'s>(&'s StateFolder);
@@ -109,15 +117,13 @@ impl<'s> Queue<'s> {
 
     /// Leaves a ticket for a push. Once this returns, the work survives our death, and a power failure. Returns its name.
     pub(crate) fn enqueue(&self, push: &PushRequest) -> Result<String, EnqueueError> {
-        self.0.make_folder(QUEUE).map_err(EnqueueError::Error)?;
-        if self.names().map_err(EnqueueError::Error)?.len() >= MAX_TICKETS {
+        self.0.make_folder(QUEUE)?;
+        if self.names()?.len() >= MAX_TICKETS {
             return Err(EnqueueError::Full);
         }
-        let name = new_name().map_err(EnqueueError::Error)?;
-        let text = serde_json::to_vec(push).map_err(|error| EnqueueError::Error(error.into()))?;
-        self.0
-            .write(&format!("{QUEUE}/{name}"), &text)
-            .map_err(EnqueueError::Error)?;
+        let name = new_name()?;
+        let text = serde_json::to_vec(push).context("cannot write a ticket")?;
+        self.0.write(&format!("{QUEUE}/{name}"), &text)?;
         Ok(name)
     }
 
@@ -166,7 +172,6 @@ impl<'s> Queue<'s> {
         Ok(())
     }
 
-    /// Whether any ticket is there.
     pub(crate) fn is_empty(&self) -> Result<bool> {
         Ok(self.names()?.is_empty())
     }
@@ -201,7 +206,6 @@ impl<'s> Queue<'s> {
         Ok(InLine(waiting))
     }
 
-    /// Whether a ticket waits.
     pub(crate) fn has(&self, ticket: &str) -> bool {
         self.0.path(QUEUE).join(ticket).exists()
     }
@@ -217,7 +221,6 @@ impl<'s> Queue<'s> {
         }
     }
 
-    /// The names of all tickets, oldest first.
     fn names(&self) -> Result<BTreeSet<String>> {
         let folder = self.0.path(QUEUE);
         let entries = match std::fs::read_dir(&folder) {
@@ -305,12 +308,10 @@ impl Turn<'_> {
         Queue(self.state).list()
     }
 
-    /// Removes a ticket whose deploy has been recorded.
     pub(crate) fn served(&self, ticket: &str) -> Result<()> {
         self.state.remove(&format!("{QUEUE}/{ticket}"))
     }
 
-    /// Lets the next one deploy.
     pub(crate) fn end(self) -> Result<()> {
         self.lock.unlock().context("cannot end the turn")
     }

@@ -35,7 +35,7 @@ impl StateFolder {
     /// site: a second one would take turns with another restart command and another secret.
     pub(crate) fn open(checkout: &Checkout, site: &Site) -> Result<Self> {
         let folder = Self(checkout.git_dir.join(FOLDER));
-        folder.make_folder("")?;
+        make(&folder.0)?;
         folder.open_to_owner()?;
         folder.claim_for(site)?;
         Ok(folder)
@@ -48,7 +48,7 @@ impl StateFolder {
         match std::fs::metadata(&folder.0) {
             Ok(found) if found.is_dir() => {
                 folder.open_to_owner()?;
-                folder.owner_as_seen_by(site).map(drop)
+                folder.owner_as_seen_by(&canonical(site)?).map(drop)
             }
             Ok(_) => bail!(
                 "{} is in the way: it has to be a folder; remove it",
@@ -87,24 +87,15 @@ impl StateFolder {
         folder.is_dir().then_some(Self(folder))
     }
 
-    /// The path of a file in it.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
     /// Makes a folder in it, readable by us only: git's output may name what others need not know.
-    pub(crate) fn make_folder(&self, name: &str) -> Result<PathBuf> {
-        let path = if name.is_empty() {
-            self.0.clone()
-        } else {
-            self.0.join(name)
-        };
-        make_private_folder(&path)
-            .with_context(|| format!("cannot make the folder {}", path.display()))?;
-        Ok(path)
+    pub(crate) fn make_folder(&self, name: &str) -> Result<()> {
+        make(&self.path(name))
     }
 
-    /// Opens a file for locking.
     pub(crate) fn lock_file(&self, name: &str) -> Result<File> {
         let path = self.path(name);
         let mut options = File::options();
@@ -120,7 +111,6 @@ impl StateFolder {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Reads a file; `None` where there is none.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         files::read_if_there(&self.path(name))
     }
@@ -135,7 +125,6 @@ impl StateFolder {
         files::replace(&self.path(name), bytes, Sync::No)
     }
 
-    /// Removes a file, if it is there.
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
         files::remove_if_there(&self.path(name))
     }
@@ -169,51 +158,50 @@ impl StateFolder {
     }
 
     fn claim_for(&self, site: &Site) -> Result<()> {
-        match self.owner_as_seen_by(site)? {
+        let ours = canonical(site)?;
+        let bytes = ours.as_os_str().as_bytes();
+        match self.owner_as_seen_by(&ours)? {
             Owner::Us => Ok(()),
-            Owner::Gone(ours) => self.write(OWNER, ours.as_os_str().as_bytes()),
-            Owner::Nobody(ours)
-                if files::write_new(&self.path(OWNER), ours.as_os_str().as_bytes())? =>
-            {
-                Ok(())
-            }
+            Owner::Gone => self.write(OWNER, bytes),
+            Owner::Nobody if files::write_new(&self.path(OWNER), bytes)? => Ok(()),
             // Somebody was quicker: another delivery to us, or to a second site.
-            Owner::Nobody(_) => self.owner_as_seen_by(site).map(drop),
+            Owner::Nobody => self.owner_as_seen_by(&ours).map(drop),
         }
     }
 
-    fn owner_as_seen_by(&self, site: &Site) -> Result<Owner> {
-        let ours = site
-            .file
-            .canonicalize()
-            .with_context(|| format!("cannot find {}", site.file.display()))?;
+    fn owner_as_seen_by(&self, ours: &Path) -> Result<Owner> {
         let Some(owner) = self.read(OWNER)? else {
-            return Ok(Owner::Nobody(ours));
+            return Ok(Owner::Nobody);
         };
         let owner = Path::new(std::ffi::OsStr::from_bytes(&owner));
         let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
-        let still_there = identity(owner);
-        if owner == ours || (still_there.is_some() && still_there == identity(&ours)) {
-            return Ok(Owner::Us);
+        match identity(owner) {
+            found if owner == ours || (found.is_some() && found == identity(ours)) => Ok(Owner::Us),
+            None => Ok(Owner::Gone),
+            Some(_) => bail!(
+                "this checkout belongs to the site {}, and {} names it too; a checkout has one site: remove one of the \
+                 two files, or give this one a clone of its own as `repo`",
+                owner.display(),
+                ours.display()
+            ),
         }
-        if still_there.is_none() {
-            // The owner's file is gone: it was moved or renamed, and this is it.
-            return Ok(Owner::Gone(ours));
-        }
-        bail!(
-            "this checkout belongs to the site {}, and {} names it too; a checkout has one site: remove one of the two \
-             files, or give this one a clone of its own as `repo`",
-            owner.display(),
-            ours.display()
-        )
     }
+}
+
+fn make(folder: &Path) -> Result<()> {
+    make_private_folder(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))
+}
+
+fn canonical(site: &Site) -> Result<PathBuf> {
+    let file = site.file.canonicalize();
+    file.with_context(|| format!("cannot find {}", site.file.display()))
 }
 
 /// Whose a state folder is, where it is not another site's.
 enum Owner {
     Us,
-    /// Nobody's yet; this is who we are.
-    Nobody(PathBuf),
-    /// Of a site whose file is gone; this is who we are.
-    Gone(PathBuf),
+    Nobody,
+    /// A site whose file is gone: it was moved or renamed, and this is it.
+    Gone,
 }

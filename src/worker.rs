@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::cgi::Environment;
-use crate::deploy::{self, Aim, Deploy, Listener, clone};
+use crate::deploy::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER, clone};
 use crate::files::is_readable_within;
 use crate::git::Checkout;
 use crate::history::Record;
@@ -28,7 +28,6 @@ pub(crate) const VERB: &str = "worker";
 /// The most that is read of what a worker prints where it could not record it, in bytes.
 const MAX_OUTPUT: u64 = 4 << 10;
 
-/// A worker that was started.
 #[derive(Debug)]
 pub(crate) struct Worker(PipeReader);
 
@@ -101,7 +100,6 @@ pub(crate) fn work(site: &Site, host: &Environment, ticket: Option<&str>) -> Res
     Ok(())
 }
 
-/// One turn of a worker.
 fn serve(
     site: &Site,
     host: &Environment,
@@ -114,30 +112,24 @@ fn serve(
     if Hold::of(turn.state).is_some() {
         return turn.end();
     }
-    if turn
-        .tickets()?
-        .iter()
-        .flat_map(Ticket::serves)
-        .all(|waits| Some(waits.ticket.as_str()) != pipe.ticket)
-    {
+    let tickets = turn.tickets()?;
+    let mut served = tickets.iter().flat_map(Ticket::serves);
+    if served.all(|waits| Some(waits.ticket.as_str()) != pipe.ticket) {
         // Served by another worker in the meantime: its outcome is known.
         pipe.close();
     }
-    if !turn.tickets()?.is_empty() {
-        let deploy = Deploy {
-            site,
-            host,
-            checkout,
-            state: turn.state,
-            aim: Aim::of(site),
-            progress: None,
-        };
-        deploy.serve(&turn, pipe)?;
+    let deploy = Deploy {
+        site,
+        host,
+        checkout,
+        turn: &turn,
+        aim: Aim::of(site),
+        progress: None,
+    };
+    if !tickets.is_empty() {
+        deploy.serve(&mut |record| pipe.recorded(record))?;
     }
-    ignore(
-        deploy::maintain(site, host, checkout, &turn),
-        "the outcome is known; how the tidying goes is nobody's concern",
-    );
+    ignore(deploy.maintain(), MAINTENANCE_IS_NO_MATTER);
     turn.end()
 }
 
@@ -158,9 +150,7 @@ impl ResultPipe<'_> {
             );
         }
     }
-}
 
-impl Listener for ResultPipe<'_> {
     fn recorded(&mut self, record: &Record) {
         if record
             .tickets

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::cgi::Environment;
 use crate::delivery::Push;
 use crate::deploy::clone::Stage;
-use crate::git::{Git, NoUpstream, Source, SourceBranch, Tracking, Upstream};
+use crate::git::{Git, NoUpstream, Source, Tracking, Upstream};
 use crate::redaction::excerpt;
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
@@ -17,8 +17,12 @@ use crate::site::{Site, Submodules};
 /// How a push concerns a checkout.
 pub(super) enum Concern {
     Ours,
-    /// It is one of its submodules', at this path.
-    Submodule(String),
+    /// It is one of its submodules', at this path. Where the remote's default branch is another one than is known here, it is
+    /// named.
+    Submodule {
+        path: String,
+        new_default: Option<String>,
+    },
     /// Not at all, because of this.
     Not(String),
 }
@@ -65,7 +69,7 @@ impl Concern {
         let of_url = known.as_ref().and_then(|known| known.url.repository());
         let repository = site.repository.as_ref().or(of_url);
         if repository.is_none_or(|ours| *ours != *push.repository) {
-            let sources = git.submodules_from(&push.repository, known.as_ref())?;
+            let sources = git.submodules_from(&push.repository)?;
             if !sources.is_empty() {
                 return Self::of_submodules(site.submodules, push, branch, &sources, &git);
             }
@@ -111,20 +115,25 @@ impl Concern {
             Submodules::Latest => {
                 let mut followed = BTreeSet::new();
                 for source in sources {
-                    let ours = match &source.branch {
-                        SourceBranch::Default(known) if known.as_deref() != Some(branch) => {
-                            // The default may be another one by now.
-                            git.ask_default_branch(&source.path)?
+                    let mut new_default = None;
+                    let mut ours = source.branch.clone();
+                    if ours.is_none() {
+                        ours = git.submodule(&source.path).default_branch()?;
+                        // It may be another one by now.
+                        if ours.as_deref() != Some(branch) {
+                            new_default = git.ask_default_branch(&source.path)?;
+                            ours = new_default.clone().or(ours);
                         }
-                        SourceBranch::Default(known) => known.clone(),
-                        SourceBranch::Named(name) => Some(name.clone()),
-                    };
+                    }
                     match ours {
                         Some(ours) if ours != branch => {
                             followed.insert(excerpt(&ours));
                         }
                         Some(_) | None => {
-                            return Ok(Self::Submodule(source.path.to_string_lossy().into_owned()));
+                            return Ok(Self::Submodule {
+                                path: source.path.to_string_lossy().into_owned(),
+                                new_default,
+                            });
                         }
                     }
                 }

@@ -282,7 +282,7 @@ impl VerifiedRequest<'_> {
         // It makes the first checkout, too; how that went is in the report.
         if clone::is_due(self.site) && self.site.workflow.is_none() {
             let (_, state) = self.open()?;
-            match self.deploy(&state, self.push_request(&Push::default(), None))? {
+            match self.deploy(&state, self.push_request(&Push::default()))? {
                 failed @ (PushResult::NotQueued(_) | PushResult::WorkerDied(_)) => {
                     return Ok(Answer::Pushed(failed));
                 }
@@ -311,48 +311,51 @@ impl VerifiedRequest<'_> {
     }
 
     fn push(&self, push: &Push) -> Result<Answer> {
-        let (state, submodule) = match self.state_for(push)? {
+        let (state, request) = match self.state_for(push)? {
             ControlFlow::Continue(ours) => ours,
             ControlFlow::Break(answer) => return Ok(answer),
         };
         let waits = self.waits_for_a_run(&state, push)?;
         match waits.filter(|_| Hold::of(&state).is_none()) {
             Some(waits) => Ok(waits),
-            None => self
-                .deploy(&state, self.push_request(push, submodule))
-                .map(Answer::Pushed),
+            None => self.deploy(&state, request).map(Answer::Pushed),
         }
     }
 
-    /// The state folder of a push that concerns this site, and the submodule where it is one's; else its answer.
-    fn state_for(&self, push: &Push) -> Result<ControlFlow<Answer, (StateFolder, Option<String>)>> {
+    /// The state folder of a push that concerns this site, and what it asks for; else its answer.
+    fn state_for(&self, push: &Push) -> Result<ControlFlow<Answer, (StateFolder, PushRequest)>> {
         let found = clone::stage_of(self.site)?;
         if let Stage::Begun(checkout) | Stage::Whole(checkout) = &found {
             StateFolder::examine(checkout, self.site)?;
         }
-        let submodule =
-            match Concern::of(self.site, self.env, push, &found, self.started + LOOK_LIMIT)? {
-                Concern::Ours => None,
-                Concern::Submodule(path) => Some(path),
-                Concern::Not(why) => return self.ignore(why).map(ControlFlow::Break),
-            };
+        let mut request = self.push_request(push);
+        let until = self.started + LOOK_LIMIT;
+        match Concern::of(self.site, self.env, push, &found, until)? {
+            Concern::Ours => {}
+            Concern::Submodule { path, new_default } => {
+                request.submodule = Some(path);
+                request.new_default = new_default;
+            }
+            Concern::Not(why) => return self.ignore(why).map(ControlFlow::Break),
+        }
         // Only for what concerns us is anything made.
         let checkout = clone::checkout_of(self.site)?;
         Ok(match StateFolder::open(&checkout, self.site) {
-            Ok(state) => ControlFlow::Continue((state, submodule)),
+            Ok(state) => ControlFlow::Continue((state, request)),
             Err(error) => {
                 ControlFlow::Break(Answer::Pushed(PushResult::NotQueued(format!("{error:#}"))))
             }
         })
     }
 
-    fn push_request(&self, push: &Push, submodule: Option<String>) -> PushRequest {
+    fn push_request(&self, push: &Push) -> PushRequest {
         PushRequest {
             delivery: self.delivery.id.clone(),
             git_ref: push.git_ref.clone(),
             before: push.before.clone(),
             after: push.after.clone(),
-            submodule,
+            submodule: None,
+            new_default: None,
             green: false,
             received: now(),
             earlier: Vec::new(),

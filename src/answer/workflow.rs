@@ -31,7 +31,7 @@ impl VerifiedRequest<'_> {
             after: Some(run.commit.clone()),
             repository: run.repository.clone(),
         };
-        let (state, _) = match self.state_for(&push)? {
+        let (state, request) = match self.state_for(&push)? {
             ControlFlow::Continue(ours) => ours,
             ControlFlow::Break(answer) => return Ok(answer),
         };
@@ -53,7 +53,7 @@ impl VerifiedRequest<'_> {
         }
         let green = PushRequest {
             green: true,
-            ..self.push_request(&push, None)
+            ..request
         };
         self.deploy(&state, green).map(Answer::Pushed)
     }

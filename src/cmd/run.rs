@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::{Done, in_colours, print};
 use crate::cgi::Environment;
-use crate::deploy::{self, Aim, Deploy, Listener, clone};
+use crate::deploy::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER, clone};
 use crate::history::Record;
 use crate::hold::Hold;
 use crate::ignored::ignore;
@@ -66,18 +66,15 @@ pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Do
         site,
         host: env,
         checkout: &checkout,
-        state: &state,
+        turn: &turn,
         aim: match passing {
             Passing::Nothing => Aim::of(site),
             Passing::All => Aim::Tip,
         },
         progress: progress.map(|show| show as Progress<'_>),
     };
-    deploy.serve(&turn, &mut printer)?;
-    ignore(
-        deploy::maintain(site, env, &checkout, &turn),
-        "the outcome is known; how the tidying goes is nobody's concern",
-    );
+    deploy.serve(&mut |record| printer.recorded(record))?;
+    ignore(deploy.maintain(), MAINTENANCE_IS_NO_MATTER);
     turn.end()?;
     // A ticket may have to wait for its commit still, or was left by a worker that died.
     if !queue.is_empty()?
@@ -102,7 +99,7 @@ struct Printer {
     failed: bool,
 }
 
-impl Listener for Printer {
+impl Printer {
     fn recorded(&mut self, record: &Record) {
         self.failed |= record.verdict == Verdict::Failed;
         ignore(print(&in_colours(&record.report)), TERMINAL_GONE);

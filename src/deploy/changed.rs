@@ -70,6 +70,6 @@ impl Deploy<'_> {
         }
         let name = |path: &PathBuf| [path.as_os_str().as_bytes(), b"\0"].concat();
         let names: Vec<u8> = changed.paths.iter().flat_map(name).collect();
-        self.state.write_unsynced(FILE, &names)
+        self.state().write_unsynced(FILE, &names)
     }
 }

@@ -13,17 +13,18 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 
 use super::Deploy;
+use super::failure::StepFailed;
 use super::heal::Healer;
+use super::journal::Journal;
 use super::marker::Interrupted;
 use super::pull::Aim;
 use crate::backup::Backup;
 use crate::commit_id::CommitId;
-use crate::diagnosis::{Cause, Stated};
-use crate::files::{self, Sync};
-use crate::git::{
-    self, CLONING, Checkout, Git, ObjectFormat, RemoteHead, WorkTree, config_section, quoted,
-};
+use crate::diagnosis::Cause;
+use crate::files;
+use crate::git::{self, CLONING, Checkout, Git, ObjectFormat, RemoteHead, WorkTree};
 use crate::green::Green;
+use crate::outcome::Step;
 use crate::process::Ended;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
@@ -35,14 +36,6 @@ const WRITING: &[u8] = b"writing";
 
 /// The state folder, below the git directory.
 const STATE: &str = "deploy-cgi";
-
-/// How the first checkout went.
-pub(super) enum Cloned {
-    /// With what was kept of a person's, if there was anything.
-    Whole(Option<String>),
-    /// This command failed.
-    Not(Ended),
-}
 
 /// How far the checkout of a site has come.
 pub(crate) enum Stage {
@@ -146,68 +139,65 @@ fn make(git_dir: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Does what is left to do of a first checkout: repository, remote, fetch, branch. Each step can be done again.
-pub(super) fn finish(deploy: &Deploy<'_>, url: &RemoteUrl, git: &Git<'_>) -> Result<Cloned> {
-    let (site, state) = (deploy.site, deploy.state);
-    // Before anything that may meet one.
-    let any = Interrupted {
-        began: SystemTime::UNIX_EPOCH,
-        is_healing: false,
-    };
-    Healer::new(git, any).remove_unfinished()?;
-    if let Some(ended) = make_repository(git, url, ObjectFormat::Sha1)? {
-        return Ok(Cloned::Not(ended));
-    }
-    let config = git.read_config()?;
-    let (head, format) = match git.remote_head()? {
-        RemoteHead::Found { branch, format } => (branch, format),
-        RemoteHead::Failed(ended) => return Ok(Cloned::Not(ended)),
-    };
-    if format != config.format() {
-        // Nothing is in it yet. Without these `git init` takes it for none: the two formats do not mix.
-        for file in ["HEAD", "config"] {
-            files::remove_if_there(&git.checkout.git_dir.join(file))?;
+impl Deploy<'_> {
+    /// Does what is left to do of a first checkout: repository, remote, fetch, branch. Each step can be done again.
+    pub(super) fn finish_clone(
+        &self,
+        url: &RemoteUrl,
+        git: &Git<'_>,
+        journal: &mut Journal<'_>,
+    ) -> Result<(), StepFailed> {
+        // Before anything that may meet one.
+        let any = Interrupted {
+            began: SystemTime::UNIX_EPOCH,
+            is_healing: false,
+        };
+        Healer::new(git, any).remove_unfinished()?;
+        let mut step = |ended: &Ended| journal.step(Step::Clone, ended.took, ended, git);
+        step(&git.init(ObjectFormat::Sha1)?)?;
+        set_remote(git, url)?;
+        let config = git.read_config()?;
+        let asked = git.ask_remote_head()?;
+        step(&asked)?;
+        let RemoteHead { branch, format } = RemoteHead::of(&asked);
+        if format != config.format() {
+            // Nothing is in it yet. Without these `git init` takes it for none: the two formats do not mix.
+            for file in ["HEAD", "config"] {
+                files::remove_if_there(&git.checkout.git_dir.join(file))?;
+            }
+            step(&git.init(format)?)?;
+            set_remote(git, url)?;
+            git.read_config()?;
         }
-        if let Some(ended) = make_repository(git, url, format)? {
-            return Ok(Cloned::Not(ended));
+        let Some(branch) = self.site.branch.clone().or(branch) else {
+            return Err(StepFailed::stated(Step::Start, Cause::NoDefaultBranch));
+        };
+        step(&git.fetch_origin(&branch)?)?;
+        let (top, state) = (git.top(), self.state());
+        let tip = top.remote_tip(&branch)?;
+        let green = match (self.aim, &tip) {
+            (Aim::Green(workflow), Some(tip)) => Some(first_green(workflow, tip, &top, state)?),
+            (Aim::Green(_), None) | (Aim::Tip, _) => None,
+        };
+        if state.read(CLONING)?.as_deref() != Some(WRITING) {
+            ensure_no_files(&git.checkout.folder)?;
+            state.write(CLONING, WRITING)?;
         }
-        git.read_config()?;
+        // One that came as far as a commit may have been taken for whole, and worked in.
+        let mut kept = None;
+        if top.head()?.is_some()
+            && let Some(target) = green.as_ref().or(tip.as_ref())
+        {
+            kept = Backup::default().before_reset(&top, &top.edits()?, target, None)?;
+        }
+        step(&match &green {
+            None => git.check_out(&branch)?,
+            Some(green) => git.check_out_at(green, &branch)?,
+        })?;
+        state.remove(CLONING)?;
+        journal.remarks(kept);
+        Ok(())
     }
-    let Some(branch) = site.branch.clone().or(head) else {
-        return Err(Stated(Cause::NoDefaultBranch).into());
-    };
-    let fetched = git.fetch_origin(&branch)?;
-    if !fetched.end.is_good() {
-        return Ok(Cloned::Not(fetched));
-    }
-    let top = git.top();
-    let green = match (deploy.aim, top.remote_tip(&branch)?) {
-        (Aim::Green(workflow), Some(tip)) => Some(first_green(workflow, &tip, &top, state)?),
-        (Aim::Green(_), None) | (Aim::Tip, _) => None,
-    };
-    if state.read(CLONING)?.as_deref() != Some(WRITING) {
-        ensure_no_files(&git.checkout.folder)?;
-        state.write(CLONING, WRITING)?;
-    }
-    // One that came as far as a commit may have been taken for whole, and worked in.
-    let mut kept = None;
-    if top.head()?.is_some()
-        && let Some(target) = green
-            .clone()
-            .map_or_else(|| top.remote_tip(&branch), |green| Ok(Some(green)))?
-    {
-        let edits = top.edits()?;
-        kept = Backup::default().before_reset(&top, &edits, &target, None)?;
-    }
-    let checked_out = match &green {
-        None => git.check_out(&branch)?,
-        Some(green) => git.check_out_at(green, &branch)?,
-    };
-    if !checked_out.end.is_good() {
-        return Ok(Cloned::Not(checked_out));
-    }
-    state.remove(CLONING)?;
-    Ok(Cloned::Whole(kept))
 }
 
 /// The newest commit of a branch that a workflow is known to have succeeded for.
@@ -246,26 +236,9 @@ fn ensure_no_files(folder: &Path) -> Result<()> {
     )
 }
 
-/// `git init`, and the remote, without its login. Returns the command that failed, if one did.
-fn make_repository(git: &Git<'_>, url: &RemoteUrl, format: ObjectFormat) -> Result<Option<Ended>> {
-    let made = git.init(format)?;
-    if !made.end.is_good() {
-        return Ok(Some(made));
-    }
-    let file = git.checkout.git_dir.join("config");
-    let text = std::fs::read_to_string(&file)
-        .with_context(|| format!("cannot read {}", file.display()))?;
-    // Until there is a branch, the remote's section is the last one.
-    let section = config_section("remote", "origin");
-    let own = text.split(&section).next().unwrap_or(&text);
-    let url = quoted(git::without_login(url)?.as_str());
-    let text =
-        format!("{own}{section}\turl = {url}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n");
-    let readable = file.metadata().map(|file| file.permissions());
-    files::replace(&file, text.as_bytes(), Sync::No)?;
-    // As git made it.
-    readable
-        .and_then(|readable| std::fs::set_permissions(&file, readable))
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    Ok(None)
+/// The remote, without its login.
+fn set_remote(git: &Git<'_>, url: &RemoteUrl) -> Result<()> {
+    let url = git::without_login(url)?;
+    git.set_config("remote.origin.url", url.as_str())?;
+    git.set_config("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
 }

@@ -81,7 +81,7 @@ impl Deploy<'_> {
         log: &str,
         input: &[u8],
     ) -> Result<Ended> {
-        let log = self.state.open_to_append(log)?;
+        let log = self.turn.state.open_to_append(log)?;
         log.set_len(0)
             .context("cannot empty the log of a command")?;
         let run = Run {
@@ -119,7 +119,7 @@ impl Deploy<'_> {
         variables.insert("DEPLOY_REPO".into(), (&self.checkout.folder).into());
         variables.insert(
             "DEPLOY_CHANGED".into(),
-            self.state.path(changed::FILE).into(),
+            self.state().path(changed::FILE).into(),
         );
         let told = told.map(|(name, value)| (name.into(), value.unwrap_or_default().into()));
         variables.extend(told);

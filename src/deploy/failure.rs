@@ -21,7 +21,6 @@ const MAX_BYTES: usize = 4 << 10;
 pub(super) struct StepFailed {
     pub(super) step: Step,
     pub(super) cause: Cause,
-    /// What its command printed.
     pub(super) output: String,
     /// Submodules that are not at the recorded commit, where the main tree is new already.
     pub(super) behind: Vec<PathBuf>,
@@ -129,12 +128,10 @@ pub(super) fn masked(text: &str, hidden: &[String]) -> String {
     redaction::redact(text, hidden.iter().map(String::as_str))
 }
 
-/// Text from outside as it may be shown.
 pub(super) fn shown(text: &str, hidden: &[String]) -> String {
     redaction::escape(&redaction::redact(text, hidden.iter().map(String::as_str)))
 }
 
-/// The last lines of a command's output.
 pub(super) fn tail_of(output: &str) -> String {
     let from = output.len().saturating_sub(MAX_BYTES);
     let text = &output[output.ceil_char_boundary(from)..];

@@ -25,7 +25,7 @@ impl Update<'_> {
         let (Some(head), Some(tip)) = (&heads.head, &heads.upstream) else {
             return Err(StepFailed::stated(Step::Fetch, Cause::HeadIsNotUpstream));
         };
-        let passed = Green::read(self.deploy.state)?;
+        let passed = Green::read(self.deploy.state())?;
         let passed = passed.commits();
         let top = self.git.top();
         let is_in_branch = top.ancestry_in(head, tip.as_str())? == Ancestry::Contained;

@@ -40,80 +40,95 @@ const UNFINISHED: &[&[u8]] = &[
 /// Puts a checkout back to what it was before a run that was cut short.
 pub(super) struct Healer<'h> {
     git: &'h Git<'h>,
-    /// What was cut short.
     run: Interrupted,
-}
-
-/// What was put back.
-#[derive(Clone, Copy, Debug, Default)]
-struct PutBack {
+    /// How many were put right.
     files: usize,
     submodules: usize,
-    locks: usize,
+    unfinished: usize,
 }
 
 impl<'h> Healer<'h> {
     pub(super) fn new(git: &'h Git<'h>, run: Interrupted) -> Self {
-        Self { git, run }
+        Self {
+            git,
+            run,
+            files: 0,
+            submodules: 0,
+            unfinished: 0,
+        }
     }
 
     /// Puts everything back. Returns a sentence about it, if there was anything. To be called under the turn, with no
     /// git of ours alive; if it is cut short itself, it can be called again.
-    pub(super) fn heal(&self) -> Result<Option<String>> {
-        let mut done = PutBack::default();
-        let checkout = self.git.checkout;
-        done.locks += self.remove_debris(&[OURS])?;
-        self.heal_modules(&checkout.folder, &checkout.git_dir, &mut done)?;
-        if let Tracking::Upstream(upstream) = self.git.tracking(None)?
+    pub(super) fn heal(mut self) -> Result<Option<String>> {
+        let (git, checkout) = (self.git, self.git.checkout);
+        self.remove_unfinished()?;
+        self.heal_modules(&checkout.folder, &checkout.git_dir)?;
+        if let Tracking::Upstream(upstream) = git.tracking(None)?
             && let Heads {
                 head: Some(head),
                 upstream: Some(target),
-            } = self.git.heads(&upstream.branch)?
+            } = git.heads(&upstream.branch)?
         {
-            self.put_back(&checkout.folder, &head, &target, &mut done)?;
+            self.put_back(&git.top(), &head, &target)?;
         }
-        for submodule in self.git.submodules()? {
+        for submodule in git.submodules()? {
             if let Found::At(head) = &submodule.found {
                 // It may have been on its way to what is recorded, or to the tip of its own branch.
-                let folder = checkout.folder.join(&submodule.path);
-                for target in std::iter::once(submodule.recorded.clone())
-                    .chain(self.git.submodule(&submodule.path).remote_tips()?)
-                {
-                    self.put_back(&folder, head, &target, &mut done)?;
+                let tree = git.submodule(&submodule.path);
+                for target in std::iter::once(submodule.recorded).chain(tree.remote_tips()?) {
+                    self.put_back(&tree, head, &target)?;
                 }
             }
         }
-        Ok(done.sentence())
+        Ok(self.sentence())
+    }
+
+    fn sentence(&self) -> Option<String> {
+        let counts = [
+            (self.files, "file"),
+            (self.submodules, "unfinished submodule"),
+            (self.unfinished, "lock or temporary file"),
+        ];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let plural = |count| if count == 1 { "" } else { "s" };
+        let parts = counts.map(|(count, what)| format!("{count} {what}{}", plural(count)));
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        let sentence = || format!("what git had left half-done was put right: {parts}");
+        (!parts.is_empty()).then(sentence)
     }
 
     /// Removes the lock files that the run left, and where a command of git's failed its unfinished objects. Git tries a clone
     /// that died once more, says that all is well, and leaves what the first one left.
-    pub(super) fn remove_locks(&self) -> Result<()> {
-        let passed_by: &[&str] = if self.git.has_failed() {
-            &[OURS]
+    pub(super) fn remove_locks(&mut self) -> Result<()> {
+        if self.git.has_failed() {
+            self.remove_unfinished()
         } else {
-            &[OURS, OBJECTS]
-        };
-        self.remove_debris(passed_by).map(drop)
+            self.remove_unfinished_but_in(&[OURS, OBJECTS])
+        }
     }
 
-    /// Removes all that the run left unfinished, also among the objects.
-    pub(super) fn remove_unfinished(&self) -> Result<()> {
-        self.remove_debris(&[OURS]).map(drop)
+    /// Removes lock files and all else that the run left unfinished in the git directory.
+    pub(super) fn remove_unfinished(&mut self) -> Result<()> {
+        self.remove_unfinished_but_in(&[OURS])
     }
 
-    /// Removes lock files and unfinished objects, but in folders of these names. Returns how many there were.
-    fn remove_debris(&self, passed_by: &[&str]) -> Result<usize> {
+    fn remove_unfinished_but_in(&mut self, passed_by: &[&str]) -> Result<()> {
         let checkout = self.git.checkout;
         let mut left = Vec::new();
-        self.collect_unfinished(&checkout.git_dir, passed_by, &mut left)?;
+        collect_unfinished(&checkout.git_dir, passed_by, &mut left)?;
         let common = git::common_dir(&checkout.git_dir);
         if common != checkout.git_dir {
-            self.collect_unfinished(&common.join("refs"), passed_by, &mut left)?;
-            for lock in ["packed-refs.lock", "config.lock", "shallow.lock"] {
-                self.collect(common.join(lock), &mut left);
-            }
+            collect_unfinished(&common.join("refs"), passed_by, &mut left)?;
+            let shared = ["packed-refs.lock", "config.lock", "shallow.lock"];
+            left.extend(shared.map(|lock| common.join(lock)));
         }
+        // What is below that belongs to the other work trees of the repository.
+        let of_others = checkout.git_dir.join("worktrees");
+        left.retain(|path| {
+            let file = path.symlink_metadata();
+            !path.starts_with(&of_others) && file.is_ok_and(|file| self.is_of_the_run(&file))
+        });
         // A person's own git holds locks that are not ours to remove.
         if !left.is_empty() && process::at_work("git", &checkout.folder) == AtWork::Yes {
             bail!(
@@ -121,82 +136,39 @@ impl<'h> Healer<'h> {
                  Redeliver when it has ended"
             );
         }
-        for path in &left {
-            remove_if_there(path)?;
-        }
-        Ok(left.len())
-    }
-
-    /// Collects lock files and unfinished objects that the run left below a folder.
-    fn collect_unfinished(
-        &self,
-        folder: &Path,
-        passed_by: &[&str],
-        left: &mut Vec<PathBuf>,
-    ) -> Result<()> {
-        let what = || format!("cannot list {}", folder.display());
-        let entries = match std::fs::read_dir(folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            entries => entries.with_context(what)?,
-        };
-        for entry in entries {
-            let entry = entry.with_context(what)?;
-            let (path, name) = (entry.path(), entry.file_name());
-            let kind = entry
-                .file_type()
-                .with_context(|| format!("cannot look at {}", path.display()))?;
-            let is_unfinished = |start: &&[u8]| name.as_bytes().starts_with(start);
-            if kind.is_dir() {
-                // What is below belongs to the other work trees of the repository.
-                let is_anothers = path == self.git.checkout.git_dir.join("worktrees");
-                if !is_anothers && !passed_by.iter().any(|known| name == *known) {
-                    self.collect_unfinished(&path, passed_by, left)?;
-                }
-            } else if name.as_bytes().ends_with(b".lock") || UNFINISHED.iter().any(is_unfinished) {
-                self.collect(path, left);
-            }
-        }
-        Ok(())
-    }
-
-    fn collect(&self, path: PathBuf, left: &mut Vec<PathBuf>) {
-        if path
-            .symlink_metadata()
-            .is_ok_and(|file| self.is_of_the_run(&file))
-        {
-            left.push(path);
-        }
+        self.unfinished += left.len();
+        left.iter().try_for_each(|path| remove_if_there(path))
     }
 
     /// Submodules whose clone or first checkout was cut short: git itself never gets over the first, and takes the
     /// second for done.
-    fn heal_modules(&self, folder: &Path, git_dir: &Path, done: &mut PutBack) -> Result<()> {
+    fn heal_modules(&mut self, folder: &Path, git_dir: &Path) -> Result<()> {
         if !folder.join(".gitmodules").exists() {
             return Ok(());
         }
-        let recorded = self.git.work_tree(folder).gitlinks()?;
-        for (name, git::Module { path, .. }) in self.git.work_tree(folder).gitmodules(None)? {
+        let superproject = self.git.work_tree(folder);
+        let recorded = superproject.gitlinks()?;
+        for (name, git::Module { path, .. }) in superproject.gitmodules(None)? {
             let (module, place) = (git_dir.join("modules").join(&name), folder.join(&path));
             if module.exists() {
                 let recorded = recorded.iter().find(|gitlink| gitlink.path == path);
-                self.heal_module(&module, &place, recorded.map(|it| &it.commit), done)?;
-            } else if dangling(&place) {
+                self.heal_module(&module, &place, recorded.map(|it| &it.commit))?;
+            } else if points_to_nothing(&place) {
                 // The other half of a removal that was cut short.
                 remove_if_there(&place.join(".git"))?;
             }
             if place.join(".git").exists() {
-                self.heal_modules(&place, &module, done)?;
+                self.heal_modules(&place, &module)?;
             }
         }
         Ok(())
     }
 
     fn heal_module(
-        &self,
+        &mut self,
         module: &Path,
         place: &Path,
         recorded: Option<&CommitId>,
-        done: &mut PutBack,
     ) -> Result<()> {
         let repository = self.git.repository(module);
         let ModuleState {
@@ -205,111 +177,94 @@ impl<'h> Healer<'h> {
         } = repository.module_state()?;
         if !has_commit && !has_refs {
             match recorded {
-                // All of it was fetched, and perhaps its files written: only what says so is missing.
-                Some(recorded) if repository.has_all_of(recorded)? => {
+                // All of it was fetched, and some of its files are written: only what says so is missing.
+                Some(recorded)
+                    if !is_empty_but_git(place) && repository.has_commit(recorded)? =>
+                {
                     repository.set_head(recorded)?;
                 }
                 Some(_) | None => {
-                    Self::remove_half_cloned(module, place)?;
-                    done.submodules += 1;
-                    return Ok(());
+                    self.submodules += 1;
+                    // This half first: as long as the other is there, it is found again.
+                    remove_if_there(&place.join(".git"))?;
+                    return std::fs::remove_dir_all(module)
+                        .with_context(|| format!("cannot remove {}", module.display()));
                 }
             }
         } else if !has_commit || module.join("index").exists() || !place.join(".git").exists() {
             return Ok(());
         }
         // Git clones into empty folders only: what else is there now, the run has written.
-        let by_the_run = module
-            .join("HEAD")
-            .metadata()
-            .is_ok_and(|head| self.is_of_the_run(&head));
-        if by_the_run || is_empty_but_git(place)? {
+        let head = module.join("HEAD").metadata();
+        if is_empty_but_git(place) || head.is_ok_and(|head| self.is_of_the_run(&head)) {
             let filled = self.git.work_tree_of(module, place).reset("HEAD")?;
-            done.submodules += usize::from(filled.end.is_good());
+            self.submodules += usize::from(filled.end.is_good());
         }
         Ok(())
     }
 
-    /// Removes a submodule whose clone was cut short: then no file of it has been written.
-    fn remove_half_cloned(module: &Path, place: &Path) -> Result<()> {
-        // This half first: as long as the other is there, it is found again.
-        remove_if_there(&place.join(".git"))?;
-        std::fs::remove_dir_all(module)
-            .with_context(|| format!("cannot remove {}", module.display()))
-    }
-
     /// Puts back the files of a work tree that was on its way from one commit to another.
-    fn put_back(
-        &self,
-        folder: &Path,
-        old: &CommitId,
-        target: &CommitId,
-        done: &mut PutBack,
-    ) -> Result<()> {
-        let tree = self.git.work_tree(folder);
+    fn put_back(&mut self, tree: &WorkTree<'_>, old: &CommitId, target: &CommitId) -> Result<()> {
         // Where the index has arrived, the files have too: only HEAD is missing, which the next pull moves.
         if old == target || !tree.has_commit(target)? || tree.index_is(target)? {
             return Ok(());
         }
         let changes = tree.changes(old, target)?;
-        let (mut debris, mut written) = (Vec::new(), Vec::new());
-        for change in &changes {
-            let path = folder.join(&change.path);
-            let is_debris = match path.symlink_metadata() {
-                // Git may have made a folder where a file was, and not come to fill it.
-                Ok(there) if there.is_dir() => change.old.is_some(),
-                Err(_) => change.old.is_some() && self.was_removed_by_the_run(folder, &path),
-                Ok(there) if !self.is_of_the_run(&there) => false,
-                Ok(there) if there.is_symlink() => {
-                    !is_link_of(&tree, change, change.old.as_ref())?
-                        && is_link_of(&tree, change, change.new.as_ref())?
-                }
-                Ok(there) => {
-                    if there.is_file() {
-                        written.push((change, there));
-                    }
-                    false
-                }
-            };
-            if is_debris {
-                debris.push(change);
-            }
-        }
-        let paths = written.iter().map(|(change, _)| change.path.as_path());
-        let ids = tree.ids_of(&paths.collect::<Vec<_>>())?;
-        for ((change, file), id) in written.into_iter().zip(ids) {
-            let kind = Kind::of_file(file.mode() & 0o111 != 0);
-            let there = Some(Blob { id, kind });
-            if there != change.old
-                && (there == change.new || self.is_cut_short(&tree, change, &file)?)
-            {
-                debris.push(change);
-            }
-        }
+        let half_done = self.half_done(tree, &changes)?;
         // First those that were not there before: then their folders are empty.
-        debris.sort_by_key(|change| change.old.is_some());
-        let mut back = Vec::new();
-        for change in debris {
-            let path = folder.join(&change.path);
-            if change.old.is_none() {
-                remove_if_there(&path)?;
-                remove_empty_parents(folder, &path);
-                done.files += 1;
-            } else if remove_empty_folders(&path) {
-                back.push(change.path.as_path());
-            }
+        for new in half_done.iter().filter(|change| change.old.is_none()) {
+            let path = tree.folder.join(&new.path);
+            remove_if_there(&path)?;
+            remove_empty_parents(&tree.folder, &path);
+            self.files += 1;
         }
+        let old = half_done.iter().filter(|change| change.old.is_some());
+        let old = old.map(|change| change.path.as_path());
+        let back: Vec<_> = old
+            .filter(|path| remove_empty_folders(&tree.folder.join(path)))
+            .collect();
         if !back.is_empty() {
             tree.write_out(&back)?;
-            done.files += back.len();
+            self.files += back.len();
         }
         Ok(())
     }
 
+    /// The changes that the run has made to files, or begun to make.
+    fn half_done<'c>(&self, tree: &WorkTree<'_>, changes: &'c [Change]) -> Result<Vec<&'c Change>> {
+        let (mut half_done, mut written) = (Vec::new(), Vec::new());
+        for change in changes {
+            let path = tree.folder.join(&change.path);
+            let is_half_done = match path.symlink_metadata() {
+                // Git may have made a folder where a file was, and not come to fill it.
+                Ok(there) if there.is_dir() => change.old.is_some(),
+                Err(_) => change.old.is_some() && self.was_removed_by_the_run(&tree.folder, &path),
+                Ok(there) if !self.is_of_the_run(&there) => false,
+                Ok(there) if there.is_symlink() => is_new_link(tree, change)?,
+                Ok(there) => {
+                    written.extend(there.is_file().then_some((change, there.len())));
+                    false
+                }
+            };
+            half_done.extend(is_half_done.then_some(change));
+        }
+        let paths: Vec<_> = written
+            .iter()
+            .map(|(change, _)| change.path.as_path())
+            .collect();
+        for ((change, size), id) in written.iter().zip(tree.ids_of(&paths)?) {
+            let is = |side: &Option<Blob>| side.as_ref().is_some_and(|blob| blob.id == id);
+            if is(&change.new) || !is(&change.old) && self.is_cut_short(tree, change, *size)? {
+                half_done.push(change);
+            }
+        }
+        Ok(half_done)
+    }
+
     /// Whether a file is a beginning of what was to be written there: the new content, or when files were being put back,
     /// the old one.
-    fn is_cut_short(&self, tree: &WorkTree<'_>, change: &Change, file: &Metadata) -> Result<bool> {
-        if file.len() == 0 && (change.new.is_some() || self.run.is_healing) {
+    fn is_cut_short(&self, tree: &WorkTree<'_>, change: &Change, size: u64) -> Result<bool> {
+        if size == 0 && (change.new.is_some() || self.run.is_healing) {
             return Ok(true);
         }
         let old = change.old.iter().filter(|_| self.run.is_healing);
@@ -333,38 +288,38 @@ impl<'h> Healer<'h> {
 
     /// A file is missing: the folder it was in tells when something there was last removed.
     fn was_removed_by_the_run(&self, top: &Path, path: &Path) -> bool {
-        let nearest = path
-            .ancestors()
-            .skip(1)
-            .take_while(|folder| folder.starts_with(top))
-            .find_map(|folder| folder.metadata().ok());
+        let above = path.ancestors().skip(1);
+        let mut above = above.take_while(|folder| folder.starts_with(top));
+        let nearest = above.find_map(|folder| folder.metadata().ok());
         nearest.is_some_and(|folder| self.is_of_the_run(&folder))
     }
 }
 
-impl PutBack {
-    fn sentence(self) -> Option<String> {
-        let parts: Vec<String> = [
-            (self.files, "file"),
-            (self.submodules, "unfinished submodule"),
-            (self.locks, "lock or temporary file"),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
-        .collect();
-        (!parts.is_empty()).then(|| {
-            format!(
-                "what git had left half-done was put right: {}",
-                parts.join(", ")
-            )
-        })
+/// Collects what has the name of a lock or of something unfinished below a folder, but in folders of these names.
+fn collect_unfinished(folder: &Path, passed_by: &[&str], left: &mut Vec<PathBuf>) -> Result<()> {
+    let what = || format!("cannot list {}", folder.display());
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(what)?,
+    };
+    for entry in entries {
+        let entry = entry.with_context(what)?;
+        let name = entry.file_name();
+        let is_unfinished = |start: &&[u8]| name.as_bytes().starts_with(start);
+        if entry.file_type().with_context(what)?.is_dir() {
+            if !passed_by.iter().any(|known| name == *known) {
+                collect_unfinished(&entry.path(), passed_by, left)?;
+            }
+        } else if name.as_bytes().ends_with(b".lock") || UNFINISHED.iter().any(is_unfinished) {
+            left.push(entry.path());
+        }
     }
+    Ok(())
 }
 
-/// Whether a link is what one side of a change has there.
-fn is_link_of(tree: &WorkTree<'_>, change: &Change, side: Option<&Blob>) -> Result<bool> {
-    let Some(blob) = side.filter(|blob| blob.kind == Kind::Link) else {
+/// Whether there is a link as the new side of a change has it.
+fn is_new_link(tree: &WorkTree<'_>, change: &Change) -> Result<bool> {
+    let Some(blob) = change.new.as_ref().filter(|blob| blob.kind == Kind::Link) else {
         return Ok(false);
     };
     let path = tree.folder.join(&change.path);
@@ -390,14 +345,12 @@ fn remove_empty_folders(path: &Path) -> bool {
 }
 
 /// Whether a work tree's `.git` file points to nothing.
-fn dangling(place: &Path) -> bool {
-    let dot_git = place.join(".git");
-    dot_git.is_file()
+fn points_to_nothing(place: &Path) -> bool {
+    place.join(".git").is_file()
         && git_dir_of(place).is_ok_and(|target| target.is_none_or(|target| !target.exists()))
 }
 
-fn is_empty_but_git(place: &Path) -> Result<bool> {
-    let entries =
-        std::fs::read_dir(place).with_context(|| format!("cannot list {}", place.display()))?;
-    Ok(entries.flatten().all(|entry| entry.file_name() == ".git"))
+fn is_empty_but_git(place: &Path) -> bool {
+    let entries = std::fs::read_dir(place).into_iter().flatten();
+    entries.flatten().all(|entry| entry.file_name() == ".git")
 }

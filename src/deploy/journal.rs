@@ -24,7 +24,7 @@ pub(super) struct Journal<'s> {
     /// Secrets and credentials, to be masked in whatever is shown.
     hidden: Vec<String>,
     /// Whether no step was cut short, or all that it left was put right: only then may the marker go.
-    pub(super) is_whole: bool,
+    pub(super) is_put_right: bool,
 }
 
 impl<'s> Journal<'s> {
@@ -40,7 +40,7 @@ impl<'s> Journal<'s> {
             steps: Vec::new(),
             remarks: Vec::new(),
             hidden: site.secret_words(),
-            is_whole: false,
+            is_put_right: false,
         }
     }
 
@@ -60,7 +60,6 @@ impl<'s> Journal<'s> {
         Instant::now()
     }
 
-    /// Masks these in whatever is shown.
     pub(super) fn hide(&mut self, credentials: impl IntoIterator<Item = String>) {
         self.hidden.extend(credentials);
     }
@@ -88,11 +87,6 @@ impl<'s> Journal<'s> {
         self.remarks.iter().map(shown).collect()
     }
 
-    /// A step that ended well.
-    pub(super) fn took(&mut self, step: Step, took: Duration) {
-        self.add(step, took, None);
-    }
-
     /// A step's command that ended, well or not.
     pub(super) fn step(
         &mut self,
@@ -109,12 +103,8 @@ impl<'s> Journal<'s> {
         }
     }
 
-    /// The time of a command that ended, well or not.
     pub(super) fn command(&mut self, step: Step, took: Duration, end: End) {
-        self.add(step, took, (!end.is_good()).then(|| end.to_string()));
-    }
-
-    fn add(&mut self, step: Step, took: Duration, remark: Option<String>) {
+        let remark = (!end.is_good()).then(|| end.to_string());
         match self.steps.iter_mut().find(|known| known.step == step) {
             Some(known) => {
                 known.took += took;
@@ -124,7 +114,6 @@ impl<'s> Journal<'s> {
         }
     }
 
-    /// Text from outside as it may be shown.
     pub(super) fn shown(&self, text: &str) -> String {
         failure::shown(text, &self.hidden)
     }

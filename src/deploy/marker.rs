@@ -8,15 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::process;
 use crate::state::StateFolder;
 
-/// The file, in the state folder.
 pub(crate) const MARKER: &str = "running";
 
-/// What stands in it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Marker {
     /// The session of its worker: git commands that are left of it are in the same one.
     session: i32,
-    /// Where a healing has begun: when the run began whose debris it clears.
+    /// Where a healing has begun: when the run began that it puts right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     healing: Option<SystemTime>,
 }
@@ -29,7 +27,6 @@ pub(super) struct Interrupted {
     pub(super) is_healing: bool,
 }
 
-/// The run that was cut short, if one was.
 pub(super) fn read(state: &StateFolder) -> Result<Option<Interrupted>> {
     let Some(text) = state.read(MARKER)? else {
         return Ok(None);

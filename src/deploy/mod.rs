@@ -49,89 +49,84 @@ use crate::site::{Site, Submodules};
 use crate::state::StateFolder;
 
 use changed::Changed;
-use clone::Cloned;
 use failure::StepFailed;
 use heal::Healer;
 use journal::Journal;
 use marker::Interrupted;
-use record::Ended;
+use record::TurnResult;
 use update::Update;
 
-pub(crate) use maintenance::maintain;
+pub(crate) use maintenance::MAINTENANCE_IS_NO_MATTER;
 pub(crate) use marker::MARKER;
 pub(crate) use pull::Aim;
 pub(crate) use underway::Underway;
-
-/// Who wants to know how a deploy goes.
-pub(crate) trait Listener {
-    /// The outcome of these tickets is in the history.
-    fn recorded(&mut self, record: &Record);
-}
 
 /// The deploy of a site, in its checkout.
 pub(crate) struct Deploy<'d> {
     pub(crate) site: &'d Site,
     pub(crate) host: &'d Environment,
     pub(crate) checkout: &'d Checkout,
-    pub(crate) state: &'d StateFolder,
+    pub(crate) turn: &'d Turn<'d>,
     pub(crate) aim: Aim<'d>,
     /// Who watches git while it works.
     pub(crate) progress: Option<Progress<'d>>,
 }
 
 impl Deploy<'_> {
-    /// Serves what waits, and deploys even when nothing does. An error means that the outcome could not be recorded: the
-    /// tickets are still there, and so is the marker.
-    pub(crate) fn serve(&self, turn: &Turn<'_>, listener: &mut dyn Listener) -> Result<()> {
-        let tickets = turn.tickets()?;
-        let mut journal = Journal::new(self.site, self.state);
+    /// Serves what waits, and deploys even when nothing does. `recorded` is told what is in the history. An error means that
+    /// the outcome could not be recorded: the tickets are still there, and so is the marker.
+    pub(crate) fn serve(&self, recorded: &mut dyn FnMut(&Record)) -> Result<()> {
+        let tickets = self.turn.tickets()?;
+        let mut journal = Journal::new(self.site, self.state());
         journal.serves(&tickets);
-        let git_lock = orphan::end(self.state, &mut journal)?;
-        let ended = self.run(turn, tickets, &git_lock, &mut journal);
-        self.record(turn, &ended, &journal, listener)
+        let git_lock = orphan::end(self.state(), &mut journal)?;
+        let ended = self.run(tickets, &git_lock, &mut journal);
+        self.record(&ended, &journal, recorded)
     }
 
-    /// The line.
+    fn state(&self) -> &StateFolder {
+        self.turn.state
+    }
+
     fn run(
         &self,
-        turn: &Turn<'_>,
         mut tickets: Vec<Ticket>,
         git_lock: &File,
         journal: &mut Journal<'_>,
-    ) -> Ended {
+    ) -> TurnResult {
         if let Err(error) = self.write_changed(&Changed::default()) {
-            return Ended::failed(tickets, error.into());
+            return TurnResult::failed(tickets, error.into());
         }
         let git = match Git::new(self.site, self.checkout, self.host) {
             Ok(git) => git.holding(git_lock).watched(self.progress),
-            Err(error) => return Ended::failed(tickets, error.into()),
+            Err(error) => return TurnResult::failed(tickets, error.into()),
         };
         let before = match self.prepare(&git, journal) {
             Ok(before) => before,
-            Err(failed) => return Ended::failed(tickets, failed),
+            Err(failed) => return TurnResult::failed(tickets, failed),
         };
         let upstream = match self.upstream(&git) {
             Ok(upstream) => upstream,
             Err(failed) => {
-                return Ended {
+                return TurnResult {
                     before,
-                    ..Ended::failed(tickets, failed)
+                    ..TurnResult::failed(tickets, failed)
                 };
             }
         };
         let update = Update::new(self, &git, &before, &upstream);
-        let updated = match update.run(turn, &mut tickets, journal) {
+        let updated = match update.run(&mut tickets, journal) {
             Ok(updated) => updated,
             Err(failed) => {
-                return Ended {
+                return TurnResult {
                     before,
                     upstream: Some(upstream),
-                    ..Ended::failed(tickets, failed)
+                    ..TurnResult::failed(tickets, failed)
                 };
             }
         };
         let on_update = self.on_update(&git, &before, &upstream, &updated, journal);
-        Ended {
+        TurnResult {
             before,
             upstream: Some(upstream),
             now: Some(updated.now),
@@ -144,9 +139,9 @@ impl Deploy<'_> {
     /// Makes the first checkout if it is due, and puts right what a deploy that died left. Returns what the last good
     /// deploy left.
     fn prepare(&self, git: &Git<'_>, journal: &mut Journal<'_>) -> Result<LastGood, StepFailed> {
-        let mut interrupted = marker::read(self.state)?;
+        let mut interrupted = marker::read(self.state())?;
         if clone::is_due(self.site) {
-            marker::leave(self.state)?;
+            marker::leave(self.state())?;
             self.clone(git, journal)?;
             // What an earlier attempt left has been used or written over.
             interrupted = None;
@@ -163,44 +158,38 @@ impl Deploy<'_> {
         {
             journal.remark(format!("an earlier deploy was cut short; {put_back}"));
         }
-        journal.is_whole = true;
+        journal.is_put_right = true;
         self.last_good(git)
     }
 
     /// Makes the first checkout. What was there before it is nothing, so that whatever comes is new.
     fn clone(&self, git: &Git<'_>, journal: &mut Journal<'_>) -> Result<(), StepFailed> {
-        let started = journal.begins(Step::Clone);
+        journal.begins(Step::Clone);
         let Some(url) = &self.site.clone else {
             return Err(anyhow!(
                 "the first checkout was not finished, and the key `clone` is gone; set it again"
             )
             .into());
         };
-        if LastGood::read(self.state)?.is_none() {
-            LastGood::default().write(self.state)?;
+        if LastGood::read(self.state())?.is_none() {
+            LastGood::default().write(self.state())?;
         }
         // Whatever becomes of it, the next attempt goes on from what this one left.
-        journal.is_whole = true;
-        match clone::finish(self, url, git)? {
-            Cloned::Whole(kept) => {
-                journal.is_whole = false;
-                journal.took(Step::Clone, started.elapsed());
-                journal.remarks(kept);
-                Ok(())
-            }
-            Cloned::Not(ended) => journal.step(Step::Clone, started.elapsed(), &ended, git),
-        }
+        journal.is_put_right = true;
+        self.finish_clone(url, git, journal)?;
+        journal.is_put_right = false;
+        Ok(())
     }
 
     /// Puts right what a run left. The marker says that this has begun, and by whom, should it be cut short itself.
     fn heal(&self, git: &Git<'_>, interrupted: &Interrupted) -> Result<Option<String>> {
-        marker::leave_for_healing(self.state, interrupted)?;
+        marker::leave_for_healing(self.state(), interrupted)?;
         Healer::new(git, *interrupted).heal()
     }
 
     /// What the last good deploy left. Before the first one, that is what the person had checked out.
     fn last_good(&self, git: &Git<'_>) -> Result<LastGood, StepFailed> {
-        if let Some(last_good) = LastGood::read(self.state)? {
+        if let Some(last_good) = LastGood::read(self.state())? {
             return Ok(last_good);
         }
         let submodules = match self.site.submodules {
@@ -210,15 +199,13 @@ impl Deploy<'_> {
         let paths = submodules.iter().map(|submodule| submodule.path.as_path());
         ensure_no_submodule_replaced(git, paths)?;
         let found = LastGood::of(self.checkout, git.top().head()?, &submodules);
-        found.write(self.state)?;
+        found.write(self.state())?;
         Ok(found.left_by_a_person())
     }
 
-    /// What the checkout follows.
     fn upstream(&self, git: &Git<'_>) -> Result<Upstream, StepFailed> {
         match git.tracking(self.site.branch.as_deref())? {
-            Tracking::Upstream(upstream) if git.keeps_upstream(&upstream)? => Ok(upstream),
-            Tracking::Upstream(_) => Err(StepFailed::stated(Step::Start, Cause::UpstreamNotKept)),
+            Tracking::Upstream(upstream) => Ok(upstream),
             Tracking::None(why) => Err(StepFailed::stated(Step::Start, Cause::NotFollowing(why))),
         }
     }

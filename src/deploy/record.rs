@@ -2,24 +2,23 @@
 
 use anyhow::Result;
 
+use super::Deploy;
 use super::command::{About, ON_FAILURE_LOG};
 use super::failure::{StepFailed, masked, tail_of};
 use super::journal::Journal;
 use super::marker::MARKER;
 use super::underway::Underway;
 use super::verify::Triage;
-use super::{Deploy, Listener};
 use crate::diagnosis::Cause;
 use crate::git::{NewCommits, Upstream};
 use crate::history::{History, Record, timestamp};
 use crate::ignored::ignore;
 use crate::last_good::LastGood;
-use crate::outcome::{Moved, News, Outcome, Step, Verdict};
-use crate::queue::{Ticket, Turn};
+use crate::outcome::{Moved, Outcome, Step, Verdict};
+use crate::queue::Ticket;
 use crate::redaction;
 
-/// What a turn came to.
-pub(super) struct Ended {
+pub(super) struct TurnResult {
     /// What the last good deploy left.
     pub(super) before: LastGood,
     pub(super) upstream: Option<Upstream>,
@@ -30,7 +29,7 @@ pub(super) struct Ended {
     pub(super) failed: Option<StepFailed>,
 }
 
-impl Ended {
+impl TurnResult {
     /// A turn that failed for all its tickets.
     pub(super) fn failed(tickets: Vec<Ticket>, failed: StepFailed) -> Self {
         Self {
@@ -48,28 +47,26 @@ impl Ended {
 }
 
 impl Deploy<'_> {
-    /// Ends a turn.
     pub(super) fn record(
         &self,
-        turn: &Turn<'_>,
-        ended: &Ended,
+        ended: &TurnResult,
         journal: &Journal<'_>,
-        listener: &mut dyn Listener,
+        recorded: &mut dyn FnMut(&Record),
     ) -> Result<()> {
-        let history = History::of(self.state);
+        let history = History::of(self.state());
         let records = self.records(ended, journal);
         for record in &records {
             history.record(record)?;
         }
         history.sync()?;
         ignore(
-            Underway::remove(self.state),
+            Underway::remove(self.state()),
             "only who asks meanwhile reads it",
         );
         if let (None, Some(now)) = (&ended.failed, &ended.now)
             && *now != ended.before
         {
-            now.write(self.state)?;
+            now.write(self.state())?;
         }
         let failed = records
             .iter()
@@ -78,7 +75,7 @@ impl Deploy<'_> {
         let on_failure = failed.and_then(|failed| Some((failed, on_failure?)));
         if let Some((failed, command)) = on_failure {
             // Whoever waits need not wait for that.
-            tell(&records, listener);
+            records.iter().for_each(&mut *recorded);
             if let Some(remark) = self.run_on_failure(command, ended, failed, journal) {
                 history.record(&Record {
                     tickets: Vec::new(),
@@ -88,19 +85,19 @@ impl Deploy<'_> {
             }
         }
         for served in records.iter().flat_map(|record| &record.tickets) {
-            turn.served(&served.ticket)?;
+            self.turn.served(&served.ticket)?;
         }
-        if journal.is_whole {
-            self.state.remove(MARKER)?;
+        if journal.is_put_right {
+            self.state().remove(MARKER)?;
         }
         if on_failure.is_none() {
-            tell(&records, listener);
+            records.iter().for_each(recorded);
         }
         Ok(())
     }
 
     /// A record of the tickets that were served together, and one of each whose commit never came.
-    fn records(&self, ended: &Ended, journal: &Journal<'_>) -> Vec<Record> {
+    fn records(&self, ended: &TurnResult, journal: &Journal<'_>) -> Vec<Record> {
         let Triage {
             ready,
             timed_out,
@@ -136,7 +133,7 @@ impl Deploy<'_> {
         &self,
         tickets: &[Ticket],
         failed: Option<&StepFailed>,
-        ended: &Ended,
+        ended: &TurnResult,
         journal: &Journal<'_>,
     ) -> Record {
         let outcome = self.outcome(failed, ended, journal);
@@ -159,13 +156,10 @@ impl Deploy<'_> {
     fn outcome(
         &self,
         failed: Option<&StepFailed>,
-        ended: &Ended,
+        ended: &TurnResult,
         journal: &Journal<'_>,
     ) -> Outcome {
-        let news = match &ended.now {
-            Some(now) if !now.differs_from(&ended.before) => News::None,
-            Some(_) | None => News::Some,
-        };
+        let is_same = |now: &LastGood| !now.differs_from(&ended.before);
         let commits = ended.commits.newest.iter().map(|commit| {
             let subject = redaction::excerpt(&journal.shown(&commit.subject));
             (commit.id.clone(), subject)
@@ -184,7 +178,7 @@ impl Deploy<'_> {
             remarks: journal.shown_remarks(),
             failure: failed
                 .map(|failed| failed.explained(self, ended.upstream.as_ref(), journal.hidden())),
-            news,
+            is_new: !ended.now.as_ref().is_some_and(is_same),
         }
     }
 
@@ -192,7 +186,7 @@ impl Deploy<'_> {
     fn run_on_failure(
         &self,
         command: &str,
-        ended: &Ended,
+        ended: &TurnResult,
         failed: &Record,
         journal: &Journal<'_>,
     ) -> Option<String> {
@@ -226,13 +220,7 @@ impl Deploy<'_> {
     }
 }
 
-fn tell(records: &[Record], listener: &mut dyn Listener) {
-    for record in records {
-        listener.recorded(record);
-    }
-}
-
-fn moved_submodules(ended: &Ended) -> Vec<Moved> {
+fn moved_submodules(ended: &TurnResult) -> Vec<Moved> {
     let Some(now) = &ended.now else {
         return Vec::new();
     };

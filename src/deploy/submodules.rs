@@ -1,7 +1,6 @@
 //! The submodules brought to where they belong, and looked at afterwards: an exit code of 0 is no evidence.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -13,21 +12,13 @@ use super::update::Update;
 use crate::backup::{keep_head, untracked_in_the_way};
 use crate::commit_id::CommitId;
 use crate::diagnosis::Cause;
-use crate::files::{make_private_folder, open_private, remove_empty_parents, remove_if_there};
-use crate::git::{self, Found, Gitlink, Indexed, Module, Submodule};
+use crate::files::{make_private_folder, remove_empty_parents, remove_if_there};
+use crate::git::{self, Found, Gitlink, Indexed, Submodule};
 use crate::outcome::Step;
 use crate::process::Ended;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
 use crate::site::{self, Submodules};
-
-/// How `git submodule update` left them.
-struct Attempt {
-    there: Vec<Submodule>,
-    ended: Ended,
-    /// Those that failed when they were updated one by one.
-    failed: Vec<PathBuf>,
-}
 
 /// A submodule that is about to be moved, and the commit that it will be at.
 struct Move<'s> {
@@ -71,16 +62,11 @@ impl Update<'_> {
         let there = self.git.submodules_of(top_level)?;
         self.fetch_in_parallel(&there, fetched)?;
         self.keep_what_is_the_persons(&there, journal)?;
-        let is_closed = self.close_modules()?;
-        let Attempt {
-            there,
-            ended,
-            failed,
-        } = self.update_until_there(top_level, &synced)?;
-        if is_closed {
-            self.close_configs(&there)?;
-        }
-        let missing = there.iter().filter(|submodule| !self.is_there(submodule));
+        self.close_modules()?;
+        let (there, ended, failed) = self.update_until_there(top_level, &synced)?;
+        let missing = there
+            .iter()
+            .filter(|submodule| !submodule.is_there(self.mode()));
         let mut missing: Vec<_> = missing.map(|submodule| submodule.path.clone()).collect();
         if self.mode() == Submodules::Latest {
             missing.extend(failed);
@@ -100,30 +86,16 @@ impl Update<'_> {
     }
 
     /// Where others cannot read the configuration of the checkout, since it may have a login in the remote's URL, they cannot
-    /// read those of submodules either: a relative URL hands the login on. Returns whether it is so.
-    fn close_modules(&self) -> Result<bool> {
+    /// read those of submodules either: a relative URL hands the login on.
+    fn close_modules(&self) -> Result<()> {
         let git_dir = &self.git.checkout.git_dir;
         let config = git::common_dir(git_dir).join("config").metadata();
         if !config.is_ok_and(|file| file.mode() & 0o777 == 0o600) {
-            return Ok(false);
+            return Ok(());
         }
         let modules = git_dir.join("modules");
         make_private_folder(&modules)
-            .with_context(|| format!("cannot close {} to others", modules.display()))?;
-        Ok(true)
-    }
-
-    fn close_configs(&self, there: &[Submodule]) -> Result<()> {
-        for submodule in there {
-            if let Some(git_dir) = self.git.submodule(&submodule.path).git_dir()?
-                && self.git.checkout.keeps(&git_dir)
-            {
-                let config = git_dir.join("config");
-                open_private(&config, File::options().read(true))
-                    .with_context(|| format!("cannot close {} to others", config.display()))?;
-            }
-        }
-        Ok(())
+            .with_context(|| format!("cannot close {} to others", modules.display()))
     }
 
     /// Why submodules are missing although git says that all is well.
@@ -175,7 +147,7 @@ impl Update<'_> {
     ) -> Result<CommitId> {
         let (elsewhere, otherwise) = match self.mode() {
             Submodules::Recorded => (self.to_be_recorded(submodule, moves)?, &submodule.recorded),
-            Submodules::Latest => (self.tip_of(submodule)?, commit),
+            Submodules::Latest => (self.git.tip_of(submodule)?, commit),
             Submodules::Skip => (None, commit),
         };
         let Some(target) = elsewhere else {
@@ -253,75 +225,49 @@ impl Update<'_> {
         }
     }
 
-    /// The tip of the branch that a submodule follows, as it was fetched; `None` where that is not known.
-    pub(super) fn tip_of(&self, submodule: &Submodule) -> Result<Option<CommitId>> {
-        let superproject = self.git.submodule(&submodule.superproject);
-        let modules = superproject.gitmodules(None)?;
-        let is_its = |module: &Module| module.path == submodule.path_there;
-        let Some((name, module)) = modules.iter().find(|(_, module)| is_its(module)) else {
-            return Ok(None);
-        };
-        let in_use = superproject.read_config()?;
-        let branch = in_use.last(&format!("submodule.{name}.branch"));
-        let branch = match branch.or(module.branch.as_deref()) {
-            // The same as the superproject's.
-            Some(".") => match superproject.branch()? {
-                Some(branch) => branch,
-                None => return Ok(None),
-            },
-            Some(branch) => branch.to_owned(),
-            None => "HEAD".to_owned(),
-        };
-        self.git.submodule(&submodule.path).remote_tip(&branch)
-    }
-
-    fn is_there(&self, submodule: &Submodule) -> bool {
-        match self.mode() {
-            Submodules::Recorded => submodule.is_there(),
-            Submodules::Latest | Submodules::Skip => matches!(submodule.found, Found::At(_)),
-        }
-    }
-
-    fn update_until_there(&self, top_level: &[Gitlink], synced: &[PathBuf]) -> Result<Attempt> {
-        let mut ended = self.update_all()?;
+    /// Returns what is there afterwards, how the last command ended, and which failed when they were updated one by one.
+    fn update_until_there(
+        &self,
+        top_level: &[Gitlink],
+        synced: &[PathBuf],
+    ) -> Result<(Vec<Submodule>, Ended, Vec<PathBuf>)> {
+        let update_all = || self.git.submodule_update(self.mode(), None);
+        let mut ended = update_all()?;
         let mut there = self.git.submodules_of(top_level)?;
         // New commits may bring new URLs for what is nested in them.
         let mut has_new_urls = false;
-        for submodule in there
-            .iter()
-            .filter(|submodule| submodule.found != Found::Nothing)
-        {
+        for submodule in there.iter().filter(|known| known.found != Found::Nothing) {
             has_new_urls |= !self.sync_changed_urls(&submodule.path)?.is_empty();
         }
-        if has_new_urls || ended.is_a_failure() {
-            if !has_new_urls {
-                std::thread::sleep(self.retry_pause());
-            }
-            // One that came back has its old repository, which only now is where git looks for its URL.
-            if !synced.is_empty() {
-                self.git.top().submodule_sync(synced)?;
-            }
-            ended = self.update_all()?;
+        if has_new_urls {
+            ended = update_all()?;
             there = self.git.submodules()?;
         }
         let mut failed = Vec::new();
         if ended.is_a_failure() {
-            failed = self.update_each(&there)?;
+            std::thread::sleep(self.retry_pause());
+            // One that came back has its old repository, which only now is where git looks for its URL.
+            if !synced.is_empty() {
+                self.git.top().submodule_sync(synced)?;
+            }
+            // Git stops at the first that fails.
+            for path in self.to_be_updated(&there) {
+                let updated = self.git.submodule_update(self.mode(), Some(path))?;
+                let is_good = updated.end.is_good();
+                if failed.is_empty() {
+                    ended = updated;
+                }
+                if !is_good {
+                    failed.push(path.to_owned());
+                }
+            }
             there = self.git.submodules()?;
         }
         if self.fill_empty(&there)? {
-            ended = self.update_all()?;
+            ended = update_all()?;
             there = self.git.submodules()?;
         }
-        Ok(Attempt {
-            there,
-            ended,
-            failed,
-        })
-    }
-
-    fn update_all(&self) -> Result<Ended> {
-        self.git.submodule_update(self.mode(), None)
+        Ok((there, ended, failed))
     }
 
     /// Fetches what submodules lack that are to be moved, all at the same time: git itself does it one after the other,
@@ -347,28 +293,17 @@ impl Update<'_> {
         Ok(())
     }
 
-    /// Git stops at the first submodule that fails; the rest is updated one by one. Returns those that failed.
-    fn update_each(&self, there: &[Submodule]) -> Result<Vec<PathBuf>> {
-        let is_missing_in = |top: &Submodule| {
-            // With "latest" it does not show where one should be.
-            self.mode() == Submodules::Latest
-                || there.iter().any(|submodule| {
-                    submodule.path.starts_with(&top.path) && !self.is_there(submodule)
-                })
-        };
-        let top_level = there
-            .iter()
-            .filter(|submodule| submodule.superproject.as_os_str().is_empty());
-        let mut failed = Vec::new();
-        for submodule in top_level.filter(|top| is_missing_in(top)) {
-            let updated = self
-                .git
-                .submodule_update(self.mode(), Some(&submodule.path))?;
-            if !updated.end.is_good() {
-                failed.push(submodule.path.clone());
-            }
-        }
-        Ok(failed)
+    /// The submodules of the checkout itself that are not where they should be, or have one in them that is not. With
+    /// `"latest"` it does not show where one should be.
+    fn to_be_updated<'t>(&self, there: &'t [Submodule]) -> impl Iterator<Item = &'t Path> {
+        let mode = self.mode();
+        let is_missing =
+            move |top: &Path, it: &Submodule| it.path.starts_with(top) && !it.is_there(mode);
+        let top_level = there.iter().filter(|it| it.path == it.path_there);
+        let top_level = top_level.map(|top| top.path.as_path());
+        top_level.filter(move |top| {
+            mode == Submodules::Latest || there.iter().any(|it| is_missing(top, it))
+        })
     }
 
     /// Fills submodules that were cloned but never checked out, which git takes for done. Returns whether there were any.
@@ -393,19 +328,17 @@ impl Update<'_> {
             return Ok(Vec::new());
         };
         let superproject = self.git.submodule(below);
-        let between = if self.began_at_last_good {
-            Vec::new()
-        } else {
-            superproject.changes_of_gitmodules(before)?
-        };
-        if between.is_empty() && !self.before.had_other_gitmodules(self.git.checkout, below) {
+        let mut then = Vec::new();
+        if !self.began_at_last_good {
+            then = superproject.changes_of_gitmodules(before)?;
+        }
+        if then.is_empty() && !self.before.had_other_gitmodules(self.git.checkout, below) {
             return Ok(Vec::new());
         }
-        let old = superproject.gitmodules(Some(before))?;
         let new = superproject.gitmodules(None)?;
-        let between = between.iter();
-        let between = between.map(|commit| superproject.gitmodules(Some(commit)));
-        let between: Vec<_> = between.collect::<Result<_>>()?;
+        let then = std::iter::once(before).chain(&then);
+        let then = then.map(|commit| superproject.gitmodules(Some(commit)));
+        let then: Vec<_> = then.collect::<Result<_>>()?;
         let in_use = superproject.read_config()?;
         let base = in_use.a_remote_url();
         let mut changed = Vec::new();
@@ -416,13 +349,12 @@ impl Update<'_> {
             let is_used = |url: &str| {
                 RemoteUrl::of_submodule(base.as_ref(), url).is_some_and(|url| url.as_str() == used)
             };
-            let is_other = match old.get(name) {
-                Some(_) => std::iter::once(&old)
-                    .chain(&between)
-                    .filter_map(|then| then.get(name))
-                    .any(|then| then.url != module.url && is_used(&then.url)),
-                // It was here once, went, and comes back.
-                None => !is_used(&module.url),
+            let mut urls = then.iter().filter_map(|then| Some(&then.get(name)?.url));
+            // Where there is none, it was here once, went, and comes back.
+            let is_other = if then[0].contains_key(name) {
+                urls.any(|url| *url != module.url && is_used(url))
+            } else {
+                !is_used(&module.url)
             };
             // Or it was changed in the submodule itself.
             let place = self.git.submodule(&below.join(&module.path));
@@ -455,8 +387,21 @@ impl Update<'_> {
                 })
         });
         for path in gone {
-            match self.indexed_at(path)? {
+            let folder = self.git.checkout.folder.join(path);
+            let mut above = folder.ancestors().skip(1);
+            let Some(superproject) = above.find(|above| above.join(".git").exists()) else {
+                continue;
+            };
+            // One that git skips is not listed either.
+            if !folder.join(".git").is_file() {
+                continue;
+            }
+            let inside = folder.strip_prefix(superproject).unwrap_or(path);
+            let superproject = self.git.work_tree(superproject);
+            match superproject.indexed_at(inside)? {
                 Indexed::Submodule => {}
+                // A person has taken it out of the index.
+                Indexed::Nothing if superproject.gitlink_at("HEAD", inside)?.is_some() => {}
                 Indexed::Files(files) if self.clear_from_among(path, &files)? => {}
                 Indexed::Files(_) => {
                     let cause = Cause::SubmoduleBecameFiles(path.to_owned());
@@ -471,34 +416,6 @@ impl Update<'_> {
             }
         }
         Ok(())
-    }
-
-    /// What there is now where a submodule was. One that is told to stay away is not listed either.
-    fn indexed_at(&self, path: &Path) -> Result<Indexed> {
-        let folder = self.git.checkout.folder.join(path);
-        // Nothing that would have to go.
-        let none = Indexed::Submodule;
-        if !folder.join(".git").is_file() {
-            return Ok(none);
-        }
-        let superproject = folder
-            .ancestors()
-            .skip(1)
-            .find(|above| above.join(".git").exists());
-        let Some(superproject) = superproject else {
-            return Ok(none);
-        };
-        let inside = folder
-            .strip_prefix(superproject)
-            .context("a folder is not where it is")?;
-        let superproject = self.git.work_tree(superproject);
-        let indexed = superproject.indexed_at(inside)?;
-        // One that a person has taken out of the index is in the commit still.
-        if matches!(indexed, Indexed::Nothing) && superproject.gitlink_at("HEAD", inside)?.is_some()
-        {
-            return Ok(none);
-        }
-        Ok(indexed)
     }
 
     /// Removes the files of a submodule that became a folder of other files, which git leaves beside them, if it is as git

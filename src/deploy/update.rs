@@ -76,28 +76,27 @@ impl<'u> Update<'u> {
     /// Updates the checkout, under the marker. Where that fails, what git left half-done is put back.
     pub(super) fn run(
         &self,
-        turn: &Turn<'_>,
         tickets: &mut Vec<Ticket>,
         journal: &mut Journal<'_>,
     ) -> Result<Updated, StepFailed> {
         let run = Interrupted {
-            began: marker::leave(self.deploy.state)?,
+            began: marker::leave(self.deploy.turn.state)?,
             is_healing: false,
         };
-        journal.is_whole = false;
-        let updated = self.until_visible(turn, tickets, journal);
+        journal.is_put_right = false;
+        let updated = self.until_visible(tickets, journal);
         // Not while the deploy of another work tree fetches: the locks are its own.
         let put_right = self
             .lock_out_work_trees()
             .and_then(|_alone| match &updated {
                 Ok(_) => Healer::new(self.git, run).remove_locks().map(|()| None),
-                // Now: later, debris could not be told from what a person did in the meantime.
+                // Now: later, what it left could not be told from what a person did in the meantime.
                 Err(_) => self.deploy.heal(self.git, &run),
             });
         match put_right {
             Ok(put_back) => {
                 journal.remarks(put_back);
-                journal.is_whole = true;
+                journal.is_put_right = true;
             }
             Err(error) => journal.remark(format!(
                 "what git had left half-done could not be put right yet: {error:#}"
@@ -109,12 +108,19 @@ impl<'u> Update<'u> {
     /// Updates the checkout, and does so again while the remote does not show what was pushed.
     fn until_visible(
         &self,
-        turn: &Turn<'_>,
         tickets: &mut Vec<Ticket>,
         journal: &mut Journal<'_>,
     ) -> Result<Updated, StepFailed> {
         let last = std::iter::repeat(&PAUSES[PAUSES.len() - 1]);
         let mut pauses = PAUSES.iter().chain(last);
+        let pushes = tickets.iter().filter_map(|ticket| ticket.push.as_ref());
+        for push in pushes {
+            if let (Some(path), Some(branch)) = (&push.submodule, &push.new_default) {
+                self.git
+                    .submodule(path.as_ref())
+                    .set_default_branch(branch)?;
+            }
+        }
         let mut likely = self.likely_to_move(tickets);
         loop {
             let updated = self.once(tickets, std::mem::take(&mut likely), journal)?;
@@ -124,10 +130,10 @@ impl<'u> Update<'u> {
                 return Ok(updated);
             }
             if let Some(longest) = pauses.next() {
-                pause(*longest, turn, tickets.len())?;
+                pause(*longest, self.deploy.turn, tickets.len())?;
             }
             // A newer ticket that came meanwhile is served with them.
-            *tickets = turn.tickets()?;
+            *tickets = self.deploy.turn.tickets()?;
             journal.serves(tickets);
         }
     }
@@ -157,14 +163,13 @@ impl<'u> Update<'u> {
         let commits = old.map(|old| git.commits(old)).transpose()?;
         let submodules = self.submodules(&fetched, journal);
         // Waited for, whatever becomes of the submodules: nothing is left running.
-        let commits = commits.map_or(Ok(None), Commits::end);
+        let commits = commits.map_or_else(|| Ok(NewCommits::default()), Commits::end);
         let submodules = submodules?;
         self.ensure_followed(&submodules)?;
         self.ensure_large_files(&submodules)?;
         let now = LastGood::of(self.deploy.checkout, heads.head, &submodules).after(self.before);
         Ok(Updated {
-            // Where history was rewritten there is nothing to list.
-            commits: commits?.unwrap_or_default(),
+            commits: commits?,
             tickets: Triage::of(tickets, self, &now)?,
             now,
         })
@@ -199,7 +204,7 @@ impl<'u> Update<'u> {
             return Ok(());
         }
         for submodule in submodules {
-            let tip = self.tip_of(submodule)?;
+            let tip = self.git.tip_of(submodule)?;
             let work_tree = self.git.submodule(&submodule.path);
             let has_tip = match &tip {
                 Some(tip) if submodule.found == Found::At(tip.clone()) => true,
@@ -210,7 +215,7 @@ impl<'u> Update<'u> {
             let superproject = self.git.submodule(&submodule.superproject);
             if !has_tip
                 && !superproject
-                    .told_to_stay_away()?
+                    .skipped_submodules()?
                     .contains(&submodule.path_there)
             {
                 let path = submodule.path.clone();

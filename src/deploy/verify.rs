@@ -53,7 +53,7 @@ impl Triage {
     pub(super) fn of(tickets: &[Ticket], update: &Update<'_>, now: &LastGood) -> Result<Self> {
         let mut triage = Self::default();
         let green = match update.deploy.aim {
-            Aim::Green(_) => Some(Green::read(update.deploy.state)?),
+            Aim::Green(_) => Some(Green::read(update.deploy.state())?),
             Aim::Tip => None,
         };
         for ticket in tickets.iter().cloned() {

@@ -78,7 +78,7 @@ fn a_remote(at: &Situation<'_>) -> String {
 /// Fetches a branch that is not here, also into a clone of a single branch, and checks it out.
 fn bring(branch: &str, remote: &str, at: &Situation<'_>) -> Vec<String> {
     let whole = format!("refs/heads/{branch}");
-    let is_kept = at.config().keeps(remote, &whole);
+    let is_kept = at.config().keeps_all_branches(remote);
     let (git, whole, upstream) = (
         at.git(),
         word(&whole),

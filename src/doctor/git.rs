@@ -82,12 +82,15 @@ impl Doctor<'_> {
                 [],
             );
         }
-        match self.findings.known(UPSTREAM, git.keeps_upstream(followed)) {
-            Some(true) => {
+        match self
+            .findings
+            .known(UPSTREAM, git.remote_tracking_branch(followed))
+        {
+            Some(Some(_)) => {
                 let found = format!("{} at {}", line_of(followed.upstream_name()), followed.url);
                 self.findings.ok(UPSTREAM, found);
             }
-            Some(false) => {
+            Some(None) => {
                 self.findings
                     .cause(UPSTREAM, Health::Problem, &Cause::UpstreamNotKept, &at);
             }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Doctor, Health};
 use crate::diagnosis::Cause;
-use crate::git::{Config, Found, Git, Module, Submodule};
+use crate::git::{Config, Git, Module};
 use crate::redaction::{line_of, list};
 use crate::remote_url::RemoteUrl;
 use crate::shell::git_config;
@@ -38,11 +38,8 @@ impl Doctor<'_> {
         if self.findings.all.len() > before {
             return;
         }
-        let is_missing = |submodule: &&Submodule| match self.site.submodules {
-            Submodules::Recorded => !submodule.is_there(),
-            Submodules::Latest | Submodules::Skip => !matches!(submodule.found, Found::At(_)),
-        };
-        let missing = there.iter().filter(is_missing);
+        let mode = self.site.submodules;
+        let missing = there.iter().filter(|submodule| !submodule.is_there(mode));
         let missing: Vec<&PathBuf> = missing.map(|submodule| &submodule.path).collect();
         let state = if missing.is_empty() {
             ", all there".to_owned()

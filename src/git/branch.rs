@@ -2,7 +2,6 @@
 
 use anyhow::{Result, bail};
 
-use super::checkout::Head;
 use super::command::{line, said};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
@@ -18,7 +17,6 @@ const MAX_LOOKED_THROUGH: usize = 10_000;
 /// What a checkout follows: a local branch and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
-    /// The local branch, short.
     pub(crate) branch: String,
     /// The name of the remote, such as `origin`.
     pub(crate) remote: String,
@@ -39,7 +37,6 @@ impl Upstream {
         }
     }
 
-    /// The remote's branch, short.
     pub(crate) fn remote_branch(&self) -> &str {
         self.remote_ref
             .strip_prefix("refs/heads/")
@@ -69,10 +66,13 @@ pub(crate) enum NoUpstream {
         wanted: String,
         found: Option<String>,
     },
-    /// The branch has no upstream.
-    NotSet { branch: String },
+    NotSet {
+        branch: String,
+    },
     /// The upstream is another branch of this same checkout, where nothing comes from GitHub.
-    LocalUpstream { branch: String },
+    LocalUpstream {
+        branch: String,
+    },
 }
 
 /// How a commit stands to HEAD.
@@ -99,56 +99,37 @@ pub(crate) struct Heads {
     pub(crate) upstream: Option<CommitId>,
 }
 
-/// The newest commits of a range, being looked for.
-pub(crate) struct Commits<'g> {
-    git: &'g Git<'g>,
-    range: String,
-    walk: Running<'g>,
-}
+/// The commits of a range, being looked for.
+pub(crate) struct Commits<'g>(Running<'g>);
 
 impl Commits<'_> {
-    /// `None` when the range cannot be walked, as when history was rewritten.
-    pub(crate) fn end(self) -> Result<Option<NewCommits>> {
-        let log = self.walk.end()?;
-        if !log.end.is_good() {
-            return Ok(None);
-        }
-        let mut newest: Vec<Commit> = log
-            .output
+    /// None when the range cannot be walked, as when history was rewritten.
+    pub(crate) fn end(self) -> Result<NewCommits> {
+        let log = self.0.end()?;
+        let listed: &[u8] = if log.end.is_good() { &log.output } else { &[] };
+        let records = listed
             .split(|&byte| byte == 0)
-            .filter(|record| !record.is_empty())
-            .map(|record| {
-                let record = String::from_utf8_lossy(record);
-                let (id, subject) = record.split_once(' ').unwrap_or((&record, ""));
-                Commit {
-                    id: id.trim().to_owned(),
-                    subject: subject.to_owned(),
-                }
-            })
-            .collect();
-        let mut count = newest.len() as u64;
-        if newest.len() > MAX_COMMITS {
-            newest.truncate(MAX_COMMITS);
-            let counted = self
-                .git
-                .top()
-                .query(["rev-list", "--count", &self.range, "--"])?;
-            count = line(&counted.output).parse().unwrap_or(count);
-        }
-        Ok(Some(NewCommits { newest, count }))
+            .filter(|record| !record.is_empty());
+        let commit = |record: &[u8]| {
+            let record = String::from_utf8_lossy(record);
+            let (id, subject) = record.split_once(' ').unwrap_or((&record, ""));
+            let (id, subject) = (id.trim().to_owned(), subject.to_owned());
+            Commit { id, subject }
+        };
+        Ok(NewCommits {
+            newest: records.clone().take(MAX_COMMITS).map(commit).collect(),
+            count: records.count(),
+        })
     }
 }
 
 /// The commits of a range.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NewCommits {
-    /// The newest, at most ten.
     pub(crate) newest: Vec<Commit>,
-    /// How many there are in all.
-    pub(crate) count: u64,
+    pub(crate) count: usize,
 }
 
-/// A commit, for a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Commit {
     pub(crate) id: String,
@@ -158,10 +139,9 @@ pub(crate) struct Commit {
 impl Git<'_> {
     /// What the checkout follows: the site's branch or the one checked out, and where that comes from.
     pub(crate) fn tracking(&self, wanted: Option<&str>) -> Result<Tracking> {
-        let head = match self.checkout.head_branch()? {
-            Head::Branch(branch) => Some(branch),
-            Head::Detached => None,
-            Head::AskGit => self.top().branch()?,
+        let head = match self.checkout.head_branch() {
+            Some(branch) => Some(branch),
+            None => self.top().branch()?,
         };
         let branch = match (wanted, head) {
             (None, None) => return Ok(Tracking::None(NoUpstream::Detached)),
@@ -181,21 +161,12 @@ impl Git<'_> {
         })
     }
 
-    /// Whether git keeps what it fetches of the upstream, in a remote-tracking branch to compare with.
-    pub(crate) fn keeps_upstream(&self, followed: &Upstream) -> Result<bool> {
-        if self.config()?.keeps(&followed.remote, &followed.remote_ref) {
-            return Ok(true);
-        }
-        // A remote may be described elsewhere (gitrepository-layout(5), "remotes").
-        Ok(self.remote_tracking_branch(followed)?.is_some())
-    }
-
     /// The full name of the remote-tracking branch that git keeps of an upstream.
     pub(crate) fn remote_tracking_branch(&self, followed: &Upstream) -> Result<Option<String>> {
-        let branch = format!("refs/heads/{}", followed.branch);
-        let ask = ["for-each-ref", "--format=%(upstream)", &branch];
-        let asked = self.ask("find the remote-tracking branch", self.top().reading(ask))?;
-        Ok(Some(line(&asked)).filter(|name| name.starts_with("refs/remotes/")))
+        let ask = self.top().reading("for-each-ref --format=%(upstream)");
+        let ask = ask.arg(format!("refs/heads/{}", followed.branch));
+        let name = line(&ask.ask("find the remote-tracking branch")?);
+        Ok(Some(name).filter(|name| name.starts_with("refs/remotes/")))
     }
 
     /// Where a local branch comes from, whether or not it is checked out.
@@ -209,8 +180,8 @@ impl Git<'_> {
         // A remote of "." is another local branch; one that is no remote's name is a URL.
         let url = match config.first(&format!("remote.{remote}.url")) {
             _ if config.has_url_rewrites() => {
-                let ask = self.top().reading(["ls-remote", "--get-url", remote]);
-                line(&self.ask("find the remote's URL", ask)?)
+                let ask = self.top().reading("ls-remote --get-url").arg(remote);
+                line(&ask.ask("find the remote's URL")?)
             }
             Some(url) => url.to_owned(),
             None => remote.to_owned(),
@@ -223,69 +194,51 @@ impl Git<'_> {
         }))
     }
 
-    /// The commits of HEAD and of the tracking branch of `branch`; `None` for what does not exist.
+    /// The commits of HEAD and of the tracking branch of `branch`; `None` for what does not exist, and for HEAD where there is
+    /// no tracking branch.
     pub(crate) fn heads(&self, branch: &str) -> Result<Heads> {
-        let upstream = format!("{branch}@{{upstream}}");
-        let both = self
-            .top()
-            .query(["rev-parse", "HEAD^{commit}", &upstream, "--"])?;
-        let text = line(&both.output);
-        let mut ids = text.lines().filter_map(CommitId::parse);
-        if both.end.is_good() {
-            let (head, upstream) = (ids.next(), ids.next());
-            return Ok(Heads { head, upstream });
-        }
-        let top = self.top();
-        Ok(Heads {
-            head: top.head()?,
-            upstream: top.commit_named(&upstream)?,
-        })
+        let both = self.top().reading("rev-parse");
+        let both = both
+            .arg(format!("{branch}@{{upstream}}"))
+            .arg("HEAD^{commit}")
+            .arg("--");
+        let text = line(&both.answer()?.output);
+        // It ends at the first that does not exist, of which it prints the name.
+        let mut ids = text.lines().map(CommitId::parse);
+        let (upstream, head) = (ids.next().flatten(), ids.next().flatten());
+        Ok(Heads { head, upstream })
     }
 
     /// How many commits HEAD is ahead of and behind its upstream.
     pub(crate) fn ahead_and_behind(&self, branch: &str) -> Result<Option<(u64, u64)>> {
-        let range = format!("HEAD...{branch}@{{upstream}}");
-        let asked = self
-            .top()
-            .query(["rev-list", "--left-right", "--count", &range, "--"])?;
-        let counts = line(&asked.output);
+        let count = self.top().reading("rev-list --left-right --count");
+        let count = count.arg(format!("HEAD...{branch}@{{upstream}}")).arg("--");
+        let counts = line(&count.answer()?.output);
         Ok(counts
             .split_once('\t')
             .and_then(|(ahead, behind)| Some((ahead.parse().ok()?, behind.parse().ok()?))))
     }
 
-    /// Begins to look for the newest commits of `old..HEAD`, while other things are done.
+    /// Begins to look for the commits of `old..HEAD`, newest first, while other things are done.
     pub(crate) fn commits(&self, old: &CommitId) -> Result<Commits<'_>> {
-        let range = format!("{old}..HEAD");
-        let most = format!("--max-count={}", MAX_COMMITS + 1);
-        let log = [
-            "log",
-            "-z",
-            "--no-show-signature",
-            "--no-color",
-            "--encoding=UTF-8",
-            "--format=%h %s",
-            &most,
-            &range,
-            "--",
-        ];
-        let walk = self.top().reading(log).begin()?;
-        Ok(Commits {
-            git: self,
-            range,
-            walk,
-        })
+        let log = self
+            .top()
+            .reading("log -z --no-show-signature --no-color --encoding=UTF-8");
+        let log = log
+            .arg("--format=%h %s")
+            .arg(format!("{old}..HEAD"))
+            .arg("--");
+        log.begin().map(Commits)
     }
 }
 
 impl WorkTree<'_> {
-    /// The commit of HEAD in a work tree, if there is one.
     pub(crate) fn head(&self) -> Result<Option<CommitId>> {
         self.commit_named("HEAD^{commit}")
     }
 
     fn commit_named(&self, name: &str) -> Result<Option<CommitId>> {
-        let asked = self.query(["rev-parse", "--verify", "-q", name])?;
+        let asked = self.reading("rev-parse --verify -q").arg(name).answer()?;
         Ok(CommitId::parse(&line(&asked.output)))
     }
 
@@ -299,8 +252,8 @@ impl WorkTree<'_> {
         if self.git_dir()?.is_none() {
             return Ok(Ancestry::Absent);
         }
-        let asked =
-            self.query_here(["merge-base", "--is-ancestor", commit.as_str(), descendant])?;
+        let ask = self.reading("merge-base --is-ancestor");
+        let asked = ask.arg(commit).arg(descendant).here().answer()?;
         match asked.end {
             End::Exit(0) => Ok(Ancestry::Contained),
             End::Exit(1) => Ok(Ancestry::Outside),
@@ -323,19 +276,17 @@ impl WorkTree<'_> {
         tip: &CommitId,
         but: Option<&CommitId>,
     ) -> Result<Vec<CommitId>> {
-        let most = format!("--max-count={MAX_LOOKED_THROUGH}");
-        let but = but.map(|but| format!("^{but}"));
-        let range = [tip.as_str()].into_iter().chain(but.as_deref());
-        let args = ["rev-list", "--topo-order", &most].into_iter().chain(range);
-        let listed = self
-            .git
-            .ask("list commits", self.reading(args.chain(["--"])))?;
-        Ok(line(&listed).lines().filter_map(CommitId::parse).collect())
+        let list = self.reading("rev-list --topo-order");
+        let list = list
+            .arg(format!("--max-count={MAX_LOOKED_THROUGH}"))
+            .arg(tip);
+        let list = list.args(but.map(|but| format!("^{but}"))).arg("--");
+        let listed = line(&list.ask("list commits")?);
+        Ok(listed.lines().filter_map(CommitId::parse).collect())
     }
 
-    /// The branch that is checked out in a work tree.
     pub(crate) fn branch(&self) -> Result<Option<String>> {
-        let asked = self.query(["symbolic-ref", "-q", "--short", "HEAD"])?;
+        let asked = self.reading("symbolic-ref -q --short HEAD").answer()?;
         Ok(asked.end.is_good().then(|| line(&asked.output)))
     }
 
@@ -351,20 +302,33 @@ impl WorkTree<'_> {
 
     /// The commits of a repository's remote-tracking branches.
     pub(crate) fn remote_tips(&self) -> Result<Vec<CommitId>> {
-        let listed = self.query(["for-each-ref", "--format=%(objectname)", "refs/remotes"])?;
-        let listed = line(&listed.output);
+        let list = self.reading("for-each-ref --format=%(objectname) refs/remotes");
+        let listed = line(&list.answer()?.output);
         Ok(listed.lines().filter_map(CommitId::parse).collect())
     }
 
-    /// The branch that a repository's remote calls its default, as it was told when it was cloned.
-    pub(super) fn default_branch(&self) -> Result<Option<String>> {
+    /// The branch that a repository's remote calls its default, as far as that is known here.
+    pub(crate) fn default_branch(&self) -> Result<Option<String>> {
         if self.git_dir()?.is_none() {
             return Ok(None);
         }
-        let asked = self.query(["symbolic-ref", "-q", "refs/remotes/origin/HEAD"])?;
-        Ok(line(&asked.output)
+        let asked = self
+            .reading("symbolic-ref -q refs/remotes/origin/HEAD")
+            .answer()?;
+        let named = line(&asked.output);
+        Ok(named
             .strip_prefix("refs/remotes/origin/")
             .map(str::to_owned))
+    }
+
+    /// Remembers what its remote calls its default.
+    pub(crate) fn set_default_branch(&self, branch: &str) -> Result<()> {
+        if self.git_dir()?.is_none() {
+            return Ok(());
+        }
+        let set = self.writing("symbolic-ref refs/remotes/origin/HEAD");
+        let set = set.arg(format!("refs/remotes/origin/{branch}"));
+        set.write_or_fail("set the default branch of a submodule")
     }
 
     /// Whether HEAD has such commits that neither another commit nor any branch of a remote has, nor what that was before.
@@ -374,28 +338,40 @@ impl WorkTree<'_> {
         but: &CommitId,
         before: Option<&CommitId>,
     ) -> Result<bool> {
-        let which = match what {
+        let list = self.reading("rev-list --max-count=1 --ignore-missing");
+        let list = list.arg(match what {
             Own::Commits => "--min-parents=0",
             Own::Merges => "--min-parents=2",
-        };
-        let args = [
-            "rev-list",
-            "--max-count=1",
-            "--ignore-missing",
-            which,
-            "HEAD",
-            "--not",
-            but.as_str(),
-            "--remotes",
-        ];
-        let before = before.map(CommitId::as_str);
-        let list = self.reading(args.into_iter().chain(before).chain(["--"]));
-        Ok(!self.git.ask("compare commits", list)?.is_empty())
+        });
+        let list = list
+            .words("HEAD --not")
+            .arg(but)
+            .arg("--remotes")
+            .args(before)
+            .arg("--");
+        Ok(!list.ask("compare commits")?.is_empty())
     }
 
-    /// Whether a local branch has the commit of HEAD.
     pub(crate) fn a_branch_has_head(&self) -> Result<bool> {
-        let listed = self.query(["for-each-ref", "--count=1", "--contains=HEAD", "refs/heads"])?;
-        Ok(!listed.output.is_empty())
+        let list = self.reading("for-each-ref --count=1 --contains=HEAD refs/heads");
+        Ok(!list.answer()?.output.is_empty())
+    }
+
+    /// The refs that begin with `start`, in the order of their names.
+    pub(crate) fn refs_below(&self, start: &str) -> Result<Vec<String>> {
+        let list = self.reading("for-each-ref --sort=refname --format=%(refname)");
+        let listed = line(&list.arg(start).ask("list the refs")?);
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+
+    /// Names a commit by a ref that does not exist yet.
+    pub(crate) fn create_ref(&self, new_ref: &str, commit: &CommitId) -> Result<()> {
+        let create = self.writing("update-ref").arg(new_ref).arg(commit);
+        create.arg(commit.zero()).write_or_fail("name a commit")
+    }
+
+    pub(crate) fn delete_ref(&self, old_ref: &str) -> Result<()> {
+        let delete = self.writing("update-ref -d").arg(old_ref);
+        delete.write_or_fail("drop a ref")
     }
 }

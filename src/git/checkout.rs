@@ -82,33 +82,13 @@ impl Checkout {
         std::fs::read(self.git_dir.join("refs/heads").join(branch)).ok()
     }
 
-    /// The branch that is checked out; `None` when HEAD is detached.
-    pub(super) fn head_branch(&self) -> Result<Head> {
-        let path = self.git_dir.join("HEAD");
-        let name = match std::fs::read_link(&path) {
-            // As core.preferSymlinkRefs has it.
-            Ok(target) if target.starts_with("refs") => Some(target.to_string_lossy().into_owned()),
-            Ok(_) | Err(_) => std::fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?
-                .trim_end()
-                .strip_prefix("ref: ")
-                .map(str::to_owned),
-        };
-        Ok(
-            match name.as_deref().map(|name| name.strip_prefix("refs/heads/")) {
-                // What the reftable format writes there, for programs that look.
-                Some(Some(".invalid") | None) => Head::AskGit,
-                Some(Some(branch)) => Head::Branch(branch.to_owned()),
-                None => Head::Detached,
-            },
-        )
+    /// The branch that is checked out, where HEAD says so plainly: `None` also for what only git can tell.
+    pub(super) fn head_branch(&self) -> Option<String> {
+        let head = std::fs::read_to_string(self.git_dir.join("HEAD")).ok()?;
+        let branch = head.trim_end().strip_prefix("ref: refs/heads/")?;
+        // What the reftable format writes there, for programs that look.
+        (branch != ".invalid").then(|| branch.to_owned())
     }
-}
-
-pub(super) enum Head {
-    Branch(String),
-    Detached,
-    AskGit,
 }
 
 /// The kind of ids a repository has.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::{Git, WorkTree};
-use crate::process::{End, Ended, Run};
+use crate::process::{End, Ended, Run, Running};
 use crate::redaction;
 
 /// What every git that writes is told: no maintenance behind our back (it outlives the step and keeps its locks), no
@@ -50,25 +50,11 @@ const TERM: i32 = 15;
 const QUERY_LIMIT: Duration = Duration::from_mins(1);
 
 impl Git<'_> {
-    /// What a command that only reads prints, where it ends well; else an error that says what could not be done.
-    pub(super) fn ask(&self, what: &str, run: Run<'_>) -> Result<Vec<u8>> {
-        must(self, what, run.output_apart()?)
-    }
-
     pub(super) fn at_most(&self, limit: Duration) -> Duration {
         let limit = limit.min(self.limit);
         self.until.map_or(limit, |until| {
             limit.min(until.saturating_duration_since(Instant::now()))
         })
-    }
-
-    /// How git is told the logins of remotes; its own children are told by the environment.
-    fn login_settings(&self) -> Vec<OsString> {
-        let logins = self.logins.borrow();
-        let include = logins
-            .iter()
-            .map(|logins| option("include.path=", &logins.path));
-        include.flat_map(|include| ["-c".into(), include]).collect()
     }
 
     /// What `git --version` says.
@@ -77,77 +63,111 @@ impl Git<'_> {
             env: self.env.clone(),
             ..Run::new(&self.program, self.at_most(QUERY_LIMIT))
         };
-        let ask = run.args(["--version"]);
-        let version = self.ask("ask for the version of git, in the name", ask)?;
+        let version = Command { git: self, run }.words("--version");
+        let version = version.ask("ask for the version of git, in the name")?;
         Ok(line(&version).trim_start_matches("git version ").to_owned())
     }
 }
 
-impl<'g> WorkTree<'g> {
-    /// Runs a command that only reads.
-    pub(super) fn query<S: AsRef<OsStr>>(
-        &self,
-        args: impl IntoIterator<Item = S>,
-    ) -> Result<Ended> {
-        answered(self.reading(args).output_apart()?)
+/// A command of git's that is about to be run.
+pub(super) struct Command<'g> {
+    git: &'g Git<'g>,
+    pub(super) run: Run<'g>,
+}
+
+impl<'g> Command<'g> {
+    /// Words as one types them, with a blank between.
+    pub(super) fn words(self, words: &str) -> Self {
+        self.args(words.split(' '))
     }
 
-    /// The same of what is here, and nothing else.
-    pub(super) fn query_here<S: AsRef<OsStr>>(
-        &self,
-        args: impl IntoIterator<Item = S>,
-    ) -> Result<Ended> {
-        let here = WITHOUT_LAZY_FETCH.map(|(name, value)| (name.into(), value.into()));
-        let mut query = self.reading(args);
-        query.env.extend(here);
-        answered(query.output_apart()?)
+    pub(super) fn arg(self, arg: impl AsRef<OsStr>) -> Self {
+        self.args([arg])
     }
 
-    /// A command that only reads. `--no-optional-locks`: `status` would write the index anew, and lock it for that.
-    pub(super) fn reading<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Run<'g> {
-        let run = Run {
-            env: self.env(),
-            ..Run::new(&self.git.program, self.git.at_most(QUERY_LIMIT))
-        };
-        run.args(["--no-optional-locks"])
-            .args(self.place())
-            .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
+    pub(super) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
+        self.run.args.extend(args);
+        self
     }
 
-    /// Runs a command that writes.
-    pub(super) fn write<S: AsRef<OsStr>>(
-        &self,
-        args: impl IntoIterator<Item = S>,
-    ) -> Result<Ended> {
-        let ended = self.writing(args).output_together()?;
+    pub(super) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.run.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// A look-up of what is here, and nothing else.
+    pub(super) fn here(self) -> Self {
+        let [(lazy, no), (protocols, none)] = WITHOUT_LAZY_FETCH;
+        self.env(lazy, no).env(protocols, none)
+    }
+
+    /// What a look-up came to. One that a host or our limit ended is not to be taken for a no: a person's work may depend on
+    /// it.
+    pub(super) fn answer(self) -> Result<Ended> {
+        let ended = self.run.output_apart()?;
+        match ended.end {
+            End::Limit(_) | End::Signal(KILL | TERM) => bail!("git {}", ended.end),
+            End::Exit(_) | End::Signal(_) | End::Stopped => Ok(ended),
+        }
+    }
+
+    /// What a command prints, where it ends well; else an error that says what could not be done.
+    pub(super) fn ask(self, what: &str) -> Result<Vec<u8>> {
+        let git = self.git;
+        must(git, what, self.run.output_apart()?)
+    }
+
+    pub(super) fn write(self) -> Result<Ended> {
+        let ended = self.run.output_together()?;
         if !ended.end.is_good() {
             self.git.has_failed.set(true);
         }
         Ok(ended)
     }
 
-    /// A command that writes.
-    pub(super) fn writing<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Run<'g> {
-        let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
-        let args: Vec<_> = args.collect();
-        let of_submodules =
-            self.is_submodule() || args.first().is_some_and(|verb| verb == "submodule");
-        let more = if of_submodules {
-            SUBMODULE_SETTINGS
-        } else {
-            &[]
+    /// Runs a command that writes, and has to end well.
+    pub(super) fn write_or_fail(self, what: &str) -> Result<()> {
+        let git = self.git;
+        must(git, what, self.write()?).map(drop)
+    }
+
+    pub(super) fn begin(self) -> Result<Running<'g>> {
+        self.run.begin()
+    }
+}
+
+impl<'g> WorkTree<'g> {
+    /// A command that only reads. `--no-optional-locks`: `status` would write the index anew, and lock it for that.
+    pub(super) fn reading(&self, words: &str) -> Command<'g> {
+        let run = Run {
+            env: self.env(),
+            ..Run::new(&self.git.program, self.git.at_most(QUERY_LIMIT))
         };
-        let settings = WRITING_SETTINGS.iter().chain(more);
+        let command = Command { git: self.git, run }.arg("--no-optional-locks");
+        command.args(self.place()).words(words)
+    }
+
+    /// A command that writes.
+    pub(super) fn writing(&self, words: &str) -> Command<'g> {
+        let of_submodules = self.is_submodule() || words.starts_with("submodule ");
+        let more = of_submodules.then_some(SUBMODULE_SETTINGS);
+        let settings = WRITING_SETTINGS.iter().chain(more.into_iter().flatten());
+        let logins = self.git.logins.borrow();
+        let logins = logins
+            .iter()
+            .map(|logins| option("include.path=", &logins.path));
         let run = Run {
             env: self.writing_env(),
             inherited: self.git.alive,
             progress: self.git.progress,
             ..Run::new(&self.git.program, self.git.at_most(self.git.limit))
         };
-        run.args(self.place())
+        let command = Command { git: self.git, run }.args(self.place());
+        command
             .args(settings.flat_map(|setting| ["-c", setting]))
-            .args(self.git.login_settings())
-            .args(args)
+            .args(logins.flat_map(|include| ["-c".into(), include]))
+            .words(words)
     }
 
     /// Whether it is not the checkout's own: the work tree or the git directory of a submodule, at any level.
@@ -155,7 +175,6 @@ impl<'g> WorkTree<'g> {
         self.folder != self.git.checkout.folder
     }
 
-    /// Git's environment here.
     pub(super) fn env(&self) -> Vec<(OsString, OsString)> {
         let mut env = self.git.env.clone();
         if self.is_submodule() {
@@ -187,23 +206,19 @@ impl<'g> WorkTree<'g> {
 
 /// What a command printed, where it ended well; else an error that says what could not be done.
 pub(super) fn must(git: &Git<'_>, what: &str, ended: Ended) -> Result<Vec<u8>> {
-    if !ended.end.is_good() {
-        let error = GitFailed {
-            doing: format!("cannot {what} of {}", git.checkout.folder.display()),
-            printed: String::from_utf8_lossy(&ended.errors).into_owned(),
-            end: ended.end,
-        };
-        return Err(error.into());
+    if ended.end.is_good() {
+        return Ok(ended.output);
     }
-    Ok(ended.output)
-}
-
-/// What a look-up came to. One that a host or our limit ended is not to be taken for a no: a person's work may depend on it.
-pub(super) fn answered(ended: Ended) -> Result<Ended> {
-    match ended.end {
-        End::Limit(_) | End::Signal(KILL | TERM) => bail!("git {}", ended.end),
-        End::Exit(_) | End::Signal(_) | End::Stopped => Ok(ended),
-    }
+    // Where both outputs are together, there is no other.
+    let printed = [ended.errors, ended.output]
+        .into_iter()
+        .find(|said| !said.is_empty());
+    let error = GitFailed {
+        doing: format!("cannot {what} of {}", git.checkout.folder.display()),
+        printed: String::from_utf8_lossy(&printed.unwrap_or_default()).into_owned(),
+        end: ended.end,
+    };
+    Err(error.into())
 }
 
 pub(super) fn line(output: &[u8]) -> String {

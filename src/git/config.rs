@@ -7,11 +7,10 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use super::checkout::{ObjectFormat, gitmodules_text, passes_a_link};
-use super::command::{answered, line};
+use super::command::line;
 use super::login::Logins;
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
-use crate::process::Run;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
 
@@ -36,7 +35,6 @@ impl Config {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The format of the repository's ids.
     pub(crate) fn format(&self) -> ObjectFormat {
         match self.last("extensions.objectformat") {
             Some("sha256") => ObjectFormat::Sha256,
@@ -51,32 +49,21 @@ impl Config {
             .or_else(|| self.remote_urls().next())
     }
 
-    /// The URLs of all remotes.
     pub(super) fn remote_urls(&self) -> impl Iterator<Item = RemoteUrl> {
         let is_url = |key: &str| key.starts_with("remote.") && key.as_bytes().ends_with(b".url");
         let urls = self.0.iter().filter(move |(key, _)| is_url(key));
         urls.map(|(_, url)| RemoteUrl::parse(url))
     }
 
-    /// Whether a fetch from a remote keeps one of its refs (git-fetch(1), `<refspec>`).
-    pub(crate) fn keeps(&self, remote: &str, remote_ref: &str) -> bool {
+    /// Whether what is fetched of any branch of a remote is kept (git-fetch(1), `<refspec>`).
+    pub(crate) fn keeps_all_branches(&self, remote: &str) -> bool {
         let key = format!("remote.{remote}.fetch");
-        let specs = self.0.iter().filter(|(known, _)| *known == key);
-        specs.into_iter().any(|(_, spec)| {
-            let spec = spec.strip_prefix('+').unwrap_or(spec);
-            let Some((source, _)) = spec.split_once(':').filter(|(_, to)| !to.is_empty()) else {
-                return false;
-            };
-            match source.split_once('*') {
-                Some((start, end)) => remote_ref
-                    .strip_prefix(start)
-                    .is_some_and(|rest| rest.ends_with(end)),
-                None => source == remote_ref,
-            }
-        })
+        let is_all = |spec: &str| spec.trim_start_matches('+').starts_with("refs/heads/*:");
+        self.0
+            .iter()
+            .any(|(known, spec)| *known == key && is_all(spec))
     }
 
-    /// Whether the filter of git-lfs is set up.
     pub(crate) fn has_lfs(&self) -> bool {
         self.last("filter.lfs.process")
             .or(self.last("filter.lfs.smudge"))
@@ -163,12 +150,12 @@ pub(super) fn key_values(listed: &[u8]) -> Vec<(String, String)> {
 }
 
 /// The first line of a section of a configuration file (git-config(1), "Syntax").
-pub(crate) fn config_section(name: &str, subsection: &str) -> String {
+pub(super) fn config_section(name: &str, subsection: &str) -> String {
     format!("[{name} {}]\n", quoted(subsection))
 }
 
 /// A value, or the name of a subsection, as it stands there.
-pub(crate) fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -185,8 +172,8 @@ impl Git<'_> {
             return Ok(None);
         }
         // In a linked worktree it may not count.
-        let ask = self.top().reading(["rev-parse", "--show-toplevel"]);
-        let top = PathBuf::from(line(&self.ask("find the work tree", ask)?));
+        let ask = self.top().reading("rev-parse --show-toplevel");
+        let top = PathBuf::from(line(&ask.ask("find the work tree")?));
         Ok((!is_here(&top)).then_some(top))
     }
 }
@@ -218,8 +205,8 @@ impl WorkTree<'_> {
 
     /// The commits that changed .gitmodules since `old`; none where that is not known here.
     pub(crate) fn changes_of_gitmodules(&self, old: &CommitId) -> Result<Vec<CommitId>> {
-        let range = format!("{old}..HEAD");
-        let listed = self.query_here(["rev-list", &range, "--", ".gitmodules"])?;
+        let list = self.reading("rev-list").arg(format!("{old}..HEAD"));
+        let listed = list.words("-- .gitmodules").here().answer()?;
         let listed = line(&listed.output);
         Ok(listed.lines().filter_map(CommitId::parse).collect())
     }
@@ -227,18 +214,16 @@ impl WorkTree<'_> {
     /// What a .gitmodules says, of the work tree or as it was in `commit`. Others wrote it: nothing that it names is read,
     /// and git gets what we read, not the file.
     pub(super) fn recorded_config(&self, commit: Option<&CommitId>) -> Result<Config> {
-        let list = ["config", "-z", "--no-includes", "--list"].into_iter();
-        let listed = if let Some(commit) = commit {
-            let blob = format!("{commit}:.gitmodules");
-            self.query(list.chain(["--blob", &blob]))?
+        let mut list = self.reading("config -z --no-includes --list");
+        let text;
+        if let Some(commit) = commit {
+            list = list.arg("--blob").arg(format!("{commit}:.gitmodules"));
         } else {
-            let text = gitmodules_text(&self.folder).unwrap_or_default();
-            let list = Run {
-                input: &text,
-                ..self.reading(list.chain(["-f", "-"]))
-            };
-            answered(list.output_apart()?)?
-        };
+            text = gitmodules_text(&self.folder).unwrap_or_default();
+            list = list.words("-f -");
+            list.run.input = &text;
+        }
+        let listed = list.answer()?;
         Ok(Config(key_values(&listed.output)))
     }
 }
@@ -261,6 +246,16 @@ impl Git<'_> {
         Ok(config)
     }
 
+    /// Sets a key in the checkout's own configuration, whatever it was.
+    pub(crate) fn set_config(&self, key: &str, value: &str) -> Result<()> {
+        let set = self
+            .top()
+            .writing("config --replace-all")
+            .arg(key)
+            .arg(value);
+        set.write_or_fail("set the configuration")
+    }
+
     /// What was read of it, if anything was: before there is a repository there is nothing to read.
     pub(super) fn known_config(&self) -> Option<Rc<Config>> {
         self.config.borrow().clone()
@@ -270,8 +265,8 @@ impl Git<'_> {
 impl WorkTree<'_> {
     /// The configuration that holds in this work tree now.
     pub(crate) fn read_config(&self) -> Result<Config> {
-        let list = self.reading(["config", "-z", "--list"]);
-        let listed = self.git.ask("read git's configuration", list)?;
+        let list = self.reading("config -z --list");
+        let listed = list.ask("read git's configuration")?;
         Ok(Config(key_values(&listed)))
     }
 }

@@ -1,14 +1,16 @@
 //! What differs between two commits, by path.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::WorkTree;
+use super::command::paths_in;
 use crate::commit_id::CommitId;
+
+/// Prints the paths that differ between two commits.
+const DIFF: &str = "diff-tree -r -z --name-only --no-renames";
 
 impl WorkTree<'_> {
     /// The paths that differ between two commits; a file that was renamed with both its names. `None` where one of the commits
@@ -18,9 +20,8 @@ impl WorkTree<'_> {
         old: &CommitId,
         new: &CommitId,
     ) -> Result<Option<BTreeSet<PathBuf>>> {
-        let diff = ["diff-tree", "-r", "-z", "--name-only", "--no-renames"];
-        let ids = [old.as_str(), new.as_str(), "--"];
-        let listed = self.query_here(diff.into_iter().chain(ids))?;
+        let diff = self.reading(DIFF).arg(old).arg(new).arg("--");
+        let listed = diff.here().answer()?;
         Ok(listed.end.is_good().then(|| paths(&listed.output)))
     }
 
@@ -31,18 +32,14 @@ impl WorkTree<'_> {
         new: &CommitId,
         patterns: &[String],
     ) -> Result<BTreeSet<PathBuf>> {
-        let diff = ["diff-tree", "-r", "-z", "--name-only", "--no-renames"];
-        let ids = [old.as_str(), new.as_str(), "--"].map(str::to_owned);
-        let diff = diff.map(str::to_owned).into_iter().chain(ids);
-        let listed = self.reading(diff.chain(globs(patterns)));
-        Ok(paths(&self.git.ask("compare commits", listed)?))
+        let diff = self.reading(DIFF).arg(old).arg(new).arg("--");
+        Ok(paths(&diff.args(globs(patterns)).ask("compare commits")?))
     }
 
     /// The tracked paths; submodules by theirs.
     pub(crate) fn tracked_paths(&self, patterns: &[String]) -> Result<BTreeSet<PathBuf>> {
-        let list = ["ls-files", "-z", "--"].map(str::to_owned).into_iter();
-        let listed = self.reading(list.chain(globs(patterns)));
-        Ok(paths(&self.git.ask("list the tracked files", listed)?))
+        let list = self.reading("ls-files -z --").args(globs(patterns));
+        Ok(paths(&list.ask("list the tracked files")?))
     }
 }
 
@@ -51,7 +48,5 @@ fn globs(patterns: &[String]) -> impl Iterator<Item = String> {
 }
 
 fn paths(listed: &[u8]) -> BTreeSet<PathBuf> {
-    let names = listed.split(|&byte| byte == 0);
-    let names = names.filter(|name| !name.is_empty());
-    names.map(|name| OsStr::from_bytes(name).into()).collect()
+    paths_in(listed).into_iter().collect()
 }

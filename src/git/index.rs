@@ -10,15 +10,15 @@ use anyhow::{Result, bail};
 
 use super::WorkTree;
 use super::checkout::may_have_submodules;
-use super::command::{answered, line, must, option, path_of, paths_in};
+use super::command::{line, must, option, path_of, paths_in};
 use crate::commit_id::CommitId;
 
 /// Prints the index: mode, id, stage and path of each entry.
-pub(super) const LIST_INDEX: [&str; 3] = ["ls-files", "-s", "-z"];
+pub(super) const LIST_INDEX: &str = "ls-files -s -z --";
 
 /// The same, with a letter before each entry: a small one where git takes a file for unchanged, and S where it takes the
 /// index for the file.
-const LIST_FLAGS: [&str; 4] = ["ls-files", "-v", "-s", "-z"];
+const LIST_FLAGS: &str = "ls-files -v -s -z --";
 
 /// A path that differs between two commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,23 +65,6 @@ pub(crate) struct Edits {
 impl Edits {
     pub(crate) fn is_empty(&self) -> bool {
         self.seen.is_empty() && self.hidden.is_empty()
-    }
-}
-
-impl WorkTree<'_> {
-    /// Whether the index is the tree of a commit.
-    pub(crate) fn index_is(&self, commit: &CommitId) -> Result<bool> {
-        Ok(self
-            .query([
-                "diff-index",
-                "--cached",
-                "--quiet",
-                "--ignore-submodules",
-                commit.as_str(),
-                "--",
-            ])?
-            .end
-            .is_good())
     }
 }
 
@@ -162,9 +145,8 @@ fn statuses(listed: &[u8]) -> Vec<Status> {
 impl WorkTree<'_> {
     /// What the index has where a submodule was.
     pub(crate) fn indexed_at(&self, path: &Path) -> Result<Indexed> {
-        let list = self.reading(LIST_INDEX).arg("--");
-        let list = list.arg(option(":(top,literal)", path));
-        let listed = entries(&self.git.ask("list the files", list)?);
+        let list = self.reading(LIST_INDEX).arg(option(":(top,literal)", path));
+        let listed = entries(&list.ask("list the files")?);
         Ok(match listed.first() {
             None => Indexed::Nothing,
             Some(first) if first.kind == Kind::Gitlink => Indexed::Submodule,
@@ -188,20 +170,14 @@ impl WorkTree<'_> {
         };
         // Looked at where it is, whatever its repository says of where it should be.
         let here = self.git.work_tree_of(git_dir, &self.folder);
-        let status = [
-            "status",
-            "--porcelain",
-            "-z",
-            "--no-renames",
-            "--ignored",
-            "--untracked-files=all",
-            "--ignore-submodules=all",
-        ];
-        let status = here.query(status)?;
+        let status = here.reading("status --porcelain -z --no-renames --ignored");
+        let status = status
+            .words("--untracked-files=all --ignore-submodules=all")
+            .answer()?;
         if !status.end.is_good() || !statuses(&status.output).iter().all(is_expected) {
             return Ok(None);
         }
-        let index = entries(&here.git.ask("list the files", here.reading(LIST_FLAGS))?);
+        let index = entries(&here.reading(LIST_FLAGS).ask("list the files")?);
         let is_looked_at = |entry: &Entry| match entry.flag {
             b'H' => true,
             b'S' => self.folder.join(&entry.path).symlink_metadata().is_err(),
@@ -212,15 +188,13 @@ impl WorkTree<'_> {
 
     /// The paths of all files and submodules of a commit.
     pub(crate) fn paths_of(&self, commit: &CommitId) -> Result<Vec<PathBuf>> {
-        let list = self.reading(["ls-tree", "-r", "-z", "--name-only", commit.as_str()]);
-        Ok(paths_in(&self.git.ask("list a commit", list)?))
+        let list = self.reading("ls-tree -r -z --name-only").arg(commit);
+        Ok(paths_in(&list.ask("list a commit")?))
     }
 
-    /// What a commit has at a path.
     fn entry_at(&self, commit: &str, path: &Path) -> Result<Option<Entry>> {
-        let list = self.reading(["ls-tree", "-z", commit, "--"]).arg(path);
-        let listed = self.git.ask("list a commit", list)?;
-        Ok(entries(&listed).pop())
+        let list = self.reading("ls-tree -z").arg(commit).arg("--").arg(path);
+        Ok(entries(&list.ask("list a commit")?).pop())
     }
 
     /// Whether a commit has a file or a folder of files at a path: not nothing, and not a submodule.
@@ -241,16 +215,16 @@ impl WorkTree<'_> {
         if !may_have_submodules(&self.folder)? {
             return Ok(Vec::new());
         }
-        let list = self.reading(LIST_INDEX);
-        Ok(gitlinks_in(&self.git.ask("list the submodules", list)?))
+        Ok(gitlinks_in(
+            &self.reading(LIST_INDEX).ask("list the submodules")?,
+        ))
     }
 
     /// What would change between two commits, submodules left out.
     pub(crate) fn changes(&self, old: &CommitId, new: &CommitId) -> Result<Vec<Change>> {
-        let range = [old.as_str(), new.as_str(), "--"];
-        let compare = ["diff-tree", "-r", "-z", "--no-renames"];
-        let compare = self.reading(compare.into_iter().chain(range));
-        let mut changes = raw_changes(&self.git.ask("compare two commits", compare)?)?;
+        let compare = self.reading("diff-tree -r -z --no-renames");
+        let compare = compare.arg(old).arg(new).arg("--");
+        let mut changes = raw_changes(&compare.ask("compare two commits")?)?;
         let is_gitlink = |side: &Option<Blob>| side.as_ref().is_some_and(Blob::is_gitlink);
         changes.retain(|change| !is_gitlink(&change.old) && !is_gitlink(&change.new));
         Ok(changes)
@@ -258,30 +232,22 @@ impl WorkTree<'_> {
 
     /// Paths that a commit has and the index has not, or the work tree. `None` where there is no such commit.
     pub(crate) fn missing(&self, commit: &CommitId) -> Result<Option<Vec<PathBuf>>> {
-        let listed = self.query([
-            "diff-index",
-            "-z",
-            "--name-only",
-            "--no-renames",
-            "--ignore-submodules=dirty",
-            "--diff-filter=D",
-            commit.as_str(),
-            "--",
-        ])?;
+        let list = self.reading("diff-index -z --name-only --no-renames --ignore-submodules=dirty");
+        let listed = list.arg("--diff-filter=D").arg(commit).arg("--").answer()?;
         Ok(listed.end.is_good().then(|| paths_in(&listed.output)))
+    }
+
+    pub(crate) fn index_is(&self, commit: &CommitId) -> Result<bool> {
+        let compare = self.reading("diff-index --cached --quiet --ignore-submodules");
+        Ok(compare.arg(commit).arg("--").answer()?.end.is_good())
     }
 
     /// Tracked files that are not as HEAD has them, staged or not.
     pub(crate) fn edited(&self) -> Result<Vec<PathBuf>> {
-        let args = [
-            "status",
-            "--porcelain",
-            "-z",
-            "--no-renames",
-            "--untracked-files=no",
-            "--ignore-submodules=all",
-        ];
-        let status = self.git.ask("look at the files", self.reading(args))?;
+        let status = self.reading("status --porcelain -z --no-renames --untracked-files=no");
+        let status = status
+            .arg("--ignore-submodules=all")
+            .ask("look at the files")?;
         let edited = statuses(&status).into_iter().map(|status| status.path);
         Ok(edited.collect())
     }
@@ -289,27 +255,28 @@ impl WorkTree<'_> {
     /// How a tracked file differs from what HEAD has.
     pub(crate) fn difference(&self, path: &Path) -> Result<Difference> {
         let path = option(":(top,literal)", path);
-        let is_same = |settings: &[&str], how: &[&str]| {
-            let diff = ["diff", "--quiet", "--no-ext-diff", "--no-textconv"];
-            let args = [settings, &diff, how, &["HEAD", "--"]].concat();
-            let asked = answered(self.reading(args).arg(&path).output_apart()?)?;
+        let is_same = |diff: &str| {
+            let diff = self
+                .reading(diff)
+                .words("--quiet --no-ext-diff --no-textconv");
+            let asked = diff.words("HEAD --").arg(&path).answer()?;
             anyhow::Ok(asked.end.is_good())
         };
-        if is_same(&["-c", "core.fileMode=false"], &[])? {
-            return Ok(if is_same(&[], &[])? {
+        if is_same("-c core.fileMode=false diff")? {
+            return Ok(if is_same("diff")? {
                 Difference::Content
             } else {
                 Difference::Permissions
             });
         }
-        let list = self.reading(["ls-files", "--eol", "--"]).arg(&path);
-        let listed = line(&self.git.ask("list the files", list)?);
+        let list = self.reading("ls-files --eol --").arg(&path);
+        let listed = line(&list.ask("list the files")?);
         // As in `i/crlf  w/crlf  attr/text eol=lf`: of what is `text`, git stores other line ends than these. It leaves them
         // alone where it is to find out by itself what is text.
         let (ends, attributes) = listed.split_once("attr/").unwrap_or_default();
         let is_text = attributes.starts_with("text ") || attributes.starts_with("text\t");
         let has_others = ends.starts_with("i/crlf") || ends.starts_with("i/mixed");
-        if is_text && has_others && is_same(&[], &["--ignore-cr-at-eol"])? {
+        if is_text && has_others && is_same("diff --ignore-cr-at-eol")? {
             return Ok(Difference::LineEnds);
         }
         Ok(Difference::Content)
@@ -318,12 +285,11 @@ impl WorkTree<'_> {
     /// Those of some tracked files whose changes git was told not to see: `assume-unchanged` (a small letter), or
     /// `skip-worktree` (an S).
     pub(crate) fn hidden_from_git(&self, paths: &[&str]) -> Result<Vec<String>> {
-        let args = ["--literal-pathspecs"]
-            .into_iter()
-            .chain(LIST_FLAGS)
-            .chain(["--"]);
-        let list = self.reading(args.chain(paths.iter().copied()));
-        let listed = entries(&self.git.ask("list the files", list)?);
+        let list = self
+            .reading("--literal-pathspecs")
+            .words(LIST_FLAGS)
+            .args(paths);
+        let listed = entries(&list.ask("list the files")?);
         let hidden = listed.iter().filter(|entry| entry.is_hidden());
         let names = hidden.filter_map(|entry| entry.path.to_str().map(str::to_owned));
         Ok(names.collect())
@@ -357,9 +323,10 @@ impl WorkTree<'_> {
 
     /// Untracked files, ignored ones too, at a path and below it.
     pub(crate) fn untracked_below(&self, path: &Path) -> Result<Vec<PathBuf>> {
-        let list = self.reading(["ls-files", "--others", "-z", "--"]);
-        let list = list.arg(option(":(top,literal)", path));
-        Ok(paths_in(&self.git.ask("list the files", list)?))
+        let list = self
+            .reading("ls-files --others -z --")
+            .arg(option(":(top,literal)", path));
+        Ok(paths_in(&list.ask("list the files")?))
     }
 }
 
@@ -402,26 +369,17 @@ pub(crate) struct Gitlink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     File,
-    /// A file that may be run.
-    Program,
-    /// A symbolic link; its content is the target.
     Link,
-    /// A commit of another repository.
     Gitlink,
     Folder,
 }
 
 impl Kind {
-    pub(crate) fn of_file(may_run: bool) -> Self {
-        if may_run { Self::Program } else { Self::File }
-    }
-
     /// By git's modes; `None` where there is nothing.
     fn of_mode(mode: &str) -> Option<Self> {
         match mode {
             "000000" => None,
             "040000" => Some(Self::Folder),
-            "100755" => Some(Self::Program),
             "120000" => Some(Self::Link),
             "160000" => Some(Self::Gitlink),
             _ => Some(Self::File),
@@ -460,7 +418,7 @@ mod tests {
         );
         check(
             &format!("h 100755 {ID} 0\trun\0S 120000 {ID} 2\tlink\0"),
-            &[('h', Kind::Program, "run"), ('S', Kind::Link, "link")],
+            &[('h', Kind::File, "run"), ('S', Kind::Link, "link")],
         );
         check(
             &format!("040000 tree {ID}\tdir\x00160000 commit {ID}\tposts\0"),

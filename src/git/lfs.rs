@@ -14,9 +14,6 @@ use crate::files;
 /// How a pointer begins that git-lfs keeps in place of a large file (its specification).
 const LFS_POINTER: &[u8; 42] = b"version https://git-lfs.github.com/spec/v1";
 
-/// Lists the attribute files at any depth.
-const LIST_ATTRIBUTES: [&str; 4] = ["ls-files", "-z", "--", ":(top,glob)**/.gitattributes"];
-
 /// Whether a file of a work tree is a pointer that git-lfs keeps in place of a large one.
 fn is_pointer(folder: &Path, path: &Path) -> bool {
     let mut start = [0; LFS_POINTER.len()];
@@ -55,8 +52,8 @@ impl WorkTree<'_> {
         if !self.attributes_say_lfs()? {
             return Ok(Vec::new());
         }
-        let list = self.reading(["ls-files", "-z", "--", ":(top,attr:filter=lfs)"]);
-        Ok(paths_in(&self.git.ask("list the large files", list)?))
+        let list = self.reading("ls-files -z -- :(top,attr:filter=lfs)");
+        Ok(paths_in(&list.ask("list the large files")?))
     }
 
     /// Whether a pointer is in the place of any of them.
@@ -78,8 +75,8 @@ impl WorkTree<'_> {
         if !index.is_some_and(|index| may_have_attributes_below(&index)) {
             return Ok(false);
         }
-        let list = self.reading(LIST_ATTRIBUTES);
-        for path in paths_in(&self.git.ask("list the files with attributes", list)?) {
+        let list = self.reading("ls-files -z -- :(top,glob)**/.gitattributes");
+        for path in paths_in(&list.ask("list the files with attributes")?) {
             if says_lfs(&self.folder, &path)? {
                 return Ok(true);
             }

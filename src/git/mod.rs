@@ -53,11 +53,11 @@ pub(crate) use checkout::{
     CLONING, Checkout, ObjectFormat, common_dir, git_dir_of, gitmodules_text, is_shallow,
 };
 pub(crate) use command::GitFailed;
-pub(crate) use config::{Config, Module, config_section, quoted};
+pub(crate) use config::{Config, Module};
 pub(crate) use index::{Blob, Change, Difference, Edits, Entry, Gitlink, Indexed, Kind};
 pub(crate) use login::{has_lost_its_login, without_login};
 pub(crate) use object::begins_with;
-pub(crate) use submodule::{Found, ModuleState, Source, SourceBranch, Submodule};
+pub(crate) use submodule::{Found, ModuleState, Source, Submodule};
 pub(crate) use transfer::RemoteHead;
 
 /// Git, ready to be run in one checkout.
@@ -65,7 +65,6 @@ pub(crate) struct Git<'s> {
     pub(crate) checkout: &'s Checkout,
     pub(crate) program: PathBuf,
     env: Vec<(OsString, OsString)>,
-    /// The longest that a command may take.
     limit: Duration,
     alive: Option<&'s File>,
     /// Whether a command that writes has ended badly.
@@ -148,7 +147,6 @@ impl<'s> Git<'s> {
         }
     }
 
-    /// The work tree of the checkout itself.
     pub(crate) fn top(&self) -> WorkTree<'_> {
         self.work_tree(&self.checkout.folder)
     }
@@ -161,7 +159,6 @@ impl<'s> Git<'s> {
         self.work_tree(self.checkout.folder.join(path))
     }
 
-    /// A work tree by its folder.
     pub(crate) fn work_tree(&self, folder: impl Into<PathBuf>) -> WorkTree<'_> {
         WorkTree {
             git: self,

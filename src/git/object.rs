@@ -8,9 +8,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::WorkTree;
-use super::command::{line, option, said};
+use super::command::{line, option};
 use crate::commit_id::CommitId;
-use crate::process::Run;
 
 /// How many paths a command is given at most: a path has 4096 bytes, and a command line may have two million.
 const MAX_ARGUMENTS: usize = 256;
@@ -42,19 +41,18 @@ impl WorkTree<'_> {
         {
             return Ok(true);
         }
-        Ok(self
-            .query_here(["cat-file", "-e", &format!("{commit}^{{commit}}")])?
-            .end
-            .is_good())
+        let look = self
+            .reading("cat-file -e")
+            .arg(format!("{commit}^{{commit}}"));
+        Ok(look.here().answer()?.end.is_good())
     }
 
     /// The ids that the files at these paths would have as blobs. Given to it one a line, not each name would be taken.
     pub(crate) fn ids_of(&self, paths: &[&Path]) -> Result<Vec<String>> {
         let mut ids = Vec::new();
         for some in paths.chunks(MAX_ARGUMENTS) {
-            let hash = self.reading(["hash-object", "--"]);
-            let hash = hash.args(some.iter().copied());
-            let printed = self.git.ask("look at the files", hash)?;
+            let hash = self.reading("hash-object --").args(some);
+            let printed = hash.ask("look at the files")?;
             ids.extend(line(&printed).lines().map(str::to_owned));
         }
         Ok(ids)
@@ -62,11 +60,9 @@ impl WorkTree<'_> {
 
     /// A blob as it would be written to `path`, in a file of its own.
     pub(crate) fn written_form(&self, id: &str, path: &Path) -> Result<File> {
-        let (end, file) = self
-            .reading(["cat-file", "--filters"])
-            .arg(option("--path=", path))
-            .arg(id)
-            .output_in_file()?;
+        let write = self.reading("cat-file --filters");
+        let write = write.arg(option("--path=", path)).arg(id);
+        let (end, file) = write.run.output_in_file()?;
         if !end.is_good() {
             bail!("git cat-file ended with {end}");
         }
@@ -79,20 +75,9 @@ impl WorkTree<'_> {
             .iter()
             .flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat())
             .collect();
-        let write = Run {
-            input: &list,
-            ..self.writing(["checkout-index", "-f", "-z", "--stdin"])
-        };
-        let written = write.output_together()?;
-        if !written.end.is_good() {
-            bail!(
-                "cannot put files back in {}: {} ({})",
-                self.folder.display(),
-                said(&written.output),
-                written.end
-            );
-        }
-        Ok(())
+        let mut write = self.writing("checkout-index -f -z --stdin");
+        write.run.input = &list;
+        write.write_or_fail("put files back")
     }
 }
 

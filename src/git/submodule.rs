@@ -1,16 +1,14 @@
 //! Submodules: which there are and what is there of each, `git submodule`, and the repositories that git keeps of them.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::branch::Upstream;
 use super::checkout::{gitmodules_text, is_git_dir, passes_a_link};
 use super::command::must;
-use super::config::Config;
+use super::config::{Config, Module};
 use super::index::{Gitlink, LIST_INDEX, gitlinks_in};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
@@ -42,8 +40,13 @@ pub(crate) struct Submodule {
 }
 
 impl Submodule {
-    pub(crate) fn is_there(&self) -> bool {
-        matches!(&self.found, Found::At(commit) if *commit == self.recorded)
+    /// Whether it is where it belongs; at its branch's tip or not does not show here.
+    pub(crate) fn is_there(&self, mode: Submodules) -> bool {
+        match (&self.found, mode) {
+            (Found::At(commit), Submodules::Recorded) => *commit == self.recorded,
+            (Found::At(_), Submodules::Latest | Submodules::Skip) => true,
+            (Found::WithoutIndex(_) | Found::Nothing, _) => false,
+        }
     }
 }
 
@@ -72,35 +75,31 @@ pub(crate) struct ModuleState {
 pub(crate) struct Source {
     /// Below the checkout.
     pub(crate) path: PathBuf,
-    pub(crate) branch: SourceBranch,
-}
-
-/// The branch that a submodule follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SourceBranch {
-    /// The one that .gitmodules or the configuration names.
-    Named(String),
-    /// The remote's default, by what it was when that was last asked.
-    Default(Option<String>),
+    /// The branch that it follows; `None` for its remote's default.
+    pub(crate) branch: Option<String>,
 }
 
 impl Git<'_> {
     /// `git submodule update --init --recursive`, of all or of one.
     pub(crate) fn submodule_update(&self, mode: Submodules, only: Option<&Path>) -> Result<Ended> {
-        let mut args = vec!["submodule", "update", "--init", "--recursive"];
-        args.extend(["--jobs", CLONES_AT_A_TIME]);
-        args.extend(self.progress_option());
-        match mode {
-            Submodules::Latest => args.push("--remote"),
-            Submodules::Recorded | Submodules::Skip => {}
+        let update = self.top().writing("submodule update --init --recursive");
+        let update = update
+            .arg("--jobs")
+            .arg(CLONES_AT_A_TIME)
+            .args(self.progress_option());
+        let update = match mode {
+            Submodules::Latest => update.arg("--remote"),
+            Submodules::Recorded | Submodules::Skip => update,
+        };
+        match only {
+            Some(path) => update.arg("--").arg(path),
+            None => update,
         }
-        let only = only.map(|path| [OsString::from("--"), path.into()]);
-        let args = args.into_iter().map(OsString::from);
-        self.top().write(args.chain(only.into_iter().flatten()))
+        .write()
     }
 
-    /// Every submodule, nested ones after the one they are in. Ones that are told to stay away (`update = none`,
-    /// inactive) are left out.
+    /// Every submodule, nested ones after the one they are in. Those that git skips (`update = none`, inactive)
+    /// are left out.
     pub(crate) fn submodules(&self) -> Result<Vec<Submodule>> {
         self.submodules_of(&self.top().gitlinks()?)
     }
@@ -119,7 +118,7 @@ impl Git<'_> {
         all: &mut Vec<Submodule>,
     ) -> Result<()> {
         let superproject = self.submodule(below);
-        let mut away = None;
+        let mut skipped = None;
         for Gitlink { path, commit } in gitlinks {
             let path_below = below.join(path);
             let inside = self.submodule(&path_below);
@@ -134,12 +133,12 @@ impl Git<'_> {
                     inside.found()?
                 },
             };
-            if !submodule.is_there() {
-                let away = match &mut away {
-                    Some(away) => away,
-                    None => away.insert(superproject.told_to_stay_away()?),
+            if !submodule.is_there(Submodules::Recorded) {
+                let skipped = match &mut skipped {
+                    Some(skipped) => skipped,
+                    None => skipped.insert(superproject.skipped_submodules()?),
                 };
-                if away.contains(path) {
+                if skipped.contains(path) {
                     continue;
                 }
             }
@@ -154,14 +153,10 @@ impl Git<'_> {
     }
 
     /// The submodules, at any level, whose repository this is.
-    pub(crate) fn submodules_from(
-        &self,
-        repository: &str,
-        followed: Option<&Upstream>,
-    ) -> Result<Vec<Source>> {
+    pub(crate) fn submodules_from(&self, repository: &str) -> Result<Vec<Source>> {
         let mut found = Vec::new();
         let config = self.config()?;
-        self.collect_sources(Path::new(""), repository, &config, followed, &mut found)?;
+        self.collect_sources(Path::new(""), repository, &config, &mut found)?;
         Ok(found)
     }
 
@@ -170,7 +165,6 @@ impl Git<'_> {
         below: &Path,
         repository: &str,
         config: &Config,
-        followed: Option<&Upstream>,
         found: &mut Vec<Source>,
     ) -> Result<()> {
         let superproject = self.submodule(below);
@@ -179,24 +173,12 @@ impl Git<'_> {
         }
         for (name, module) in &superproject.gitmodules(None)? {
             // Once initialised, the configuration has the URL that is used, and never a relative one.
-            let url = config
-                .last(&format!("submodule.{name}.url"))
-                .unwrap_or(&module.url);
+            let url = config.last(&format!("submodule.{name}.url"));
+            let url = RemoteUrl::parse(url.unwrap_or(&module.url));
             let path = below.join(&module.path);
             let inside = self.submodule(&path);
-            let url = RemoteUrl::parse(url);
             if url.repository().is_some_and(|theirs| theirs == repository) {
-                let key = format!("submodule.{name}.branch");
-                let branch = config.last(&key).or(module.branch.as_deref());
-                let branch = match branch {
-                    Some(".") => SourceBranch::Named(
-                        followed
-                            .map(|followed| followed.branch.clone())
-                            .unwrap_or_default(),
-                    ),
-                    Some(branch) => SourceBranch::Named(branch.to_owned()),
-                    None => SourceBranch::Default(inside.default_branch()?),
-                };
+                let branch = superproject.branch_of(name, module, config)?;
                 found.push(Source {
                     path: path.clone(),
                     branch,
@@ -204,37 +186,52 @@ impl Git<'_> {
             }
             // Only in a repository of its own: in a folder of plain files git would take them for one, and obey them.
             if inside.folder.join(".gitmodules").exists() && inside.git_dir()?.is_some() {
-                let config = inside.read_config()?;
-                self.collect_sources(&path, repository, &config, None, found)?;
+                self.collect_sources(&path, repository, &inside.read_config()?, found)?;
             }
         }
         Ok(())
     }
+
+    /// The tip of the branch that a submodule follows, as it was fetched; `None` where that is not known.
+    pub(crate) fn tip_of(&self, submodule: &Submodule) -> Result<Option<CommitId>> {
+        let superproject = self.submodule(&submodule.superproject);
+        let modules = superproject.gitmodules(None)?;
+        let mut modules = modules.iter();
+        let Some((name, module)) = modules.find(|(_, module)| module.path == submodule.path_there)
+        else {
+            return Ok(None);
+        };
+        let branch = superproject.branch_of(name, module, &superproject.read_config()?)?;
+        let branch = branch.as_deref().unwrap_or("HEAD");
+        self.submodule(&submodule.path).remote_tip(branch)
+    }
 }
 
 impl WorkTree<'_> {
+    /// The branch that a submodule in this work tree follows: as the configuration has it, or .gitmodules, where `.` is the
+    /// branch that is checked out here. `None` for the default of its remote.
+    fn branch_of(&self, name: &str, module: &Module, in_use: &Config) -> Result<Option<String>> {
+        let named = in_use.last(&format!("submodule.{name}.branch"));
+        match named.or(module.branch.as_deref()) {
+            Some(".") => self.branch(),
+            named => Ok(named.map(str::to_owned)),
+        }
+    }
+
     /// How far the repository of a submodule has come.
     pub(crate) fn module_state(&self) -> Result<ModuleState> {
-        let verify = ["rev-parse", "--verify", "-q", "HEAD^{commit}"];
-        let has_commit = self.answer(&verify)?.is_some();
-        let list = [
-            "for-each-ref",
-            "--count=1",
-            "refs/heads",
-            "refs/stash",
-            "refs/deploy-cgi",
-        ];
-        let names = self.answer(&list)?;
+        let commit = self.lookup("rev-parse --verify -q HEAD^0")?;
+        let list = "for-each-ref --count=1 refs/heads refs/stash refs/deploy-cgi";
         Ok(ModuleState {
-            has_commit,
-            has_refs: names.is_some_and(|names| !names.is_empty()),
+            has_commit: commit.is_some(),
+            has_refs: self.lookup(list)?.is_some_and(|names| !names.is_empty()),
         })
     }
 
     /// What git prints; `None` for a no, and where git has not come so far that it is a repository. Anything else is not to
     /// be taken for a no: what is found missing is removed or written anew.
-    fn answer(&self, words: &[&str]) -> Result<Option<Vec<u8>>> {
-        let asked = self.query_here(words)?;
+    fn lookup(&self, words: &str) -> Result<Option<Vec<u8>>> {
+        let asked = self.reading(words).here().answer()?;
         match asked.end {
             End::Exit(0) => Ok(Some(asked.output)),
             End::Exit(1) => Ok(None),
@@ -243,24 +240,10 @@ impl WorkTree<'_> {
         }
     }
 
-    /// Whether a repository has a commit with all that is in it and before it. A fetch that died may have left the commit
-    /// alone.
-    pub(crate) fn has_all_of(&self, commit: &CommitId) -> Result<bool> {
-        let all = ["rev-list", "--objects", "--quiet", commit.as_str(), "--"];
-        let walked = self.query_here(all)?;
-        match walked.end {
-            // For what is missing there are several codes.
-            End::Exit(code) => Ok(code == 0),
-            End::Signal(_) | End::Limit(_) | End::Stopped => {
-                must(self.git, "look into a submodule", walked).map(|_| false)
-            }
-        }
-    }
-
     /// Lets HEAD of a repository be a commit.
     pub(crate) fn set_head(&self, commit: &CommitId) -> Result<()> {
-        let ended = self.write(["update-ref", "--no-deref", "HEAD", commit.as_str()])?;
-        must(self.git, "finish a submodule", ended).map(drop)
+        let set = self.writing("update-ref --no-deref HEAD").arg(commit);
+        set.write_or_fail("finish a submodule")
     }
 
     /// Whether a work tree is just what its HEAD says: nothing changed, untracked or ignored, nor in what is nested in it.
@@ -285,8 +268,7 @@ impl WorkTree<'_> {
 
     /// `git submodule sync` in a work tree: the URLs in .gitmodules become the ones in use.
     pub(crate) fn submodule_sync(&self, paths: &[PathBuf]) -> Result<Ended> {
-        let args = ["submodule", "sync", "--"].iter().map(OsString::from);
-        self.write(args.chain(paths.iter().map(OsString::from)))
+        self.writing("submodule sync --").args(paths).write()
     }
 
     /// What is there of it, as a submodule.
@@ -310,7 +292,7 @@ impl WorkTree<'_> {
     }
 
     /// Submodules that git itself passes by: `update = none`, or inactive (gitsubmodules(7), "Active submodules").
-    pub(crate) fn told_to_stay_away(&self) -> Result<BTreeSet<PathBuf>> {
+    pub(crate) fn skipped_submodules(&self) -> Result<BTreeSet<PathBuf>> {
         // What git does in between changes nothing of this.
         let in_use = if self.folder == self.git.checkout.folder {
             self.git.config()?
@@ -356,8 +338,8 @@ impl WorkTree<'_> {
         if paths.is_empty() {
             return Ok(None);
         }
-        let list = LIST_INDEX.iter().copied().chain(["--"]).chain(paths);
-        let listed = self.git.ask("list the submodules", self.reading(list))?;
+        let list = self.reading(LIST_INDEX).args(paths);
+        let listed = list.ask("list the submodules")?;
         let active = gitlinks_in(&listed).into_iter().map(|gitlink| gitlink.path);
         Ok(Some(active.collect()))
     }

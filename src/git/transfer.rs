@@ -8,11 +8,11 @@ use anyhow::Result;
 
 use super::branch::Upstream;
 use super::checkout::ObjectFormat;
-use super::command::{line, must};
+use super::command::line;
 use super::config::{config_section, quoted};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
-use crate::process::{self, Ended, Run, Running};
+use crate::process::{self, Ended, Running};
 
 /// The limit of a question to a remote while GitHub waits.
 const ASK_LIMIT: Duration = Duration::from_secs(4);
@@ -21,14 +21,26 @@ const ASK_LIMIT: Duration = Duration::from_secs(4);
 const FETCHES_AT_A_TIME: usize = 8;
 
 /// What a remote says of itself.
-pub(crate) enum RemoteHead {
-    Found {
-        /// Its default branch, where it has one.
-        branch: Option<String>,
-        format: ObjectFormat,
-    },
-    /// It could not be asked.
-    Failed(Ended),
+pub(crate) struct RemoteHead {
+    /// Its default branch, where it has one.
+    pub(crate) branch: Option<String>,
+    pub(crate) format: ObjectFormat,
+}
+
+impl RemoteHead {
+    /// From what `ask_remote_head` prints.
+    pub(crate) fn of(asked: &Ended) -> Self {
+        let text = line(&asked.output);
+        let mut lines = text.lines();
+        let id = lines.find_map(|line| CommitId::parse(line.strip_suffix("\tHEAD")?));
+        Self {
+            branch: head_branch_in(&text),
+            format: match id {
+                Some(id) if id.as_str().len() == 64 => ObjectFormat::Sha256,
+                Some(_) | None => ObjectFormat::Sha1,
+            },
+        }
+    }
 }
 
 /// Submodules that are being fetched.
@@ -64,76 +76,56 @@ fn head_branch_in(listed: &str) -> Option<String> {
 }
 
 impl Git<'_> {
-    /// Asks the remote for its default branch, and which format its ids have.
-    pub(crate) fn remote_head(&self) -> Result<RemoteHead> {
-        let asked = self
-            .top()
-            .writing(["ls-remote", "--symref", "origin", "HEAD"])
-            .output_apart()?;
-        if !asked.end.is_good() {
-            return Ok(RemoteHead::Failed(Ended {
-                output: asked.errors,
-                errors: Vec::new(),
-                ..asked
-            }));
-        }
-        let text = line(&asked.output);
-        let branch = head_branch_in(&text);
-        let id = text
-            .lines()
-            .find_map(|line| CommitId::parse(line.strip_suffix("\tHEAD")?));
-        let format = if id.is_some_and(|id| id.as_str().len() == 64) {
-            ObjectFormat::Sha256
-        } else {
-            ObjectFormat::Sha1
-        };
-        Ok(RemoteHead::Found { branch, format })
+    /// Asks the remote for its default branch.
+    pub(crate) fn ask_remote_head(&self) -> Result<Ended> {
+        self.top().writing("ls-remote --symref origin HEAD").write()
     }
 
     /// `git init`; harmless where there is a repository already.
     pub(crate) fn init(&self, format: ObjectFormat) -> Result<Ended> {
-        let args: &[&str] = match format {
-            ObjectFormat::Sha1 => &["init", "--quiet"],
-            ObjectFormat::Sha256 => &["init", "--quiet", "--object-format=sha256"],
-        };
-        self.top().write(args)
+        let init = self.top().writing("init --quiet");
+        match format {
+            ObjectFormat::Sha1 => init,
+            ObjectFormat::Sha256 => init.arg("--object-format=sha256"),
+        }
+        .write()
     }
 
     /// The first `git fetch`, of the branch that will be followed.
     pub(crate) fn fetch_origin(&self, branch: &str) -> Result<Ended> {
-        let mut args = vec!["fetch", "--no-recurse-submodules", "--no-tags"];
-        args.extend(self.progress_option());
-        let branch = format!("refs/heads/{branch}");
-        args.extend(["origin", &branch]);
-        self.top().write(args)
+        let fetch = self
+            .top()
+            .writing("fetch --no-recurse-submodules --no-tags");
+        let fetch = fetch.args(self.progress_option()).arg("origin");
+        fetch.arg(format!("refs/heads/{branch}")).write()
     }
 
     /// The first checkout of a branch, over whatever an earlier attempt left.
     pub(crate) fn check_out(&self, branch: &str) -> Result<Ended> {
-        let upstream = format!("refs/remotes/origin/{branch}");
-        let args = [
-            "checkout", "--quiet", "--force", "-B", branch, "--track", &upstream, "--",
-        ];
-        self.top().write(args)
+        let check_out = self
+            .top()
+            .writing("checkout --quiet --force -B")
+            .arg(branch);
+        let check_out = check_out.arg("--track");
+        check_out
+            .arg(format!("refs/remotes/origin/{branch}"))
+            .arg("--")
+            .write()
     }
 
     /// The same at an older commit of the branch.
     pub(crate) fn check_out_at(&self, commit: &CommitId, branch: &str) -> Result<Ended> {
-        let args = [
-            "checkout",
-            "--quiet",
-            "--force",
-            "-B",
-            branch,
-            commit.as_str(),
-            "--",
-        ];
-        let checked_out = self.top().write(args)?;
+        let check_out = self
+            .top()
+            .writing("checkout --quiet --force -B")
+            .arg(branch);
+        let checked_out = check_out.arg(commit).arg("--").write()?;
         if !checked_out.end.is_good() {
             return Ok(checked_out);
         }
-        let upstream = format!("--set-upstream-to=refs/remotes/origin/{branch}");
-        self.top().write(["branch", "--quiet", &upstream, branch])
+        let follow = self.top().writing("branch --quiet");
+        let follow = follow.arg(format!("--set-upstream-to=refs/remotes/origin/{branch}"));
+        follow.arg(branch).write()
     }
 
     /// `git pull`, only ever a fast-forward, and not over files that git ignores: they are a person's, too. Pull hands
@@ -153,16 +145,12 @@ impl Git<'_> {
         let text = format!("{section}\tmergeOptions = {options}\n");
         let (_file, path) = process::file_in_memory(text.as_bytes())?;
         let careful = format!("include.path={}", path.display());
-        let mut pull = vec![
-            "pull",
-            "--ff-only",
-            "--no-rebase",
-            "--no-recurse-submodules",
-            "--no-tags",
-        ];
-        pull.extend(self.progress_option());
-        pull.extend(["--", &followed.remote, &followed.remote_ref]);
-        self.top().write(["-c", &careful].into_iter().chain(pull))
+        let pull = self.top().writing("-c").arg(careful);
+        pull.words("pull --ff-only --no-rebase --no-recurse-submodules --no-tags")
+            .args(self.progress_option())
+            .arg("--")
+            .args([&followed.remote, &followed.remote_ref])
+            .write()
     }
 
     /// Git shows its progress to terminals only, unless it is told to.
@@ -193,7 +181,7 @@ impl Git<'_> {
     pub(crate) fn begin_fetches(&self, paths: Vec<PathBuf>) -> Fetches<'_> {
         let mut begun = Vec::new();
         for path in paths {
-            let fetch = self.submodule(&path).writing(["fetch", "--quiet"]);
+            let fetch = self.submodule(&path).writing("fetch --quiet");
             if let Ok(fetch) = fetch.begin() {
                 begun.push((path, fetch));
             }
@@ -203,22 +191,18 @@ impl Git<'_> {
 
     /// `git fetch` of the one branch that is followed. One that no longer exists is a failure, and not a stale success.
     pub(crate) fn fetch(&self, followed: &Upstream) -> Result<Ended> {
-        let args = [
-            "fetch",
-            "--no-recurse-submodules",
-            "--no-tags",
-            "--",
-            &followed.remote,
-            &followed.remote_ref,
-        ];
-        self.top().write(args)
+        let fetch = self
+            .top()
+            .writing("fetch --no-recurse-submodules --no-tags --");
+        fetch.args([&followed.remote, &followed.remote_ref]).write()
     }
 
     /// `git merge` of a commit that was fetched: only ever a fast-forward, and not over files that git ignores.
     pub(crate) fn fast_forward_to(&self, commit: &CommitId) -> Result<Ended> {
-        let merge = ["merge", "--ff-only", "--no-overwrite-ignore", "--quiet"];
-        self.top()
-            .write(merge.into_iter().chain(["--", commit.as_str()]))
+        let merge = self
+            .top()
+            .writing("merge --ff-only --no-overwrite-ignore --quiet --");
+        merge.arg(commit).write()
     }
 
     /// Forgets remote-tracking branches that are in the way of the followed one's, since they have the name of a folder that
@@ -242,87 +226,60 @@ impl Git<'_> {
 
     /// Asks the remote whether the followed branch is there: exit code 2 when it is not.
     pub(crate) fn ask_remote(&self, followed: &Upstream, limit: Duration) -> Result<Ended> {
-        let args = [
-            "ls-remote",
-            "--exit-code",
-            "--quiet",
-            "--",
-            &followed.remote,
-            &followed.remote_ref,
-        ];
-        let mut ask = self.top().writing(args);
-        ask.limit = ask.limit.min(limit);
-        ask.output_together()
+        let ask = self.top().writing("ls-remote --exit-code --quiet --");
+        let mut ask = ask.args([&followed.remote, &followed.remote_ref]);
+        ask.run.limit = ask.run.limit.min(limit);
+        ask.run.output_together()
     }
 
     /// The branches that a remote has; `None` where it cannot be asked.
     pub(crate) fn branches_at(&self, remote: &str) -> Option<Vec<String>> {
         let mut ask = self
             .top()
-            .writing(["ls-remote", "--heads", "--quiet", "--", remote]);
-        ask.limit = ask.limit.min(ASK_LIMIT);
-        let asked = ask
-            .output_apart()
-            .ok()
-            .filter(|asked| asked.end.is_good())?;
+            .writing("ls-remote --heads --quiet --")
+            .arg(remote);
+        ask.run.limit = ask.run.limit.min(ASK_LIMIT);
+        let asked = ask.run.output_apart().ok();
+        let asked = asked.filter(|asked| asked.end.is_good())?;
         let branch = |line: &str| Some(line.split_once("\trefs/heads/")?.1.to_owned());
         Some(line(&asked.output).lines().filter_map(branch).collect())
     }
 
-    /// Asks the remote of a submodule for its default branch, and has that remembered.
+    /// Asks the remote of a submodule for its default branch. `None` where it does not say.
     pub(crate) fn ask_default_branch(&self, submodule: &Path) -> Result<Option<String>> {
         let submodule = self.submodule(submodule);
         if submodule.git_dir()?.is_none() {
             // No repository of its own: git would look for one elsewhere.
             return Ok(None);
         }
-        let ask = ["ls-remote", "--symref", "origin", "HEAD"];
-        let ask = Run {
-            limit: ASK_LIMIT,
-            ..submodule.writing(ask)
-        };
-        let asked = ask.output_apart()?;
-        let Some(branch) = head_branch_in(&line(&asked.output)) else {
-            return submodule.default_branch();
-        };
-        let target = format!("refs/remotes/origin/{branch}");
-        submodule.write(["symbolic-ref", "refs/remotes/origin/HEAD", &target])?;
-        Ok(Some(branch))
+        let mut ask = submodule.writing("ls-remote --symref origin HEAD");
+        ask.run.limit = ASK_LIMIT;
+        Ok(head_branch_in(&line(&ask.run.output_apart()?.output)))
     }
 }
 
 impl WorkTree<'_> {
     /// `git reset --hard`: tracked files become those of a commit. Commits that were being picked or reverted are no more.
     pub(crate) fn reset(&self, commit: &str) -> Result<Ended> {
-        let ended = self.write(["reset", "--hard", "--no-recurse-submodules", commit, "--"])?;
+        let reset = self.writing("reset --hard --no-recurse-submodules");
+        let ended = reset.arg(commit).arg("--").write()?;
         if self
             .git_dir()?
             .is_some_and(|git_dir| git_dir.join("sequencer").exists())
         {
-            let quit = self.write(["cherry-pick", "--quit"])?;
-            must(self.git, "end a cherry-pick", quit)?;
+            self.writing("cherry-pick --quit")
+                .write_or_fail("end a cherry-pick")?;
         }
         Ok(ended)
     }
 
     /// Lets git tidy up a repository, in the foreground, until `unwanted`.
     pub(crate) fn gc(&self, unwanted: &dyn Fn() -> bool) -> Result<Ended> {
-        let run = Run {
-            env: self.env(),
-            unwanted: Some(unwanted),
-            inherited: self.git.alive,
-            ..Run::new(&self.git.program, self.git.limit)
-        };
-        run.args(self.place())
-            .args([
-                "-c",
-                "gc.autoDetach=false",
-                "-c",
-                "maintenance.autoDetach=false",
-                "gc",
-                "--auto",
-                "--quiet",
-            ])
-            .output_together()
+        let mut gc = self
+            .reading("-c gc.autoDetach=false -c maintenance.autoDetach=false gc --auto --quiet");
+        gc.run.limit = self.git.limit;
+        gc.run.unwanted = Some(unwanted);
+        gc.run.inherited = self.git.alive;
+        gc.run.output_together()
     }
 }
