@@ -135,9 +135,11 @@ pub(super) fn shown(text: &str, hidden: &[String]) -> String {
 pub(super) fn tail_of(output: &str) -> String {
     let from = output.len().saturating_sub(MAX_BYTES);
     let text = &output[output.ceil_char_boundary(from)..];
-    // Progress overwrites itself; what stood there last is what counts.
+    // Progress overwrites itself; what stood there last is what counts. OpenSSH 10.1 warns of servers without post-quantum
+    // algorithms at each connection, and that is no reason of anything.
     let lines: Vec<&str> = text
         .lines()
+        .filter(|line| !line.starts_with("** "))
         .map(|line| line.rsplit('\r').next().unwrap_or(line))
         .collect();
     lines[lines.len().saturating_sub(MAX_LINES)..].join("\n")

@@ -55,6 +55,9 @@ pub(crate) enum Cause {
     HostNotResolved,
     CertificateUntrusted(String),
     Unreachable,
+    /// GitHub lets fewer through that show no login.
+    Throttled,
+    TlsTooOld,
     ServerTrouble,
     Disconnected,
     DubiousOwnership(PathBuf),
@@ -98,6 +101,10 @@ pub(crate) enum Cause {
         paths: Vec<PathBuf>,
     },
     SubmoduleCommitMissing(Option<String>),
+    /// For another reason than the known ones; what git said last.
+    SubmoduleNotFetched(Option<String>),
+    /// An object that git was told to refuse where something is wrong with it: its id, the kind of fault, and what that is.
+    ObjectRefused(Option<Vec<String>>),
     NotASubmodule(PathBuf),
     SubmoduleRepositoryLost(PathBuf),
     SubmoduleFromPath,
@@ -107,7 +114,8 @@ pub(crate) enum Cause {
     SubmodulesMissing,
     // ---- the repository, and what git needs
     LfsMissing,
-    LfsFailed,
+    /// With what git-lfs said of it.
+    LfsFailed(Option<String>),
     /// Pointers of git-lfs are in place of large files in this work tree, and it is set up there.
     LfsPointers(PathBuf),
     /// The same, and it is not.
@@ -167,11 +175,19 @@ const TABLE: &[Row] = table! { field, output:
     "*. Out of diskspace" => Cause::DiskFull;
     "*: Disk quota exceeded" => Cause::QuotaExceeded;
     "*: Too many open files" => Cause::TooManyOpenFiles;
-    // run-command.c, `start_command` and (from 2.20) `start_async`; index-pack.c; dash.
+    // run-command.c, `start_command` and (from 2.20) `start_async`; fetch-pack.c; index-pack.c; preload-index.c; libcurl.
     "cannot fork() for *",
+    "fetch-pack: unable to fork off *",
     "cannot create async thread: *",
     "unable to create thread: *",
-    "sh: *: Cannot fork" => Cause::TooManyProcesses;
+    "unable to create threaded lstat*",
+    "unable to access '*': getaddrinfo() thread failed to start",
+    // dash, busybox and bash, in git's scripts too; the system's words for it.
+    "+: +: Cannot fork",
+    "+: can't fork: *",
+    "+: fork: *",
+    "+: line +: fork: *",
+    "*: Resource temporarily unavailable" => Cause::TooManyProcesses;
     // wrapper.c, `do_xmalloc`; git-zlib.c; run-command.c, `wait_or_whine`.
     "*: Cannot allocate memory",
     "Out of memory, *",
@@ -206,6 +222,13 @@ const TABLE: &[Row] = table! { field, output:
     "ERROR: Permission to + denied to *" => Cause::KeyOfAnother(field[0].into());
 
     // ---- the remote
+    // GitHub to who shows no login: upload-pack's words; what git says behind a 401 in the midst of it (fetch-pack.c,
+    // `receive_shallow_info`); remote-curl.c, the last from 2.54.
+    "remote error: GitHub is temporarily limiting some unauthenticated downloads*",
+    "expected flush after ref listing",
+    "unable to access '*': The requested URL returned error: 429",
+    "RPC failed; HTTP 429 *",
+    "rate limited by '*', please try again *" => Cause::Throttled;
     // prompt.c, `git_prompt`.
     "could not read + for '*': *" => Cause::LoginMissing;
     // remote-curl.c, `discover_refs`, with libcurl's words behind the URL; so are those further down.
@@ -227,6 +250,10 @@ const TABLE: &[Row] = table! { field, output:
     "unable to access '*': server certificate verification failed. *",
     "unable to access '*': SSL: no alternative certificate subject name matches *" =>
         Cause::CertificateUntrusted(field[1].into());
+    // OpenSSL, GnuTLS, NSS.
+    "unable to access '*': *alert protocol version*",
+    "unable to access '*': *unsupported protocol*",
+    "unable to access '*': gnutls_handshake() failed: *fatal alert*" => Cause::TlsTooOld;
     "unable to access '*': The requested URL returned error: +" => Cause::ServerTrouble;
     // Whatever else libcurl says of a URL.
     "unable to access '+://*': *",
@@ -278,6 +305,14 @@ const TABLE: &[Row] = table! { field, output:
     "remote error: upload-pack: not our ref +",
     "Server does not allow request for unadvertised object +" =>
         Cause::SubmoduleCommitMissing(Some(field[0].into()));
+    // unpack-objects.c; index-pack.c, `do_fsck_object`.
+    "fsck error in packed object",
+    "Error in object" => Cause::ObjectRefused(
+        find(output, "object +: +: *").map(|field| field.into_iter().map(str::to_owned).collect()),
+    );
+    // The commit is missed only where the fetch before went well.
+    "Unable to fetch in submodule path '*'; trying to directly fetch +:",
+    "Unable to fetch in submodule path '*'" => Cause::SubmoduleNotFetched(last_message(output));
     "Fetched in submodule path '*', but it did not contain +. Direct fetching of that commit failed." =>
         Cause::SubmoduleCommitMissing(Some(field[1].into()));
     "Unable to find current revision in submodule path '*'" => Cause::SubmoduleCommitMissing(None);
@@ -290,13 +325,17 @@ const TABLE: &[Row] = table! { field, output:
     "transport 'file' not allowed" => Cause::SubmoduleFromPath;
 
     // ---- what git needs
-    // convert.c, `filter_buffer_or_fd` and `apply_multi_file_filter`; the shell that runs filters; help.c.
-    "external filter 'git-lfs *' failed*",
+    // The shell that runs filters; help.c.
     "git-lfs *: git-lfs: *not found",
+    "sh: *: git-lfs: *not found",
     "git: 'lfs' is not a git command. See 'git --help'." => Cause::LfsMissing;
-    // convert.c, `encode_to_worktree`; git-lfs.
-    "*: smudge filter lfs failed",
-    "Error downloading object: *" => Cause::LfsFailed;
+    // convert.c, `filter_buffer_or_fd`, `apply_multi_file_filter`, `encode_to_worktree`; git-lfs.
+    "Error downloading object: *",
+    "external filter 'git-lfs *' failed*",
+    "*: smudge filter lfs failed" => Cause::LfsFailed(
+        find(output, "batch response: *").or_else(|| find(output, "Error downloading object: *: Smudge error: *"))
+            .and_then(|field| field.last().map(|why| (*why).to_owned())),
+    );
     // parse-options.c, `parse_options`; help.c, `help_unknown_cmd`.
     "unknown + `*",
     "git: '+' is not a git command. See 'git --help'." => Cause::GitTooOld;
@@ -370,6 +409,14 @@ pub(super) const URLS: [(&str, usize); 4] = [
     ("Authentication failed for '*'", 0),
 ];
 
+/// The last message of git's own before it goes on to a submodule's commit.
+fn last_message(output: &str) -> Option<String> {
+    let mut before =
+        lines(output).take_while(|line| !line.starts_with("Unable to fetch in submodule"));
+    let is_one = |line: &&str| line.starts_with("fatal: ") || line.starts_with("error: ");
+    before.by_ref().filter(is_one).last().map(str::to_owned)
+}
+
 fn files_in_the_way(output: &str) -> Cause {
     let has = |message| find(output, message).is_some();
     // Git lists them, each behind a tab.
@@ -413,6 +460,8 @@ impl Cause {
             Some(ErrorKind::StorageFull) => Self::DiskFull,
             Some(ErrorKind::QuotaExceeded) => Self::QuotaExceeded,
             Some(ErrorKind::OutOfMemory) => Self::OutOfMemory,
+            // What the kernel says when no process may be started.
+            Some(ErrorKind::WouldBlock) => Self::TooManyProcesses,
             Some(ErrorKind::ReadOnlyFilesystem) => Self::ReadOnlyFileSystem,
             _ => unknown(),
         };
@@ -458,6 +507,19 @@ error: expected 'lib' in submodule path 'lib/a' not to be a symbolic link => Lin
 fatal: Fetched in submodule path 'posts', but it did not contain 1a2b. Direct fetching of that commit failed. => SubmoduleCommitMissing(Some("1a2b"))
 git-lfs smudge -- 'a.png': 1: git-lfs: not found => LfsMissing
 fatal: not a git repository: /w/in/../.git => NoRepository(Some("/w/in/../.git"))
+Error downloading object: a.png (1a2b): Smudge error: Error downloading a.png: batch response: over quota\\error: external filter 'git-lfs filter-process' failed => LfsFailed(Some("Error downloading a.png: batch response: over quota"))
+batch response: not found\\error: external filter 'git-lfs smudge -- %f' failed 2 => LfsFailed(Some("not found"))
+/usr/lib/git-core/git-submodule: 12: Cannot fork => TooManyProcesses
+/bin/sh: fork: retry: Resource temporarily unavailable => TooManyProcesses
+fatal: unable to create threaded lstat: Resource temporarily unavailable => TooManyProcesses
+fatal: could not read Username for 'https://github.com': terminal prompts disabled\\fatal: expected flush after ref listing => Throttled
+error: RPC failed; HTTP 429 curl 22 The requested URL returned error: 429\\fatal: expected 'packfile' => Throttled
+fatal: unable to access 'https://h/n/': error:0A00042E:SSL routines::tlsv1 alert protocol version => TlsTooOld
+error: object 1a2b: missingSpaceBeforeDate: invalid author\\fatal: fsck error in packed object => ObjectRefused(Some(["1a2b", "missingSpaceBeforeDate", "invalid author"]))
+fatal: something new\\Unable to fetch in submodule path 'posts'; trying to directly fetch 1a2b:\\fatal: Fetched in submodule path 'posts', but it did not contain 1a2b. Direct fetching of that commit failed. => SubmoduleNotFetched(Some("fatal: something new"))
+** WARNING: connection is not using a post-quantum key exchange algorithm.\\git@h: Permission denied (publickey). => KeyRefused
+Unable to negotiate with 127.0.0.1 port 22: no matching host key type found. Their offer: ssh-rsa => SshTooOld { what: "host key type", offer: "ssh-rsa" }
+ERROR: You're using an RSA key with SHA-1, which is no longer allowed. Please use a newer client or a different key type. => KeyTooOld
 error: unable to unlink old 'posts': Permission denied => NotWritable(Some("posts"))
 error: Your local changes to the following files would be overwritten by merge:\	a b.html\	c\Please => FilesInTheWay(Edits, ["a b.html", "c"])
 error: The following untracked working tree files would be removed by checkout:\	x\Please => FilesInTheWay(Untracked, ["x"])
@@ -483,6 +545,7 @@ error: Your local changes to the following files would be overwritten by merge:\
             "remote: fatal: Not possible to fast-forward, aborting.",
             "Submodule path 'Load key \"/etc\": Permission denied': checked out 'abc'",
             "warning: unable to access '/root/.config/git/attributes': Permission denied",
+            "** WARNING: connection is not using a post-quantum key exchange algorithm.",
             "Cloning into 'REMOTE HOST IDENTIFICATION HAS CHANGED'...",
         ] {
             assert_eq!(Cause::of_output(output), None, "{output}");

@@ -15,6 +15,10 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
     let (folder, git) = (quoted(at.folder()), at.git());
     match cause {
         // ---- the host's limits
+        Cause::DiskFull if has_no_inodes(at) => tell!(at, "the disk takes no more files: all its inodes are used";
+            "remove files that nobody needs, however small, then press Redeliver; what was half written is put right then. \
+             How many there are";
+            "df -i {folder}"),
         Cause::DiskFull => tell!(at, "the disk is full";
             "free some space, then press Redeliver; what was half written is put right then. How much is used";
             "df -h {folder}"),
@@ -26,13 +30,16 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         }
         Cause::TooManyOpenFiles => tell!(at, "the host's limit of open files was reached";
             "press Redeliver when the host is less busy; ask the host for a higher limit (nofile) if it comes back"),
-        Cause::TooManyProcesses => tell!(at, "the host's limit of processes of {user} was reached";
-            "press Redeliver when the host is less busy; ask the host for a higher limit (NPROC) if it comes back"),
-        Cause::OutOfMemory => tell!(at, "the host's limit of memory was reached";
-            "let git use less, then press Redeliver; ask the host for a higher limit if it comes back";
-            "{git} config pack.threads 1";
-            "{git} config core.packedGitLimit 64m";
-            "{git} config core.bigFileThreshold 16m"),
+        Cause::TooManyProcesses => at.advise(
+            format!("the host's limit of processes of {user} was reached"),
+            "let git use fewer, then press Redeliver; ask the host for a higher limit (NPROC) if it comes back",
+            [at.setting("pack.threads 1")],
+        ),
+        Cause::OutOfMemory => at.advise(
+            "the host's limit of memory was reached",
+            "let git use less, then press Redeliver; ask the host for a higher limit if it comes back",
+            ["pack.threads 1", "core.packedGitLimit 64m", "core.bigFileThreshold 16m"].map(|setting| at.setting(setting)),
+        ),
         Cause::ReadOnlyFileSystem => {
             let folder = line_of(at.folder());
             tell!(at, "the file system of {folder} is read-only";
@@ -117,6 +124,8 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
                  http.sslCAInfo. Then press Redeliver";
                 "sudo apt-get install --only-upgrade ca-certificates")
         }
+        Cause::Throttled => remote::throttled(at),
+        Cause::TlsTooOld => remote::tls_too_old(at),
         Cause::Unreachable => remote::unreachable(at),
         Cause::ServerTrouble => tell!(at, "{url} has trouble of its own";
             "press Redeliver later; GitHub's state is at https://www.githubstatus.com"),
@@ -193,6 +202,8 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
                 "move them somewhere else, then press Redeliver")
         }
         Cause::SubmoduleCommitMissing(id) => submodule::commit_missing(id.as_deref(), at),
+        Cause::SubmoduleNotFetched(said) => submodule::not_fetched(said.as_deref(), at),
+        Cause::ObjectRefused(why) => repository::object_refused(why.as_deref(), at),
         Cause::NotASubmodule(path) => submodule::not_a_submodule(path),
         Cause::SubmoduleFromPath => {
             tell!(at, "git does not clone a submodule from a path on this machine";
@@ -215,9 +226,13 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
             Some(folder),
             at,
         ),
-        Cause::LfsFailed => tell!(at, "git-lfs could not fetch a file";
-            "try it by hand to see why (a login, a quota of LFS at GitHub), then press Redeliver";
-            "{git} lfs fetch"),
+        Cause::LfsFailed(why) => {
+            let why = why.as_ref().map_or_else(String::new, |why| format!(": {}", line_of(why)));
+            tell!(at, "git-lfs is here, but could not fetch a file{why}";
+                "where a quota is used up, raise it at GitHub (Billing); where files are not there, push them from where they \
+                 are (git lfs push --all origin); where a login is asked for, store it. Then press Redeliver. To try it here";
+                "{git} lfs fetch")
+        }
         Cause::LfsPointers(folder) => {
             let (place, git) = (line_of(folder), git_in(folder));
             tell!(at, "pointers of git-lfs are in place of large files in {place}";
@@ -237,4 +252,9 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         Cause::RepositoryDamaged => repository::damaged(at),
         Cause::NoRepository(path) => repository::none(path.as_deref(), at),
     }
+}
+
+/// Whether a disk has room, but none for another file.
+fn has_no_inodes(at: &Situation<'_>) -> bool {
+    rustix::fs::statvfs(at.git_dir()).is_ok_and(|disk| disk.f_files > 0 && disk.f_favail == 0)
 }

@@ -30,7 +30,7 @@ use crate::cgi::Environment;
 use crate::git::{Config, Git, Upstream};
 use crate::redaction::{escape_line, line_of, redact};
 use crate::remote_url::RemoteUrl;
-use crate::shell::{as_root, as_user, give_to, quoted};
+use crate::shell::{as_root, as_user, git_config, give_to, quoted};
 use crate::site::Site;
 use crate::user::User;
 
@@ -246,6 +246,14 @@ impl<'s> Situation<'s> {
     /// `git -C FOLDER` in the checkout.
     fn git(&self) -> String {
         git_in(self.folder())
+    }
+
+    /// A setting of git's for what the output is about: a submodule that is cloned has no configuration yet.
+    fn setting(&self, setting: &str) -> String {
+        match self.submodule() {
+            Some(_) => git_config(&self.user, setting),
+            None => format!("{} config {setting}", self.git()),
+        }
     }
 
     fn advise(

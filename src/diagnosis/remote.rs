@@ -29,28 +29,62 @@ pub(super) fn login_missing(at: &Situation<'_>) -> Diagnosis {
     if git::has_lost_its_login(&url) || url.login().is_some() {
         return login_refused(at);
     }
-    let (git, remote) = (at.git(), word(&at.followed.remote));
     let cause =
         format!("{url} is private or not there: it wants a login, and {user} has none stored");
-    let mut first = "let the checkout use a deploy key".to_owned();
-    let Some(ssh) = url.for_ssh().as_deref().map(word) else {
-        let words =
-            format!("store the login for {user} (git asks for it once), then press Redeliver");
-        return at.advise(cause, words, log_in(at));
+    // It also asks for one where it limits anonymous downloads.
+    let or = if url.is_github() {
+        "if it is public, press Redeliver later (GitHub asks for a login, too, where it limits anonymous downloads); or "
+    } else {
+        ""
     };
+    if let Some(told) = over_ssh(&cause, or, at) {
+        return told;
+    }
+    let words = format!("store the login for {user} (git asks for it once), then press Redeliver");
+    at.advise(cause, words, log_in(at))
+}
+
+/// The way out for whatever is wrong with https: a deploy key, where the host takes one.
+fn over_ssh(cause: &str, or: &str, at: &Situation<'_>) -> Option<Diagnosis> {
+    let url = at.url();
+    let ssh = url.for_ssh().as_deref().map(word)?;
+    let (git, remote) = (at.git(), word(&at.followed.remote));
+    let mut first = format!("{or}let the checkout use a deploy key");
     let use_it = if at.submodule().is_some() {
         let url = word(&url.to_string());
         Some(git_config(&at.user, &format!("url.{ssh}.insteadOf {url}")))
     } else if at.git.checkout.is_being_cloned() {
         let site_file = at.site_file();
         first = format!(
-            "correct the key `clone` in {site_file}; or, where it is right, set clone = \"{ssh}\" and make a deploy key"
+            "{or}correct the key `clone` in {site_file}; or, where it is right, set clone = \"{ssh}\" and make a deploy key"
         );
         None
     } else {
         Some(format!("{git} remote set-url {remote} {ssh}"))
     };
-    new_key(cause, &first, use_it, at)
+    Some(new_key(cause.to_owned(), &first, use_it, at))
+}
+
+pub(super) fn throttled(at: &Situation<'_>) -> Diagnosis {
+    let url = at.url();
+    let cause = format!(
+        "{url} lets fewer through at the moment that show no login, and this host's address is one of many"
+    );
+    over_ssh(
+        &cause,
+        "press Redeliver later; or have a token sent at once (docs/troubleshooting.md, \"GitHub limits anonymous downloads\"); or ",
+        at,
+    )
+    .unwrap_or_else(|| tell!(at, "{cause}"; "press Redeliver later"))
+}
+
+pub(super) fn tls_too_old(at: &Situation<'_>) -> Diagnosis {
+    let (url, site_file) = (at.url(), at.site_file());
+    let cause =
+        format!("{url} and this host's git have no version of TLS in common: one of them is old");
+    over_ssh(&cause, "name the folder of a newer git with the key `path`; or ", at).unwrap_or_else(|| {
+        tell!(at, "{cause}"; "name the folder of a newer git with the key `path` in {site_file}, then press Redeliver")
+    })
 }
 
 pub(super) fn login_refused(at: &Situation<'_>) -> Diagnosis {
@@ -109,6 +143,15 @@ pub(super) fn not_found(at: &Situation<'_>) -> Diagnosis {
 
 pub(super) fn unreachable(at: &Situation<'_>) -> Diagnosis {
     let url = at.url();
+    if let Some(host) = url.as_str().strip_prefix("git://") {
+        let host = word(host.split('/').next().unwrap_or(host));
+        return at.advise(
+            format!("{url} cannot be reached from here: hardly any host speaks git:// any more, GitHub does not"),
+            "use https for it, here with the line below and for others where the URL is written (.gitmodules); then press \
+             Redeliver",
+            [git_config(&at.user, &format!("url.https://{host}/.insteadOf git://{host}/"))],
+        );
+    }
     let port = if url.is_ssh() && url.port().is_none() {
         "22, or use ssh.github.com on port 443"
     } else {

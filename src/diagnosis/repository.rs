@@ -46,3 +46,19 @@ pub(super) fn none(path: Option<&Path>, at: &Situation<'_>) -> Diagnosis {
         "look at what is there; a fresh clone in its place is the quickest cure";
         "ls -la {git_dir}")
 }
+
+/// Git was told to look at what it fetches. One kind of fault can be let pass.
+pub(super) fn object_refused(why: Option<&[String]>, at: &Situation<'_>) -> Diagnosis {
+    let cause =
+        "git refuses what the remote sends, since it was told to check it (transfer.fsckObjects)";
+    let is_name = |kind: &String| kind.bytes().all(|c| c.is_ascii_alphanumeric());
+    let Some([id, kind, fault]) = why.filter(|why| why.get(1).is_some_and(is_name)) else {
+        return tell!(at, "{cause}"; "look at what git said, and mend it where the repository is written");
+    };
+    let (id, fault) = (line_of(id.get(..7).unwrap_or(id)), line_of(fault));
+    at.advise(
+        format!("{cause}: {fault} in the object {id}"),
+        "if you know why that is so (old history often is), have git let this kind of fault pass; then press Redeliver",
+        [at.setting(&format!("fetch.fsck.{kind} ignore"))],
+    )
+}

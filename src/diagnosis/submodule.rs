@@ -87,6 +87,14 @@ pub(super) fn commit_missing(id: Option<&str>, at: &Situation<'_>) -> Diagnosis 
         "{git} submodule sync --recursive")
 }
 
+pub(super) fn not_fetched(said: Option<&str>, at: &Situation<'_>) -> Diagnosis {
+    let path = at.submodule().unwrap_or_default();
+    let why = said.map_or_else(String::new, |said| format!(": {}", line_of(said)));
+    let (shown, git) = (line_of(&path), git_in(&at.folder().join(&path)));
+    tell!(at, "the submodule {shown} could not be fetched{why}";
+        "mend what git says there, then press Redeliver. To try it by hand"; "{git} fetch")
+}
+
 /// A repository inside the repository that is in no .gitmodules. The command is for another host than this.
 pub(super) fn not_a_submodule(path: &Path) -> Diagnosis {
     Diagnosis {

@@ -126,7 +126,9 @@ impl Doctor<'_> {
         let look = [format!("df -h {}", quoted(&checkout.folder))];
         if disk.f_files > 0 && disk.f_favail == 0 {
             let found = "no file can be made: all inodes are used";
-            self.findings.problem(WHAT, found, WORDS, look);
+            let look = [format!("df -i {}", quoted(&checkout.folder))];
+            self.findings
+                .problem(WHAT, found, "remove files that nobody needs", look);
         } else if free < NO_SPACE {
             self.findings.problem(WHAT, "full", WORDS, look);
         } else if free < LITTLE_SPACE {

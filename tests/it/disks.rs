@@ -181,13 +181,18 @@ fn a_disk_without_inodes_is_an_error_and_leaves_nothing() {
     let reply = world.push_delivery(&commit).send();
     reply.expect(503, "error");
     is_not_taken(&world, &reply, &before);
+    world.verb(&["check"]).says("df -i ");
     // Enough for the ticket, too few for the pull.
+    let mut told_of_inodes = false;
     for few in 0..6 {
         fs::remove_file(folder.join(format!("{few}"))).unwrap();
         let reply = world.push_delivery(&commit).send();
         assert!(matches!(reply.status, 500 | 503), "{reply:#?}");
+        told_of_inodes |=
+            reply.body.contains("all its inodes are used") && reply.body.contains("df -i ");
         wait_until_quiet(&world);
     }
+    assert!(told_of_inodes);
     fs::remove_dir_all(&folder).unwrap();
     is_deployed(&world, &commit, "");
 }

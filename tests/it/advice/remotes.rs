@@ -140,3 +140,24 @@ $ git config --global --add safe.directory '<world>/upstream/me/site.git'
 ",
     );
 }
+
+#[test]
+fn a_remote_that_is_reached_by_gits_own_protocol() {
+    let world = World::new();
+    let port = crate::person::free_port();
+    set_url(&world, &format!("git://127.0.0.1:{port}/me/site.git"));
+    let told = failed(&world.push_delivery(&world.head()).send());
+    assert!(
+        told.cause
+            .ends_with("hardly any host speaks git:// any more, GitHub does not"),
+        "{}",
+        told.cause
+    );
+    let host = format!("127.0.0.1:{port}");
+    assert_eq!(
+        told.commands,
+        [format!(
+            "git config --global url.https://{host}/.insteadOf git://{host}/"
+        )]
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{fails, is_mended, told};
+use super::{bring_about, fails, is_mended, told};
 use crate::world::World;
 
 #[test]
@@ -121,4 +121,53 @@ $ git clone --recurse-submodules --branch main http://<origin>/me/site.git '<wor
     let reply = world.push_delivery(&commit).send();
     assert_eq!(reply.status, 200, "{reply:#?}");
     assert_eq!(world.head(), commit);
+}
+
+/// Commits what a git of today would not, as old history has it.
+fn an_odd_commit(world: &World, seed: &str) {
+    let commit = format!(
+        "cd seed/{seed}; tree=$(git rev-parse HEAD^{{tree}}); parent=$(git rev-parse HEAD)
+         id=$(printf 'tree %s\\nparent %s\\nauthor Me<me@example.org> 1 +0000\\ncommitter Me <me@example.org> 1 +0000\\n\\nOld\\n' \\
+             $tree $parent | git hash-object -t commit -w --literally --stdin)
+         git reset -q --hard $id; git push -q origin main"
+    );
+    bring_about(world, &commit);
+}
+
+#[test]
+fn an_object_that_git_was_told_to_refuse() {
+    let world = World::new();
+    bring_about(&world, "git -C checkout config transfer.fsckObjects true");
+    an_odd_commit(&world, "site");
+    let commit = world.head_of("seed/site");
+    is_mended(
+        &world,
+        &commit,
+        r"
+git refuses what the remote sends, since it was told to check it (transfer.fsckObjects): invalid author/committer line - missing space before email in the object <id>
+-> if you know why that is so (old history often is), have git let this kind of fault pass; then press Redeliver:
+$ git -C '<world>/checkout' config fetch.fsck.missingSpaceBeforeEmail ignore
+",
+    );
+}
+
+#[test]
+fn an_object_in_a_submodule_that_git_was_told_to_refuse() {
+    let world = World::new();
+    bring_about(
+        &world,
+        "git config -f home/.gitconfig transfer.fsckObjects true",
+    );
+    an_odd_commit(&world, "posts");
+    world.point_submodule_at(&world.head_of("seed/posts"));
+    let commit = world.push("two");
+    is_mended(
+        &world,
+        &commit,
+        r"
+git refuses what the remote sends, since it was told to check it (transfer.fsckObjects): invalid author/committer line - missing space before email in the object <id>. The main tree is new already; not at the recorded commit: posts
+-> if you know why that is so (old history often is), have git let this kind of fault pass; then press Redeliver:
+$ git config --global fetch.fsck.missingSpaceBeforeEmail ignore
+",
+    );
 }

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::{fails, is_mended, told};
-use crate::world::{World, text};
+use super::{bring_about, fails, is_mended, told};
+use crate::world::{World, text, write_executable};
 
 #[test]
 fn a_submodule_whose_url_leads_nowhere() {
@@ -234,4 +234,31 @@ $ git -C '<world>/checkout/posts' ls-remote --heads origin
 ",
     )
     .obey(&world);
+}
+
+#[test]
+fn a_submodule_that_cannot_be_fetched_for_a_reason_of_its_own() {
+    let world = World::new();
+    let (commit, post) = world.push_with_post("two");
+    let hook = "#!/bin/sh\nexit 1\n";
+    write_executable(&world.path("refuse"), hook);
+    // As with a proxy or a hook that lets nothing through.
+    let command = format!("'{}'", text(&world.path("refuse")));
+    world.git(
+        &world.path("checkout/posts"),
+        &["config", "remote.origin.uploadpack", &command],
+    );
+    world.git(
+        &world.path("checkout/posts"),
+        &["config", "remote.origin.url", &format!("ext::{command}")],
+    );
+    let reply = world.push_delivery(&commit).send();
+    reply.expect(500, "failed");
+    assert!(
+        !reply.body.contains("push it where it was made"),
+        "{reply:#?}"
+    );
+    bring_about(&world, "git -C checkout submodule sync -q");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    assert_eq!(world.submodule_head(), post);
 }
