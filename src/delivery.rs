@@ -62,6 +62,13 @@ impl Claims {
             request.header("HTTP_X_HUB_SIGNATURE"),
         ) {
             (Variable::Absent, Variable::Absent) => return Err(Refusal::SignatureAbsent),
+            // What Gitea sends where no secret is entered.
+            (sha256, sha1)
+                if sha256.once() == Some(b"sha256=")
+                    || sha256 == Variable::Absent && sha1.once() == Some(b"sha1=") =>
+            {
+                return Err(Refusal::SignatureAbsent);
+            }
             (Variable::Absent, sha1) => sha1.once().and_then(Signature::parse_sha1),
             (sha256, _) => sha256.once().and_then(Signature::parse_sha256),
         }

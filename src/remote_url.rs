@@ -90,6 +90,24 @@ impl RemoteUrl {
         self.transport == Transport::Ssh
     }
 
+    /// Whether two URLs name the same repository, and the same way to it, whatever their logins.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        let bare = |url: &Self| {
+            let text = without_login(&url.text).trim_end_matches('/');
+            text.strip_suffix(".git").unwrap_or(text).to_owned()
+        };
+        if self.is_ssh() != other.is_ssh() {
+            return false;
+        }
+        match (self.repository(), other.repository()) {
+            (Some(ours), Some(theirs)) => {
+                let (ours, theirs) = ((ours, self.host()), (theirs, other.host()));
+                ours == theirs && self.port == other.port
+            }
+            _ => bare(self) == bare(other),
+        }
+    }
+
     pub(crate) fn is_path(&self) -> bool {
         self.transport == Transport::Path
     }

@@ -9,7 +9,7 @@ use crate::cgi::Environment;
 use crate::delivery::Push;
 use crate::deploy::clone::Stage;
 use crate::git::{Git, NoUpstream, Source, Tracking, Upstream};
-use crate::redaction::excerpt;
+use crate::redaction::{excerpt, line_of};
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
 use crate::site::{Site, Submodules};
@@ -47,7 +47,7 @@ impl Concern {
                 let of_url = site.clone.as_ref().and_then(RemoteUrl::repository);
                 return Ok(match site.repository.as_ref().or(of_url) {
                     Some(ours) if *ours != *push.repository => {
-                        Self::Not(of_another_repository(push, ours))
+                        Self::Not(of_another_repository(push, ours, site))
                     }
                     Some(_) | None => concern_of_branch(push, branch, site.branch.as_deref()),
                 });
@@ -75,7 +75,7 @@ impl Concern {
             }
             // Where the remote's URL names no repository, the secret alone has to say that the push is for us.
             if let Some(ours) = repository {
-                return Ok(Self::Not(of_another_repository(push, ours)));
+                return Ok(Self::Not(of_another_repository(push, ours, site)));
             }
         }
         let ours = known.as_ref().map(Upstream::remote_branch).or(named);
@@ -172,18 +172,25 @@ fn concern_of_branch(push: &Push, branch: &str, ours: Option<&str>) -> Concern {
         ));
     }
     if push.deletion {
+        let followed = ours.map_or("", |_| ", which this site follows");
         return Concern::Not(format!(
-            "the deletion of {}: there is nothing to deploy",
+            "the deletion of {}{followed}: what is live stays. Push that branch again, or name another one with the key \
+             `branch`",
             excerpt(branch)
         ));
     }
     Concern::Ours
 }
 
-fn of_another_repository(push: &Push, ours: &RepositoryName) -> String {
+fn of_another_repository(push: &Push, ours: &RepositoryName, site: &Site) -> String {
+    let (pushed, ours) = (excerpt(&push.repository), excerpt(&ours.to_string()));
+    let why = match site.repository {
+        Some(_) => "as its key `repository` says",
+        None => "as its remote's URL says",
+    };
     format!(
-        "the push to the repository {}: this site follows {}",
-        excerpt(&push.repository),
-        excerpt(&ours.to_string())
+        "the push to the repository {pushed}: this site follows {ours}, {why}. If {ours} was renamed to {pushed}, set \
+         repository = \"{pushed}\" in {}",
+        line_of(&site.file)
     )
 }

@@ -77,6 +77,17 @@ pub(crate) fn whole_of(site: &Site) -> Result<Checkout> {
             site.repo.display()
         );
     }
+    if site.clone.is_some()
+        && !["HEAD", ".git"]
+            .iter()
+            .any(|git| site.repo.join(git).exists())
+    {
+        bail!(
+            "{} has files in it and is no git checkout, so that nothing is cloned there: empty it, or name another folder \
+             with the key `repo`",
+            site.repo.display()
+        );
+    }
     Checkout::open(&site.repo)
 }
 

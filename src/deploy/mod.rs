@@ -38,7 +38,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 
 use crate::cgi::Environment;
-use crate::diagnosis::Cause;
+use crate::diagnosis::{Cause, Situation, explain};
 use crate::git::{Checkout, Git, Indexed, Tracking, Upstream};
 use crate::history::Record;
 use crate::last_good::LastGood;
@@ -146,7 +146,13 @@ impl Deploy<'_> {
             // What an earlier attempt left has been used or written over.
             interrupted = None;
         }
-        journal.hide(git.read_config()?.credentials());
+        let config = git.read_config()?;
+        journal.hide(config.credentials());
+        if let Some(cause) = Cause::of_clone_key(self.site, &config) {
+            let told = explain(&cause, &Situation::new(self.site, git, self.host, None));
+            let words = told.advice.map_or_else(String::new, |advice| advice.words);
+            journal.remark(format!("{}: {words}", told.cause));
+        }
         if let Some(there) = git.writes_elsewhere()? {
             return Err(StepFailed::stated(
                 Step::Start,

@@ -10,8 +10,10 @@ use std::path::PathBuf;
 
 use super::message::{find, lines};
 use crate::commit_id::CommitId;
-use crate::git::{GitFailed, NoUpstream};
+use crate::git::{Config, GitFailed, NoUpstream};
 use crate::process::End;
+use crate::remote_url::RemoteUrl;
+use crate::site::Site;
 
 /// Why a step failed: found in what a command printed, or stated by whoever found it out otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +68,8 @@ pub(crate) enum Cause {
     /// Git keeps nothing of the upstream to compare a pull with.
     UpstreamNotKept,
     UpstreamGone,
+    /// The checkout was cloned from this URL, and not from the one that the key `clone` has now.
+    ClonedFromElsewhere(String),
     /// The remote does not say which branch is to be cloned.
     NoDefaultBranch,
     /// After a pull that ended well.
@@ -441,6 +445,13 @@ impl Cause {
             let field = row.messages.iter().find_map(said_so)?;
             Some((row.cause)(&field, said))
         })
+    }
+
+    /// Whether the checkout comes from where the key `clone` says.
+    pub(crate) fn of_clone_key(site: &Site, config: &Config) -> Option<Self> {
+        let url = RemoteUrl::parse(config.last("remote.origin.url")?);
+        let is_other = !site.clone.as_ref()?.is_same_as(&url);
+        is_other.then(|| Self::ClonedFromElsewhere(url.to_string()))
     }
 
     /// What an error of ours says, and what git printed where it is one of git's.

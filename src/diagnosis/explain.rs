@@ -136,6 +136,7 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         Cause::NotFollowing(why) => branch::not_following(why, at),
         Cause::UpstreamNotKept => branch::upstream_not_kept(at),
         Cause::UpstreamGone => branch::upstream_gone(at),
+        Cause::ClonedFromElsewhere(url) => remote::cloned_from_elsewhere(url, at),
         Cause::NoDefaultBranch => branch::no_default_branch(at),
         Cause::HeadIsNotUpstream => branch::head_is_not_upstream(at),
         Cause::Ahead(count) => branch::ahead(*count, at),

@@ -65,6 +65,22 @@ fn over_ssh(cause: &str, or: &str, at: &Situation<'_>) -> Option<Diagnosis> {
     Some(new_key(cause.to_owned(), &first, use_it, at))
 }
 
+pub(super) fn cloned_from_elsewhere(url: &str, at: &Situation<'_>) -> Diagnosis {
+    let clone = at.site.clone.as_ref();
+    let shown = clone.map(ToString::to_string).unwrap_or_default();
+    // A login is not shown, and so in no command.
+    let bare = clone.filter(|clone| clone.login().is_none());
+    let (git, folder, site_file) = (at.git(), line_of(at.folder()), at.site_file());
+    at.advise(
+        format!("the checkout comes from {url} and is pulled from there, although the key `clone` says {shown}"),
+        format!(
+            "if the key is right, have the checkout follow it (without a shell: rename the folder {folder}, and the next \
+             push clones it anew); else correct `clone` in {site_file}"
+        ),
+        bare.map(|_| format!("{git} remote set-url origin {}", word(&shown))),
+    )
+}
+
 pub(super) fn throttled(at: &Situation<'_>) -> Diagnosis {
     let url = at.url();
     let cause = format!(

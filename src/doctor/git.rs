@@ -82,6 +82,9 @@ impl Doctor<'_> {
                 [],
             );
         }
+        if let Some(cause) = Cause::of_clone_key(self.site, config) {
+            self.findings.cause("remote", Health::Warning, &cause, &at);
+        }
         match self
             .findings
             .known(UPSTREAM, git.remote_tracking_branch(followed))

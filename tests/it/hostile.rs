@@ -835,7 +835,10 @@ fn odd_json_that_is_a_push_elsewhere_is_ignored_in_few_words() {
         )
     };
     let foreign = |name: &str| {
-        format!("200 OK\nignored the push to the repository {name}: this site follows me/site.\n")
+        format!(
+            "200 OK\nignored the push to the repository {name}: this site follows me/site, as its remote's URL says. If me/site was renamed to \
+             {name}, set repository = \"{name}\" in <world>/cgi-bin/deploy.cgi.\n"
+        )
     };
     let x = "x".repeat(10 << 20);
     let cut = "x".repeat(200);

@@ -1,7 +1,7 @@
 //! The remote: logins, addresses, answers that do not come.
 
-use super::{failed, fails, is_mended, set_url, told};
-use crate::world::{World, text};
+use super::{bring_about, failed, fails, is_mended, set_url, told};
+use crate::world::{World, ZERO, payload_after, quoted, text};
 
 #[test]
 fn a_private_remote_without_a_login() {
@@ -160,4 +160,114 @@ fn a_remote_that_is_reached_by_gits_own_protocol() {
             "git config --global url.https://{host}/.insteadOf git://{host}/"
         )]
     );
+}
+
+#[test]
+fn a_push_from_a_repository_that_was_renamed() {
+    let mut world = World::new();
+    let commit = world.push("two");
+    let renamed = |world: &World| {
+        let mut payload = world.payload(&commit);
+        payload["repository"]["full_name"] = "me/new-site".into();
+        world.delivery("push", payload.to_string()).send()
+    };
+    assert_eq!(
+        renamed(&world).whole(&world),
+        "200 OK\nignored the push to the repository me/new-site: this site follows me/site, as its remote's URL says. If me/site \
+         was renamed to me/new-site, set repository = \"me/new-site\" in <world>/cgi-bin/deploy.cgi.\n"
+    );
+    world.key("repository", "\"me/new-site\"");
+    renamed(&world).expect(200, "deployed");
+    world
+        .push_delivery(&commit)
+        .send()
+        .says("follows me/new-site, as its key `repository` says.");
+}
+
+#[test]
+fn the_deletion_of_the_branch_that_is_followed() {
+    let world = World::new();
+    let mut payload = world.payload(ZERO);
+    payload["deleted"] = true.into();
+    let reply = world.delivery("push", payload.to_string()).send();
+    assert_eq!(
+        reply.whole(&world),
+        "200 OK\nignored the deletion of main, which this site follows: what is live stays. Push that branch again, or name \
+         another one with the key `branch`.\n"
+    );
+}
+
+#[test]
+fn a_delivery_of_giteas_without_a_secret() {
+    let world = World::new();
+    for (name, other) in [
+        ("HTTP_X_HUB_SIGNATURE_256", "HTTP_X_HUB_SIGNATURE"),
+        ("HTTP_X_HUB_SIGNATURE", "HTTP_X_HUB_SIGNATURE_256"),
+    ] {
+        let empty = if name.ends_with("256") {
+            "sha256="
+        } else {
+            "sha1="
+        };
+        let delivery = world.push_delivery(&world.head()).unsigned();
+        let reply = delivery.var(name, empty).without(other).send();
+        reply.expect(403, "refused");
+        reply.says("the delivery is not signed: ");
+        reply.says("Enter the secret in the webhook's settings.");
+    }
+}
+
+#[test]
+fn a_clone_key_that_names_another_remote_than_the_checkout_has() {
+    let mut world = World::new();
+    let moved = world.origin.url("me/moved.git");
+    bring_about(&world, "cp -r upstream/me/site.git upstream/me/moved.git");
+    world.key("clone", &quoted(&moved));
+    world.key("repository", "\"me/site\"");
+    let words = "the checkout comes from http://<origin>/me/site.git and is pulled from there, although the key `clone` says \
+                 http://<origin>/me/moved.git";
+    let commit = world.push("two");
+    let reply = world.push_delivery(&commit).send();
+    reply.expect(200, "deployed");
+    let told = world.plain(&reply.body);
+    assert!(
+        told.contains(&format!("note: {words}: if the key is right")),
+        "{told}"
+    );
+    let check = world.verb(&["check"]);
+    assert!(world.plain(&check.stdout).contains(words), "{check:?}");
+    for command in check
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("    git "))
+    {
+        bring_about(&world, &format!("git {command}"));
+    }
+    bring_about(
+        &world,
+        "git -C seed/site push -q ../../upstream/me/moved.git main",
+    );
+    let reply = world.push_delivery(&commit).send();
+    reply.expect(200, "unchanged");
+    let (now, _) = reply.body.split_once("This delivery came before.").unwrap();
+    assert!(!now.contains("note: "), "{reply:#?}");
+}
+
+#[test]
+fn a_folder_with_files_where_the_first_checkout_is_to_be() {
+    let mut world = World::new();
+    world.key("clone", &quoted(&world.origin.url("me/site.git")));
+    bring_about(
+        &world,
+        "rm -rf checkout; mkdir checkout; echo mine >checkout/mine.html",
+    );
+    let push = || {
+        let payload = payload_after(ZERO, &world.head_of("seed/site"));
+        world.delivery("push", payload.to_string()).send()
+    };
+    let reply = push();
+    reply.expect(500, "error");
+    reply.says("has files in it and is no git checkout, so that nothing is cloned there: empty it, or name another folder");
+    bring_about(&world, "rm checkout/mine.html");
+    push().expect(200, "deployed");
 }
