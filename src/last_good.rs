@@ -1,7 +1,7 @@
 //! What the last deploy that ended well left: HEAD and submodules, `on_update` included. A file of its own, so that one
 //! that failed is tried again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Result;
@@ -13,6 +13,12 @@ use crate::git::{Checkout, Found, Submodule, gitmodules_text};
 use crate::state::StateFolder;
 
 const FILE: &str = "last-good";
+
+/// The file with the last of them.
+const GOOD_DEPLOYS: &str = "good-deploys";
+
+/// How many there are.
+const MAX_GOOD_DEPLOYS: usize = 10;
 
 /// A state of the checkout, as a person who looks at the site would see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +50,14 @@ impl LastGood {
     pub(crate) fn write(&self, state: &StateFolder) -> Result<()> {
         // What a power failure may leave of it is the old one, or none: then on_update runs once more.
         state.write_unsynced(FILE, &serde_json::to_vec(self)?)
+    }
+
+    /// A commit, with its submodules wherever it records them.
+    pub(crate) fn at(commit: CommitId) -> Self {
+        Self {
+            head: Some(commit),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn of(
@@ -126,6 +140,44 @@ impl LastGood {
         } else {
             self.submodules.get(&key(below))
         }
+    }
+}
+
+/// The last good deploys, oldest first, as `back` goes through them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct GoodDeploys(Vec<LastGood>);
+
+impl GoodDeploys {
+    pub(crate) fn read(state: &StateFolder) -> Result<Self> {
+        let text = state.read(GOOD_DEPLOYS)?;
+        // One that can't be read knows of nothing to go back to.
+        let known = text.and_then(|text| serde_json::from_slice(&text).ok());
+        Ok(known.unwrap_or_default())
+    }
+
+    /// Adds what a deploy left, and before the first one what was there.
+    pub(crate) fn add(state: &StateFolder, before: &LastGood, now: &LastGood) -> Result<()> {
+        let mut known = Self::read(state)?;
+        if known.0.is_empty() && before.head.is_some() {
+            known.0.push(before.clone());
+        }
+        known.0.push(now.clone());
+        let too_many = known.0.len().saturating_sub(MAX_GOOD_DEPLOYS);
+        known.0.drain(..too_many);
+        state.write_unsynced(GOOD_DEPLOYS, &serde_json::to_vec(&known)?)
+    }
+
+    /// The last one before what is live.
+    pub(crate) fn before(&self, live: &LastGood) -> Option<&LastGood> {
+        let is_live = |known: &LastGood| !known.differs_from(live);
+        let at = self.0.iter().rposition(is_live).unwrap_or(self.0.len());
+        self.0[..at].iter().rfind(|known| known.differs_from(live))
+    }
+
+    /// The commits of a work tree below the checkout that any of them had.
+    pub(crate) fn commits_of(&self, below: &Path) -> BTreeSet<&CommitId> {
+        let known = self.0.iter();
+        known.filter_map(|good| good.commit_of(below)).collect()
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Verdict {
     Failed,
     /// The branch does not have what was asked for; nothing became of it.
     Ignored,
+    /// An earlier state is live again.
+    Back,
 }
 
 impl Verdict {
@@ -31,6 +33,7 @@ impl Verdict {
             Self::Unchanged => "unchanged",
             Self::Failed => "failed",
             Self::Ignored => "ignored",
+            Self::Back => "back",
         }
     }
 }
@@ -49,8 +52,8 @@ pub(crate) struct Outcome {
     /// What a person should know, although it is no failure.
     pub(crate) remarks: Vec<String>,
     pub(crate) failure: Option<Failure>,
-    /// Whether anything differs from the last good deploy.
-    pub(crate) is_new: bool,
+    /// What it is where nothing failed.
+    pub(crate) good: Verdict,
 }
 
 /// A submodule that is at another commit than the last good deploy left it at.
@@ -134,10 +137,9 @@ impl Failure {
 
 impl Outcome {
     pub(crate) fn verdict(&self) -> Verdict {
-        match (&self.failure, self.is_new) {
-            (Some(_), _) => Verdict::Failed,
-            (None, true) => Verdict::Deployed,
-            (None, false) => Verdict::Unchanged,
+        match self.failure {
+            Some(_) => Verdict::Failed,
+            None => self.good,
         }
     }
 
@@ -191,8 +193,10 @@ impl Outcome {
                 let (step, cause) = (failure.step.name(), &failure.diagnosis.cause);
                 format!("failed at {step}: {cause}")
             }
-            None if !self.is_new => format!("unchanged {branch} is at {at}: nothing is new"),
-            None if self.old == self.new => format!("deployed {branch} at {at}"),
+            None if self.good == Verdict::Unchanged => {
+                format!("unchanged {branch} is at {at}: nothing is new")
+            }
+            None if self.old == self.new => format!("{} {branch} at {at}", self.good.word()),
             None => {
                 let count = match self.commit_count {
                     0 => String::new(),
@@ -200,7 +204,7 @@ impl Outcome {
                     n => format!(", {n} commits"),
                 };
                 let moved = moved(self.old.as_ref(), self.new.as_ref());
-                format!("deployed {branch} {moved}{count}")
+                format!("{} {branch} {moved}{count}", self.good.word())
             }
         }
     }
@@ -250,7 +254,7 @@ mod tests {
             ],
             remarks: vec!["a remark".into()],
             failure: None,
-            is_new: true,
+            good: Verdict::Deployed,
         }
     }
 
@@ -294,7 +298,7 @@ mod tests {
     #[test]
     fn nothing_new_is_said_in_one_line() {
         let same = Outcome {
-            is_new: false,
+            good: Verdict::Unchanged,
             commits: vec![],
             submodules: vec![],
             remarks: vec![],

@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::cgi::Environment;
-use crate::deploy::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER, clone};
+use crate::deploy::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER, clone, unfinished_back};
 use crate::files::is_readable_within;
 use crate::git::Checkout;
 use crate::history::Record;
@@ -109,6 +109,17 @@ fn serve(
     pipe: &mut ResultPipe<'_>,
 ) -> Result<()> {
     let turn = place.take_turn(queue)?;
+    if let Some(target) = unfinished_back::read(turn.state)? {
+        let deploy = Deploy {
+            site,
+            host,
+            checkout,
+            turn: &turn,
+            aim: Aim::Back(&target),
+            progress: None,
+        };
+        deploy.serve(&mut |_| {})?;
+    }
     if Hold::of(turn.state).is_some() {
         return turn.end();
     }

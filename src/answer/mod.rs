@@ -17,6 +17,7 @@ use anyhow::Result;
 use crate::cgi::{BadHead, Body, Environment, Request, Response};
 use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::deploy::clone::{self, Stage};
+use crate::deploy::unfinished_back;
 use crate::doctor;
 use crate::git::Checkout;
 use crate::history::{History, Record};
@@ -386,6 +387,7 @@ impl VerifiedRequest<'_> {
         }
         // Asked again: whoever has released them meanwhile found the line taken.
         if let Some(held) = held(state)? {
+            self.serve_what_waits(state)?;
             return Ok(held);
         }
         let Some(place) = queue.try_line()? else {
@@ -426,11 +428,11 @@ impl VerifiedRequest<'_> {
         Ok(Answer::Ignored(what))
     }
 
-    /// Starts a worker for tickets that nobody attends.
+    /// Starts a worker for tickets that nobody attends, or to finish a `back` that was killed.
     fn serve_what_waits(&self, state: &StateFolder) -> Result<()> {
         let queue = Queue::of(state);
-        if !queue.is_empty()?
-            && Hold::of(state).is_none()
+        let is_held = Hold::of(state).is_some();
+        if (unfinished_back::read(state)?.is_some() || (!is_held && !queue.is_empty()?))
             && let Some(place) = queue.try_line()?
         {
             Worker::start(self.site, self.env, place, None).map(drop)?;

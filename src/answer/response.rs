@@ -79,7 +79,7 @@ impl PushResult {
         let (status, body) = match self {
             Self::Ended { record, before } => {
                 let status = match record.verdict {
-                    Verdict::Deployed | Verdict::Unchanged | Verdict::Ignored => OK,
+                    Verdict::Deployed | Verdict::Unchanged | Verdict::Ignored | Verdict::Back => OK,
                     Verdict::Failed => INTERNAL_SERVER_ERROR,
                 };
                 let mut body = record.report;

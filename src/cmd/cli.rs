@@ -72,6 +72,12 @@ pub(crate) enum Verb {
     },
     /// Go on after `hold`: deploy now, and serve what waits
     Release,
+    /// Bring back the last good deploy before this one, or a commit of the branch; deploys are held then
+    Back {
+        /// The first 7 digits of its id, or more
+        #[arg(value_name = "COMMIT", value_hint = ValueHint::Other)]
+        commit: Option<String>,
+    },
     /// Tell what runs, what waits, and the last deploys; or the whole report of one delivery
     Status(StatusArgs),
     /// Print the signature headers for a body on standard input, to try the hook with curl

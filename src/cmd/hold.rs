@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::run;
 use super::{Done, print};
 use crate::cgi::Environment;
-use crate::deploy::clone;
+use crate::deploy::{clone, unfinished_back};
 use crate::hold::Hold;
 use crate::queue::Queue;
 use crate::site::Site;
@@ -28,7 +28,10 @@ pub(crate) fn hold(site: &Site, reason: &str) -> Result<Done> {
 
 /// Goes on: deploys now, whether or not anything waits.
 pub(crate) fn release(site: &Site, env: &Environment) -> Result<Done> {
-    Hold::release(&state_of(site)?)?;
+    let state = state_of(site)?;
+    // Forward again, wherever a `back` that was killed was going.
+    unfinished_back::remove(&state)?;
+    Hold::release(&state)?;
     run::run(site, env, run::Passing::Nothing)
 }
 

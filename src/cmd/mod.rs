@@ -1,6 +1,7 @@
 //! The verbs for a person: one file each, thin. Asks a room, prints, and turns the result into an exit code: 0 done,
 //! 1 failed, 2 misused.
 
+mod back;
 mod check;
 pub(crate) mod cli;
 mod demo;
@@ -100,6 +101,7 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli, words: &[OsString
         Some(Verb::Sign { sha1: true }) => sign::sign(&read()?, Headers::Sha1),
         Some(Verb::Run { anyway }) => run::run(&read()?, env, anyway.into()),
         Some(Verb::Hold { why }) => hold::hold(&read()?, why.as_deref().unwrap_or_default()),
+        Some(Verb::Back { commit }) => back::back(&read()?, env, commit.as_deref()),
         Some(Verb::Release) => hold::release(&read()?, env),
         Some(Verb::Status(args)) => status::status(&read()?, args, env),
         Some(Verb::Check { json: true }) => check::check(file, env, Format::Json),
@@ -121,7 +123,7 @@ fn ensure_owner(
     let is_closed = |error: &std::io::Error| error.kind() == ErrorKind::PermissionDenied;
     let writes = matches!(
         verb,
-        Some(Verb::Run { .. } | Verb::Hold { .. } | Verb::Release)
+        Some(Verb::Run { .. } | Verb::Hold { .. } | Verb::Release | Verb::Back { .. })
     );
     let mut there = match Site::read(&file, env) {
         Ok(site) => site.repo,

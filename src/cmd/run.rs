@@ -8,13 +8,14 @@ use anyhow::Result;
 
 use super::{Done, in_colours, print};
 use crate::cgi::Environment;
-use crate::deploy::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER, clone};
+use crate::deploy::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER, clone, unfinished_back};
+use crate::git::Checkout;
 use crate::history::Record;
 use crate::hold::Hold;
 use crate::ignored::ignore;
 use crate::outcome::Verdict;
 use crate::process::Progress;
-use crate::queue::Queue;
+use crate::queue::{Queue, Turn};
 use crate::redaction::{escape, redact};
 use crate::site::Site;
 use crate::state::StateFolder;
@@ -45,7 +46,9 @@ pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Do
     let state = StateFolder::open(&checkout, site)?;
     let queue = Queue::of(&state);
     let hold = || Hold::of(&state).filter(|_| passing == Passing::Nothing);
-    if let Some(hold) = hold() {
+    if let Some(hold) = hold()
+        && unfinished_back::read(&state)?.is_none()
+    {
         return held(&hold);
     }
     let Some(place) = queue.try_line()? else {
@@ -54,27 +57,23 @@ pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Do
         )?;
         return Ok(Done::Yes);
     };
-    let mut printer = Printer { failed: false };
-    let terminal = Terminal::default();
-    let show = |new: &[u8]| terminal.show(new);
-    let progress = std::io::stderr().is_terminal().then_some(&show);
     let turn = place.take_turn(&queue)?;
+    let foreground = Foreground {
+        site,
+        env,
+        checkout: &checkout,
+    };
+    if let Some(target) = unfinished_back::read(&state)? {
+        in_foreground(&foreground, &turn, Aim::Back(&target))?;
+    }
     if let Some(hold) = hold() {
         return held(&hold);
     }
-    let deploy = Deploy {
-        site,
-        host: env,
-        checkout: &checkout,
-        turn: &turn,
-        aim: match passing {
-            Passing::Nothing => Aim::of(site),
-            Passing::All => Aim::Tip,
-        },
-        progress: progress.map(|show| show as Progress<'_>),
+    let aim = match passing {
+        Passing::Nothing => Aim::of(site),
+        Passing::All => Aim::Tip,
     };
-    deploy.serve(&mut |record| printer.recorded(record))?;
-    ignore(deploy.maintain(), MAINTENANCE_IS_NO_MATTER);
+    let done = in_foreground(&foreground, &turn, aim)?;
     turn.end()?;
     // A ticket may have to wait for its commit still, or was left by a worker that died.
     if !queue.is_empty()?
@@ -83,6 +82,36 @@ pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Do
     {
         Worker::start(site, env, place, None)?;
     }
+    Ok(done)
+}
+
+/// What is deployed by hand.
+pub(super) struct Foreground<'f> {
+    pub(super) site: &'f Site,
+    pub(super) env: &'f Environment,
+    pub(super) checkout: &'f Checkout,
+}
+
+/// Deploys, and prints the report.
+pub(super) fn in_foreground(
+    foreground: &Foreground<'_>,
+    turn: &Turn<'_>,
+    aim: Aim<'_>,
+) -> Result<Done> {
+    let mut printer = Printer { failed: false };
+    let terminal = Terminal::default();
+    let show = |new: &[u8]| terminal.show(new);
+    let progress = std::io::stderr().is_terminal().then_some(&show);
+    let deploy = Deploy {
+        site: foreground.site,
+        host: foreground.env,
+        checkout: foreground.checkout,
+        turn,
+        aim,
+        progress: progress.map(|show| show as Progress<'_>),
+    };
+    deploy.serve(&mut |record| printer.recorded(record))?;
+    ignore(deploy.maintain(), MAINTENANCE_IS_NO_MATTER);
     Ok(if printer.failed { Done::No } else { Done::Yes })
 }
 

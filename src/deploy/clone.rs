@@ -188,7 +188,7 @@ impl Deploy<'_> {
         let tip = top.remote_tip(&branch)?;
         let green = match (self.aim, &tip) {
             (Aim::Green(workflow), Some(tip)) => Some(first_green(workflow, tip, &top, state)?),
-            (Aim::Green(_), None) | (Aim::Tip, _) => None,
+            (Aim::Green(_), None) | (Aim::Tip | Aim::Back(_), _) => None,
         };
         if state.read(CLONING)?.as_deref() != Some(WRITING) {
             ensure_no_files(&git.checkout.folder)?;

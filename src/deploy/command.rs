@@ -9,6 +9,7 @@ use super::Deploy;
 use super::changed::{self, Changed};
 use super::failure::StepFailed;
 use super::journal::Journal;
+use super::pull::Aim;
 use super::update::Updated;
 use crate::diagnosis::Cause;
 use crate::git::{Git, Upstream};
@@ -44,11 +45,12 @@ impl Deploy<'_> {
         let Some(command) = &self.site.on_update else {
             return Ok(());
         };
-        if !updated.now.differs_from(before) {
+        let is_back = matches!(self.aim, Aim::Back(_));
+        if !updated.now.differs_from(before) && !is_back {
             return Ok(());
         }
         let changed = Changed::between(before, &updated.now, &self.site.only, git)?;
-        if !changed.concerns {
+        if !changed.concerns && !is_back {
             let only = "on_update was not run: nothing changed that the key `only` names";
             journal.remark(only.to_owned());
             return Ok(());
@@ -60,7 +62,11 @@ impl Deploy<'_> {
             before,
             now: Some(&updated.now),
             tickets: &updated.tickets.ready,
-            verdict: Verdict::Deployed,
+            verdict: if is_back {
+                Verdict::Back
+            } else {
+                Verdict::Deployed
+            },
         };
         let ended = self.shell(command, &about, ON_UPDATE_LOG, &[])?;
         journal.command(Step::OnUpdate, ended.took, ended.end);

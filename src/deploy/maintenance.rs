@@ -1,6 +1,7 @@
 //! Git's tidying up, once a day: the last act of a worker, still under its turn, ended when a ticket comes. It can be killed
 //! at any moment.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,6 +9,7 @@ use anyhow::Result;
 use super::marker::{self, MARKER};
 use super::{Deploy, orphan};
 use crate::git::{Found, Git};
+use crate::last_good::GoodDeploys;
 use crate::process::End;
 use crate::queue::Queue;
 use crate::site::Submodules;
@@ -52,7 +54,10 @@ impl Deploy<'_> {
             .filter(|submodule| submodule.found != Found::Nothing);
         let work_trees = std::iter::once(git.top())
             .chain(populated.map(|submodule| git.submodule(&submodule.path)));
+        let good = GoodDeploys::read(state)?;
         for work_tree in work_trees {
+            let below = work_tree.folder.strip_prefix(&self.checkout.folder);
+            work_tree.keep_only(&good.commits_of(below.unwrap_or(Path::new(""))))?;
             match work_tree.gc(&is_unwanted)?.end {
                 End::Exit(_) => {}
                 // Git clears up after itself when it is told to end.

@@ -12,6 +12,7 @@
 //! | [`pull`], [`green`], [`submodules`], [`verify`] | its parts |
 //! | [`command`], [`changed`] | the person's commands, and what they are told |
 //! | [`failure`], [`journal`], [`record`] | why a step failed, what the report tells of the way, and the end |
+//! | [`unfinished_back`] | where `back` is going, until it has ended |
 //! | [`underway`] | what a deploy is at, for people who ask meanwhile |
 //! | [`maintenance`] | git's tidying up, once a day |
 
@@ -29,6 +30,7 @@ mod pull;
 mod record;
 mod submodules;
 mod underway;
+pub(crate) mod unfinished_back;
 mod update;
 mod verify;
 
@@ -76,7 +78,11 @@ impl Deploy<'_> {
     /// Serves what waits, and deploys even when nothing does. `recorded` is told what is in the history. An error means that
     /// the outcome could not be recorded: the tickets are still there, and so is the marker.
     pub(crate) fn serve(&self, recorded: &mut dyn FnMut(&Record)) -> Result<()> {
-        let tickets = self.turn.tickets()?;
+        let tickets = match self.aim {
+            Aim::Tip | Aim::Green(_) => self.turn.tickets()?,
+            // They wait, since deploys are held.
+            Aim::Back(_) => Vec::new(),
+        };
         let mut journal = Journal::new(self.site, self.state());
         journal.serves(&tickets);
         let git_lock = orphan::end(self.state(), &mut journal)?;

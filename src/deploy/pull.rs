@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::failure::StepFailed;
 use super::journal::Journal;
@@ -14,6 +14,7 @@ use crate::commit_id::CommitId;
 use crate::diagnosis::Cause;
 use crate::files::{lock_within, open_private};
 use crate::git::Heads;
+use crate::last_good::LastGood;
 use crate::outcome::Step;
 use crate::process::Ended;
 use crate::queue::Ticket;
@@ -34,6 +35,8 @@ pub(crate) enum Aim<'a> {
     Tip,
     /// The newest commit of that which this workflow has passed.
     Green(&'a str),
+    /// What was there before, whatever the remote has.
+    Back(&'a LastGood),
 }
 
 impl<'a> Aim<'a> {
@@ -57,6 +60,9 @@ impl Update<'_> {
             self.fast_forward(Step::Pull, pull, None, journal)?;
             return Ok(None);
         }
+        if let Aim::Back(target) = self.deploy.aim {
+            return self.go_back(target, journal).map(Some);
+        }
         let before = self.git.heads(&self.upstream.branch)?.upstream;
         let started = journal.begins(Step::Fetch);
         let fetched = self.with_a_retry(|| self.git.fetch(self.upstream))?;
@@ -64,8 +70,8 @@ impl Update<'_> {
         let heads = self.git.heads(&self.upstream.branch)?;
         let target = match (self.deploy.aim, &heads.upstream) {
             (Aim::Green(workflow), _) => self.newest_green(workflow, &heads, tickets, journal)?,
-            (Aim::Tip, Some(tip)) => tip.clone(),
-            (Aim::Tip, None) => {
+            (Aim::Tip | Aim::Back(_), Some(tip)) => tip.clone(),
+            (Aim::Tip | Aim::Back(_), None) => {
                 return Err(StepFailed::stated(Step::Fetch, Cause::HeadIsNotUpstream));
             }
         };
@@ -78,6 +84,25 @@ impl Update<'_> {
             site::Update::Reset => self.reset(&heads, &target, before.as_ref(), journal)?,
         }
         Ok(Some(target))
+    }
+
+    /// Makes the tracked files those of an earlier commit, which is fetched where it is not here any more.
+    fn go_back(
+        &self,
+        target: &LastGood,
+        journal: &mut Journal<'_>,
+    ) -> Result<CommitId, StepFailed> {
+        let Some(commit) = &target.head else {
+            return Err(anyhow!("there is no commit to go back to").into());
+        };
+        if !self.git.top().has_commit(commit)? {
+            let started = journal.begins(Step::Fetch);
+            let fetched = self.with_a_retry(|| self.git.fetch(self.upstream))?;
+            journal.step(Step::Fetch, started.elapsed(), &fetched, self.git)?;
+        }
+        let heads = self.git.heads(&self.upstream.branch)?;
+        self.reset(&heads, commit, heads.upstream.as_ref(), journal)?;
+        Ok(commit.clone())
     }
 
     /// Goes forward by `git pull`, or by `git merge` to a known target.

@@ -1,5 +1,7 @@
 //! The end of a turn: record, last-good, `on_failure`; only then are the tickets served, and the marker goes.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::Deploy;
@@ -7,13 +9,15 @@ use super::command::{About, ON_FAILURE_LOG};
 use super::failure::{StepFailed, masked, tail_of};
 use super::journal::Journal;
 use super::marker::MARKER;
+use super::pull::Aim;
 use super::underway::Underway;
+use super::unfinished_back;
 use super::verify::Triage;
 use crate::diagnosis::Cause;
-use crate::git::{NewCommits, Upstream};
+use crate::git::{Git, NewCommits, Upstream};
 use crate::history::{History, Record, timestamp};
 use crate::ignored::ignore;
-use crate::last_good::LastGood;
+use crate::last_good::{GoodDeploys, LastGood};
 use crate::outcome::{Moved, Outcome, Step, Verdict};
 use crate::queue::Ticket;
 use crate::redaction;
@@ -68,6 +72,10 @@ impl Deploy<'_> {
         {
             now.write(self.state())?;
         }
+        match self.aim {
+            Aim::Back(_) => unfinished_back::remove(self.state())?,
+            Aim::Tip | Aim::Green(_) => self.remember_good(ended)?,
+        }
         let failed = records
             .iter()
             .find(|record| record.verdict == Verdict::Failed);
@@ -92,6 +100,26 @@ impl Deploy<'_> {
         }
         if on_failure.is_none() {
             records.iter().for_each(recorded);
+        }
+        Ok(())
+    }
+
+    /// Remembers a good deploy that brought something, for `back`.
+    fn remember_good(&self, ended: &TurnResult) -> Result<()> {
+        let before = &ended.before;
+        let now = ended.now.as_ref().filter(|_| ended.failed.is_none());
+        let Some(now) = now.filter(|now| now.differs_from(before)) else {
+            return Ok(());
+        };
+        GoodDeploys::add(self.state(), before, now)?;
+        let git = Git::new(self.site, self.checkout, self.host)?;
+        for left in [before, now] {
+            let paths = left.submodules.keys().map(Path::new);
+            for below in std::iter::once(Path::new("")).chain(paths) {
+                if let Some(commit) = left.commit_of(below) {
+                    git.submodule(below).keep_commit(commit)?;
+                }
+            }
         }
         Ok(())
     }
@@ -178,7 +206,13 @@ impl Deploy<'_> {
             remarks: journal.shown_remarks(),
             failure: failed
                 .map(|failed| failed.explained(self, ended.upstream.as_ref(), journal.hidden())),
-            is_new: !ended.now.as_ref().is_some_and(is_same),
+            good: match self.aim {
+                Aim::Back(_) => Verdict::Back,
+                Aim::Tip | Aim::Green(_) if ended.now.as_ref().is_some_and(is_same) => {
+                    Verdict::Unchanged
+                }
+                Aim::Tip | Aim::Green(_) => Verdict::Deployed,
+            },
         }
     }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::failure::StepFailed;
 use super::journal::Journal;
+use super::pull::Aim;
 use super::update::Update;
 use crate::backup::{keep_head, untracked_in_the_way};
 use crate::commit_id::CommitId;
@@ -43,12 +44,52 @@ impl Update<'_> {
         } else {
             self.update_listed(&top_level, fetched, journal)?
         };
+        let there = self.restore(there)?;
         self.clear_removed(&there, journal)?;
         Ok(there)
     }
 
+    /// Back means to what was recorded then.
     fn mode(&self) -> Submodules {
-        self.deploy.site.submodules
+        match (self.deploy.aim, self.deploy.site.submodules) {
+            (Aim::Back(_), Submodules::Latest) => Submodules::Recorded,
+            (_, mode) => mode,
+        }
+    }
+
+    fn update_kind(&self) -> site::Update {
+        match self.deploy.aim {
+            Aim::Back(_) => site::Update::Reset,
+            Aim::Tip | Aim::Green(_) => self.deploy.site.update,
+        }
+    }
+
+    /// Brings submodules to where an earlier deploy left them, where the checkout does not record that.
+    fn restore(&self, there: Vec<Submodule>) -> Result<Vec<Submodule>, StepFailed> {
+        let Aim::Back(target) = self.deploy.aim else {
+            return Ok(there);
+        };
+        let is_there = |submodule: &Submodule, commit| submodule.found == Found::At(commit);
+        let wanted = |submodule: &Submodule| target.commit_of(&submodule.path).cloned();
+        let mut moved = Vec::new();
+        for submodule in &there {
+            if let Some(commit) = wanted(submodule).filter(|it| !is_there(submodule, it.clone())) {
+                self.git.submodule(&submodule.path).check_out(&commit)?;
+                moved.push(submodule.path.clone());
+            }
+        }
+        if moved.is_empty() {
+            return Ok(there);
+        }
+        let there = self.git.submodules()?;
+        for submodule in &there {
+            if wanted(submodule).is_some_and(|commit| !is_there(submodule, commit)) {
+                let failed = StepFailed::stated(Step::Submodules, Cause::SubmodulesMissing);
+                let behind = vec![submodule.path.clone()];
+                return Err(StepFailed { behind, ..failed });
+            }
+        }
+        Ok(there)
     }
 
     fn update_listed(
@@ -128,7 +169,7 @@ impl Update<'_> {
                     target: target.clone(),
                 });
             }
-            let kept = match self.deploy.site.update {
+            let kept = match self.update_kind() {
                 site::Update::Reset => self.keep_by_a_reset(submodule, commit, &target)?,
                 site::Update::FastForward => self.keep_by_name(submodule, commit, &target)?,
             };
@@ -274,6 +315,7 @@ impl Update<'_> {
     /// and what they will be is to be looked at before. Whether it works shows when they are moved.
     fn fetch_in_parallel(&self, there: &[Submodule], fetched: &[PathBuf]) -> Result<()> {
         let mut behind = Vec::new();
+        let is_back = matches!(self.deploy.aim, Aim::Back(_));
         for submodule in there {
             let just_now = fetched.contains(&submodule.path);
             let work_tree = self.git.submodule(&submodule.path);
@@ -281,7 +323,7 @@ impl Update<'_> {
                 (Found::At(_), Submodules::Latest) => !just_now,
                 (Found::At(commit), Submodules::Recorded | Submodules::Skip) => {
                     *commit != submodule.recorded
-                        && !(just_now && work_tree.has_commit(&submodule.recorded)?)
+                        && !((just_now || is_back) && work_tree.has_commit(&submodule.recorded)?)
                 }
                 (Found::WithoutIndex(_) | Found::Nothing, _) => false,
             };

@@ -9,6 +9,7 @@ use super::failure::StepFailed;
 use super::heal::Healer;
 use super::journal::Journal;
 use super::marker::{self, Interrupted};
+use super::pull::Aim;
 use super::verify::Triage;
 use super::{Deploy, ensure_no_submodule_replaced};
 use crate::backup::Backup;
@@ -200,7 +201,8 @@ impl<'u> Update<'u> {
     /// whose only remote has another name than `origin` to what was there before, since our settings name that and it is
     /// what is fetched from; to 2.33 a tag or a branch here may be called `origin/HEAD`, too.
     fn ensure_followed(&self, submodules: &[Submodule]) -> Result<(), StepFailed> {
-        if self.deploy.site.submodules != Submodules::Latest {
+        let is_back = matches!(self.deploy.aim, Aim::Back(_));
+        if self.deploy.site.submodules != Submodules::Latest || is_back {
             return Ok(());
         }
         for submodule in submodules {

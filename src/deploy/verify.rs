@@ -54,7 +54,7 @@ impl Triage {
         let mut triage = Self::default();
         let green = match update.deploy.aim {
             Aim::Green(_) => Some(Green::read(update.deploy.state())?),
-            Aim::Tip => None,
+            Aim::Tip | Aim::Back(_) => None,
         };
         for ticket in tickets.iter().cloned() {
             let push = ticket.push.as_ref();

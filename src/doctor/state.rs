@@ -77,7 +77,7 @@ impl Doctor<'_> {
         let mut tickets = last.tickets.iter().rev();
         let delivery = tickets.find_map(|served| served.delivery.as_deref());
         let (words, command) = match (last.verdict, delivery) {
-            (Verdict::Deployed | Verdict::Unchanged | Verdict::Ignored, _) => {
+            (Verdict::Deployed | Verdict::Unchanged | Verdict::Ignored | Verdict::Back, _) => {
                 return self.findings.ok(WHAT, found);
             }
             (Verdict::Failed, Some(delivery)) => {

@@ -2,12 +2,13 @@
 //!
 //! Must not know when a reset is allowed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::WorkTree;
 use super::command::line;
+use super::{WorkTree, common_dir};
 use crate::commit_id::CommitId;
 use crate::files::remove_if_there;
 
@@ -19,7 +20,41 @@ const COMMITTER_OF_BACKUPS: &[(&str, &str)] = &[
     ("GIT_COMMITTER_EMAIL", "deploy-cgi@localhost"),
 ];
 
+/// Refs that keep what good deploys left.
+const GOOD_REFS: &str = "refs/deploy-cgi/good/";
+
 impl WorkTree<'_> {
+    /// Keeps a commit from being pruned. Without starting git: this is done at each deploy.
+    pub(crate) fn keep_commit(&self, commit: &CommitId) -> Result<()> {
+        let Some(git_dir) = self.git_dir()? else {
+            return Ok(());
+        };
+        let git_dir = common_dir(&git_dir);
+        let name = format!("{GOOD_REFS}{commit}");
+        if git_dir.join("reftable").exists() {
+            return if self.refs_below(&name)?.is_empty() {
+                self.create_ref(&name, commit)
+            } else {
+                Ok(())
+            };
+        }
+        let file = git_dir.join(&name);
+        let what = || format!("cannot write {}", file.display());
+        std::fs::create_dir_all(git_dir.join(GOOD_REFS)).with_context(what)?;
+        std::fs::write(&file, format!("{commit}\n")).with_context(what)
+    }
+
+    /// Lets those commits go that were kept so, but these.
+    pub(crate) fn keep_only(&self, commits: &BTreeSet<&CommitId>) -> Result<()> {
+        for kept in self.refs_below(GOOD_REFS)? {
+            let commit = kept.strip_prefix(GOOD_REFS).and_then(CommitId::parse);
+            if commit.is_none_or(|commit| !commits.contains(&commit)) {
+                self.delete_ref(&kept)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a commit in the form of a stash: all tracked files as they are now, and the index. Neither index nor work
     /// tree is changed.
     pub(crate) fn stash(&self, head: &CommitId) -> Result<CommitId> {

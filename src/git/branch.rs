@@ -285,6 +285,20 @@ impl WorkTree<'_> {
         Ok(listed.lines().filter_map(CommitId::parse).collect())
     }
 
+    /// The commits here whose ids begin with these digits.
+    pub(crate) fn commits_that_begin(&self, digits: &str) -> Result<Vec<CommitId>> {
+        let list = self.reading("rev-parse");
+        let list = list.arg(format!("--disambiguate={digits}")).here();
+        let objects = line(&list.ask("look for a commit")?);
+        let mut commits = Vec::new();
+        for object in objects.lines().filter_map(CommitId::parse) {
+            if self.has_commit(&object)? {
+                commits.push(object);
+            }
+        }
+        Ok(commits)
+    }
+
     pub(crate) fn branch(&self) -> Result<Option<String>> {
         let asked = self.reading("symbolic-ref -q --short HEAD").answer()?;
         Ok(asked.end.is_good().then(|| line(&asked.output)))

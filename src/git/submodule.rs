@@ -240,6 +240,13 @@ impl WorkTree<'_> {
         }
     }
 
+    /// Checks a commit out, with HEAD detached; not over changes.
+    pub(crate) fn check_out(&self, commit: &CommitId) -> Result<()> {
+        let check_out = self.writing("checkout --quiet --detach --no-recurse-submodules");
+        let check_out = check_out.arg(commit).arg("--");
+        check_out.write_or_fail("check out a submodule")
+    }
+
     /// Lets HEAD of a repository be a commit.
     pub(crate) fn set_head(&self, commit: &CommitId) -> Result<()> {
         let set = self.writing("update-ref --no-deref HEAD").arg(commit);

@@ -10,6 +10,7 @@
 )]
 
 mod advice;
+mod back;
 mod checkouts;
 mod checkouts_clone;
 mod checkouts_latest;
