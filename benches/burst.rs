@@ -81,8 +81,8 @@ fn main() -> Result<()> {
 fn pushes(world: &mut World<'_>, count: usize) -> Result<Vec<Delivery>> {
     (0..count)
         .map(|number| {
-            world.push(usize::from(number % 10 == 0))?;
-            let mut delivery = Delivery::push("refs/heads/main", &world.site.tip);
+            world.push((number % 10 == 0).then_some(0))?;
+            let mut delivery = Delivery::push("refs/heads/main", &world.site.tip, &world.modified);
             delivery.id = format!("72d3162e-cc78-11e3-81ab-{number:012}");
             Ok(delivery)
         })

@@ -78,7 +78,7 @@ fn main() -> Result<()> {
     lab.describe();
     // The signature is looked at before anything of the checkout is.
     let site = lab.site("deploy.cgi", &lab.path("checkout"), "")?;
-    let mut delivery = Delivery::push("refs/heads/main", &"2".repeat(40));
+    let mut delivery = Delivery::push("refs/heads/main", &"2".repeat(40), &[]);
     delivery.body.resize(BODY, b' ');
     delivery.signature = format!("sha256={}", "0123456789abcdef".repeat(4));
 

@@ -9,6 +9,8 @@
 )]
 
 pub mod origin;
+pub mod proxy;
+pub mod race;
 pub mod upstream;
 
 use std::fs::{self, File};
@@ -265,12 +267,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A push of `after` to `git_ref`, signed.
-    pub fn push(git_ref: &str, after: &str) -> Self {
+    /// A push of `after` to `git_ref`, signed; its commit modifies these paths.
+    pub fn push(git_ref: &str, after: &str, modified: &[String]) -> Self {
         let body = format!(
             "{{\"ref\":\"{git_ref}\",\"before\":\"{before}\",\"after\":\"{after}\",\"created\":false,\"deleted\":false,\
              \"forced\":false,\"repository\":{{\"id\":1,\"name\":\"site\",\"full_name\":\"me/site\"}},\
-             \"pusher\":{{\"name\":\"me\"}},\"commits\":[{{\"id\":\"{after}\",\"message\":\"a\"}}]}}",
+             \"pusher\":{{\"name\":\"me\"}},\"commits\":[{{\"id\":\"{after}\",\"message\":\"a\",\
+             \"added\":[],\"removed\":[],\"modified\":{modified:?}}}]}}",
             before = "1".repeat(40),
         );
         Self::json(body.into_bytes())

@@ -57,6 +57,10 @@ impl Origin {
         format!("http://{}/{path}", self.address)
     }
 
+    pub fn host(&self) -> &str {
+        &self.address
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }

@@ -96,6 +96,8 @@ pub struct World<'l> {
     pub site: Upstream<'l>,
     submodules: Vec<Upstream<'l>>,
     rounds: usize,
+    /// The submodules that the last push moved, by path.
+    pub modified: Vec<String>,
 }
 
 impl<'l> World<'l> {
@@ -108,6 +110,7 @@ impl<'l> World<'l> {
                 .map(|index| Upstream::new(lab, &format!("{name}-sub{index}")))
                 .collect::<Result<_>>()?,
             rounds: 0,
+            modified: Vec::new(),
         };
         for submodule in &mut world.submodules {
             let hundred: Vec<_> = (0..100)
@@ -143,14 +146,20 @@ impl<'l> World<'l> {
         Ok(world)
     }
 
-    /// A push: one commit of the site, and one in each of the first `bumped` submodules.
-    pub fn push(&mut self, bumped: usize) -> Result<()> {
+    /// A push: one commit of the site, and one in each of these submodules.
+    pub fn push(&mut self, moved: impl IntoIterator<Item = usize>) -> Result<()> {
         self.rounds += 1;
+        let moved: Vec<usize> = moved.into_iter().collect();
         let content = format!("round {}\n", self.rounds);
         let mut files = vec![("index.html".into(), Put::Text(content.as_str()))];
-        for (index, submodule) in self.submodules.iter_mut().take(bumped).enumerate() {
+        self.modified.clear();
+        for index in &moved {
+            let submodule = &mut self.submodules[*index];
             submodule.commit(&[("newest.md".into(), Put::Text(&content))])?;
-            files.push((format!("sub{index}"), Put::Link(&submodule.tip)));
+            self.modified.push(format!("sub{index}"));
+        }
+        for (path, index) in self.modified.iter().zip(&moved) {
+            files.push((path.clone(), Put::Link(&self.submodules[*index].tip)));
         }
         self.site.commit(&files)
     }
