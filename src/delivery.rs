@@ -4,8 +4,11 @@
 //! Must not know the checkout. Nothing of a body is looked at before its signature holds.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt::Formatter;
 
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::cgi::{BadBody, BadHead, Body, Request, Variable};
 use crate::commit_id::CommitId;
@@ -139,6 +142,10 @@ pub(crate) struct Ping {
     pub(crate) insecure_tls: bool,
 }
 
+/// The most paths that a push is known by, and the longest, in bytes: what a few repositories inside a repository need.
+const MAX_PATHS: usize = 4096;
+const MAX_PATH: usize = 255;
+
 /// A ref moved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Push {
@@ -150,6 +157,8 @@ pub(crate) struct Push {
     pub(crate) before: Option<CommitId>,
     /// The commit it points to now; none where the delivery names none.
     pub(crate) after: Option<CommitId>,
+    /// Paths that its commits add or modify, as far as the delivery names them: a hint, and nothing else.
+    pub(crate) paths: BTreeSet<String>,
     /// `owner/name`.
     pub(crate) repository: String,
 }
@@ -257,6 +266,103 @@ struct PushPayload<'a> {
     after: Cow<'a, str>,
     #[serde(borrow)]
     repository: Repository<'a>,
+    #[serde(default)]
+    commits: Paths,
+}
+
+/// The paths in `commits[].added` and `commits[].modified`. Whatever else stands there is passed by.
+#[derive(Default)]
+struct Paths(BTreeSet<String>);
+
+impl<'de> Deserialize<'de> for Paths {
+    fn deserialize<D: Deserializer<'de>>(commits: D) -> Result<Self, D::Error> {
+        let mut paths = BTreeSet::new();
+        let walk = Walk {
+            paths: &mut paths,
+            depth: 0,
+        };
+        walk.deserialize(commits)?;
+        Ok(Self(paths))
+    }
+}
+
+/// A walk through the list of commits: commits, a commit, one of its lists, a path.
+struct Walk<'p> {
+    paths: &'p mut BTreeSet<String>,
+    depth: usize,
+}
+
+/// How deep the paths are.
+const DEPTH_OF_PATHS: usize = 3;
+
+impl Walk<'_> {
+    fn inside(&mut self) -> Walk<'_> {
+        Walk {
+            paths: self.paths,
+            depth: self.depth + 1,
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        if self.depth > DEPTH_OF_PATHS || self.paths.len() >= MAX_PATHS {
+            return IgnoredAny::deserialize(value).map(drop);
+        }
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, path: &str) -> Result<(), E> {
+        if self.depth == DEPTH_OF_PATHS && path.len() <= MAX_PATH {
+            self.paths.insert(path.to_owned());
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(self.inside())?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<(), A::Error> {
+        while let Some(name) = fields.next_key::<Cow<'_, str>>()? {
+            match &*name {
+                "added" | "modified" => fields.next_value_seed(self.inside())?,
+                _ => fields.next_value::<IgnoredAny>().map(drop)?,
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
@@ -309,6 +415,7 @@ impl TryFrom<PushPayload<'_>> for Push {
                 .full_name()
                 .ok_or("`repository` has no `full_name`")?,
             git_ref: push.git_ref.into_owned(),
+            paths: push.commits.0,
         })
     }
 }

@@ -64,6 +64,9 @@ pub(crate) struct PushRequest {
     /// Whether it is no push, but the run of a workflow that passed the commit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) green: bool,
+    /// The submodules that the delivery names: they are likely to be moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) moved: Vec<String>,
     /// What the submodule's remote calls its default branch, where the checkout does not know it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) new_default: Option<String>,

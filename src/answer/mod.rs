@@ -23,6 +23,7 @@ use crate::git::Checkout;
 use crate::history::{History, Record};
 use crate::hold::Hold;
 use crate::ignored::ignore;
+use crate::last_good::LastGood;
 use crate::queue::{EnqueueError, PushRequest, Queue, Ticket, now};
 use crate::redaction::{escape, redact};
 use crate::signature::{Secret, Secrets};
@@ -342,7 +343,13 @@ impl VerifiedRequest<'_> {
         // Only for what concerns us is anything made.
         let checkout = clone::checkout_of(self.site)?;
         Ok(match StateFolder::open(&checkout, self.site) {
-            Ok(state) => ControlFlow::Continue((state, request)),
+            Ok(state) => {
+                // By their exact names: nothing else of a delivery goes further.
+                let known = LastGood::read(&state)?.unwrap_or_default().submodules;
+                let named = push.paths.iter().filter(|path| known.contains_key(*path));
+                request.moved = named.cloned().collect();
+                ControlFlow::Continue((state, request))
+            }
             Err(error) => {
                 ControlFlow::Break(Answer::Pushed(PushResult::NotQueued(format!("{error:#}"))))
             }
@@ -357,6 +364,7 @@ impl VerifiedRequest<'_> {
             after: push.after.clone(),
             submodule: None,
             new_default: None,
+            moved: Vec::new(),
             green: false,
             received: now(),
             earlier: Vec::new(),

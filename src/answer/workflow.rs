@@ -1,5 +1,6 @@
 //! Where a workflow has to succeed first: which of its runs count, and what a push or a run is answered.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use anyhow::Result;
@@ -30,6 +31,7 @@ impl VerifiedRequest<'_> {
             before: None,
             after: Some(run.commit.clone()),
             repository: run.repository.clone(),
+            paths: BTreeSet::new(),
         };
         let (state, request) = match self.state_for(&push)? {
             ControlFlow::Continue(ours) => ours,

@@ -196,7 +196,7 @@ impl Update<'_> {
         };
         // The tip of a branch is here; what will be recorded may not have been fetched.
         if target != *commit && !self.git.submodule(&submodule.path).has_commit(&target)? {
-            self.git.fetch_all(&[submodule.path.as_path()]);
+            self.git.fetch_all([submodule.path.as_path()]);
         }
         Ok(target)
     }
@@ -331,7 +331,7 @@ impl Update<'_> {
                 behind.push(submodule.path.as_path());
             }
         }
-        self.git.fetch_all(&behind);
+        self.git.fetch_all(behind);
         Ok(())
     }
 

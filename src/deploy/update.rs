@@ -1,5 +1,6 @@
 //! The checkout brought to what was pushed: pull, submodules, verify, and once more while a pushed commit is not visible.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,9 @@ use super::verify::Triage;
 use super::{Deploy, ensure_no_submodule_replaced};
 use crate::backup::Backup;
 use crate::diagnosis::Cause;
-use crate::git::{Ancestry, Commits, Found, Git, NewCommits, Submodule, Upstream};
+use crate::git::{
+    Ancestry, Commits, FETCHES_AT_A_TIME, Found, Git, NewCommits, Submodule, Upstream,
+};
 use crate::last_good::LastGood;
 use crate::outcome::Step;
 use crate::queue::{PushRequest, Queue, Ticket, Turn};
@@ -32,8 +35,8 @@ const PAUSES: [Duration; 5] = [
 /// How often a pause is interrupted to see whether a newer ticket waits.
 const INTERRUPTION: Duration = Duration::from_millis(50);
 
-/// How many submodules are fetched at the same time as the checkout itself.
-const MAX_FETCHES_BESIDE_A_PULL: usize = 2;
+/// How many submodules are fetched beside the pull that no delivery names.
+const MAX_GUESSES: usize = 2;
 
 /// What an update works with.
 pub(super) struct Update<'u> {
@@ -176,25 +179,29 @@ impl<'u> Update<'u> {
         })
     }
 
-    /// The submodules that the last deploys moved, where something has come: fetched while the checkout is pulled. Only a
-    /// few, since shared hosts allow few processes.
+    /// The submodules that are likely to be moved, where something has come: those that the deliveries name, or else those
+    /// that the last deploys moved. They are fetched while the checkout is pulled.
     fn likely_to_move(&self, tickets: &[Ticket]) -> Vec<PathBuf> {
+        let pushes = || tickets.iter().filter_map(|ticket| ticket.push.as_ref());
         let is_news = |push: &PushRequest| {
             let below = Path::new(push.submodule.as_deref().unwrap_or(""));
             push.after.is_some() && self.before.commit_of(below) != push.after.as_ref()
         };
-        let mut pushes = tickets.iter().filter_map(|ticket| ticket.push.as_ref());
-        if self.deploy.site.submodules == Submodules::Skip || !pushes.any(is_news) {
+        if self.deploy.site.submodules == Submodules::Skip || !pushes().any(is_news) {
             return Vec::new();
         }
-        let folder = &self.deploy.checkout.folder;
-        let moved = self.before.moved.iter();
-        moved
-            .filter(|path| self.before.submodules.contains_key(*path))
-            .map(PathBuf::from)
-            .filter(|path| folder.join(path).join(".git").exists())
-            .take(MAX_FETCHES_BESIDE_A_PULL)
-            .collect()
+        let is_here = |path: &&String| {
+            let dot_git = self.deploy.checkout.folder.join(path).join(".git");
+            self.before.submodules.contains_key(*path) && dot_git.exists()
+        };
+        let named = pushes().flat_map(|push| push.submodule.iter().chain(&push.moved));
+        let mut likely: BTreeSet<_> = named.filter(is_here).collect();
+        if likely.is_empty() {
+            let moved = self.before.moved.iter().filter(is_here);
+            likely = moved.take(MAX_GUESSES).collect();
+        }
+        let likely = likely.into_iter().take(FETCHES_AT_A_TIME);
+        likely.map(PathBuf::from).collect()
     }
 
     /// With `"latest"`, git may end well and leave a submodule elsewhere than at the tip of its branch. From 2.50 it moves one

@@ -1,6 +1,7 @@
 //! What is asked of a remote and brought from it, and how it comes into the work tree: `init`, `ls-remote`, `fetch`, `pull`,
 //! `checkout`, `reset`, `gc`.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::process::{self, Ended, Running};
 const ASK_LIMIT: Duration = Duration::from_secs(4);
 
 /// How many are fetched at a time. Shared hosts allow few processes, and a fetch has four.
-const FETCHES_AT_A_TIME: usize = 8;
+pub(crate) const FETCHES_AT_A_TIME: usize = 8;
 
 /// What a remote says of itself.
 pub(crate) struct RemoteHead {
@@ -169,11 +170,15 @@ impl Git<'_> {
 
     /// Fetches several submodules, by their paths below the checkout, at the same time. Whoever needs the result finds out
     /// whether it is there.
-    pub(crate) fn fetch_all(&self, submodules: &[&Path]) {
-        for some in submodules.chunks(FETCHES_AT_A_TIME) {
-            let paths = some.iter().map(|path| path.to_path_buf());
-            self.begin_fetches(paths.collect()).end();
+    pub(crate) fn fetch_all<'p>(&self, submodules: impl IntoIterator<Item = &'p Path>) {
+        let mut running = VecDeque::new();
+        for submodule in submodules {
+            if running.len() == FETCHES_AT_A_TIME {
+                running.pop_front().map(Fetches::end);
+            }
+            running.push_back(self.begin_fetches(vec![submodule.to_owned()]));
         }
+        running.into_iter().map(Fetches::end).for_each(drop);
     }
 
     /// Begins to fetch submodules, while other things are done. Where a host lets no more processes start, it is done

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::checkouts::{
     Brake, bring_back, change, deployed, has, is_as_pushed, kept, obey, publish,
 };
@@ -632,21 +634,64 @@ fn a_reset_keeps_files_in_the_way_of_a_new_submodule() {
     has(&world, &[("notes/mine", "mine\n")]);
 }
 
-/// The pull of this git does not end before a submodule is being fetched.
+/// From now on no pull ends before these submodules are being fetched.
+fn let_the_pull_wait_for(world: &mut World, submodules: &[&str]) {
+    let (folder, path) = (text(&world.path("fake")), search_path());
+    let all = submodules.iter();
+    let all = all.map(|submodule| format!("[ -e '{folder}/fetched-{submodule}' ]"));
+    let all = all.collect::<Vec<_>>().join(" && ");
+    let script = format!(
+        "#!/bin/sh\nPATH='{path}'\ncase \" $* \" in\n  *' pull '*)\n    \
+         git \"$@\" || exit\n    for i in $(seq 500); do {all} && exit; sleep 0.02; done\n    \
+         exit 1;;\n  *' fetch '*) : >'{folder}/fetched-'\"${{2##*/}}\";;\nesac\nexec git \"$@\"\n"
+    );
+    write_executable(&world.path("fake/git"), &script);
+    world.key("path", &quoted(&format!("{folder}:{path}")));
+}
+
 #[test]
 fn a_submodule_that_is_bumped_again_is_fetched_while_the_site_is_pulled() {
     let mut world = World::new();
     deployed(&world, &world.push_with_post("two").0);
-    let (folder, path) = (text(&world.path("fake")), search_path());
-    let script = format!(
-        "#!/bin/sh\nPATH='{path}'\ncase \" $* \" in\n  *' pull '*)\n    \
-         git \"$@\" || exit\n    for i in $(seq 500); do [ -e '{folder}/fetched' ] && exit; sleep 0.02; done\n    \
-         exit 1;;\n  *' fetch '*) : >'{folder}/fetched';;\nesac\nexec git \"$@\"\n"
-    );
-    write_executable(&world.path("fake/git"), &script);
-    world.key("path", &quoted(&format!("{folder}:{path}")));
+    let_the_pull_wait_for(&mut world, &["posts"]);
     deployed(&world, &world.push_with_post("three").0);
     is_as_pushed(&world, &[]);
+}
+
+/// What else a delivery names is passed by, whatever it is.
+#[test]
+fn submodules_that_the_delivery_names_are_fetched_while_the_site_is_pulled() {
+    let mut world = world_of_three();
+    deployed(&world, &world.push_with_post("two").0);
+    for name in ["a", "z"] {
+        let commit = change(&world, name, &[("file", Some("two\n"))]);
+        point(&world, "site", name, &commit);
+    }
+    let commit = publish(&world, "site");
+    let_the_pull_wait_for(&mut world, &["a", "z"]);
+    let mut payload = world.payload(&commit);
+    payload["commits"] = json!([
+        { "added": ["index.html", "../posts"], "modified": ["a", 1, null, ["z"]], "removed": ["posts"] },
+        { "added": null, "modified": ["z"], "more": [[[[[[{ "modified": [] }]]]]]] },
+        "posts",
+    ]);
+    let delivery = world.delivery("push", payload.to_string());
+    delivery.send().expect(200, "deployed");
+    world.settle();
+    is_as_pushed(&world, &[]);
+    assert!(!world.exists("fake/fetched-posts"));
+}
+
+#[test]
+fn a_list_of_commits_in_another_form_is_no_matter() {
+    let world = World::new();
+    for commits in ["null", "\"a\"", "{\"added\": 1.5}", "[true]"] {
+        let mut payload = world.payload(&world.push(commits));
+        payload["commits"] = commits.parse().unwrap();
+        let delivery = world.delivery("push", payload.to_string());
+        delivery.send().expect(200, "deployed");
+        world.settle();
+    }
 }
 
 /// And whether it can be fetched shows when it is needed.
