@@ -229,3 +229,87 @@ fn form_body(file: &[u8]) -> Vec<u8> {
     let file: serde_json::Value = serde_json::from_slice(file).unwrap();
     file["body"].as_str().unwrap().as_bytes().to_vec()
 }
+
+/// The published runs for the site that each is about: one is of a push to its branch and succeeded.
+#[test]
+#[ignore = "needs DEPLOY_CGI_FACTS"]
+fn published_workflow_runs_count_as_their_fields_say() {
+    let table = Table::read(&folder().join("payloads.tsv"));
+    let mut told = Vec::new();
+    for row in &table.rows {
+        let cell = |name| table.cell(row, name);
+        if cell("event") != "workflow_run" {
+            continue;
+        }
+        let file = cell("file");
+        let body = fs::read(folder().join("payloads").join(file)).unwrap();
+        let run: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let branch = run["workflow_run"]["head_branch"].as_str().unwrap();
+        let path = run["workflow"]["path"].as_str().unwrap();
+        let mut world = World::new();
+        world.key("repository", &quoted(cell("repo_full_name")));
+        world.key("branch", &quoted(branch));
+        let workflow = path.starts_with(".github/").then_some(path);
+        world.key("workflow", &quoted(workflow.unwrap_or("ci.yml")));
+        let checkout = world.checkout();
+        world.git(&checkout, &["checkout", "-q", "-B", branch]);
+        let setting = |name: &str| format!("branch.{branch}.{name}");
+        world.git(&checkout, &["config", &setting("remote"), "origin"]);
+        let followed = format!("refs/heads/{branch}");
+        world.git(&checkout, &["config", &setting("merge"), &followed]);
+        let reply = world.delivery("workflow_run", body).send();
+        reply.expect(200, "ignored");
+        let why = reply.body.lines().next().unwrap();
+        let why = why.split(": ").last().unwrap().trim_end_matches('.');
+        told.push((
+            file.trim_end_matches(".json").replace("-workflow_run", ""),
+            why.to_owned(),
+        ));
+    }
+    let other_event = |event| format!("it was started by {event}, and not a push");
+    let expected = [
+        (
+            "goplayground-unknown-values",
+            "this site waits for .github/workflows/ci.yml".into(),
+        ),
+        ("hub4j-dispatch-success", other_event("workflow_dispatch")),
+        ("hub4j-fork-pr-success", "the commit is a fork's".into()),
+        ("hub4j-pr-success", other_event("pull_request")),
+        ("liatrio-pr-failure-attempt13", other_event("pull_request")),
+        // It counts, and no branch here has its commit.
+        (
+            "liatrio-push-success-attempt10",
+            "origin/main does not have this commit".into(),
+        ),
+        (
+            "octokit-completed-success",
+            other_event("repository_dispatch"),
+        ),
+        (
+            "octokit-requested",
+            "it is requested, and not completed".into(),
+        ),
+        (
+            "octokit-requested-action_required",
+            "it is requested, and not completed".into(),
+        ),
+        (
+            "octokitnet-in_progress",
+            "it is in_progress, and not completed".into(),
+        ),
+        (
+            "pytorch-push-failure",
+            "the newest one ended with failure; nothing was deployed yet".into(),
+        ),
+        (
+            "quarkusbot-fork-main-action_required",
+            "it is requested, and not completed".into(),
+        ),
+    ];
+    told.sort();
+    let told: Vec<_> = told
+        .iter()
+        .map(|(file, why)| (file.as_str(), why.clone()))
+        .collect();
+    assert_eq!(told, expected);
+}
