@@ -18,7 +18,7 @@ use crate::cgi::{BadHead, Body, Environment, Request, Response};
 use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::deploy::clone::{self, Stage};
 use crate::deploy::unfinished_back;
-use crate::doctor;
+use crate::doctor::{self, Health};
 use crate::git::Checkout;
 use crate::history::{History, Record};
 use crate::hold::Hold;
@@ -34,7 +34,7 @@ use concern::Concern;
 
 pub(crate) use response::LAST_RESORT;
 
-/// How long it may take to find out whether a push concerns us.
+/// How long it may take to find out whether a push concerns us; and a ping, where a site does not wait.
 const LOOK_LIMIT: Duration = Duration::from_secs(4);
 
 /// An answer, and the line about it for the server's error log, where there is something to say.
@@ -64,7 +64,7 @@ enum Unusable {
 /// What a verified delivery is answered.
 enum Answer {
     Pong {
-        healthy: bool,
+        worst: Health,
         report: String,
     },
     Ignored(String),
@@ -295,7 +295,7 @@ impl VerifiedRequest<'_> {
             }
         }
         let opened = self.open();
-        let until = self.started + self.site.wait;
+        let until = self.started + self.site.wait.max(LOOK_LIMIT);
         let findings = doctor::examine(self.site, self.env, until, Some((ping, self.delivery)));
         let mut report = doctor::report(&findings);
         if let Ok((_, state)) = opened {
@@ -308,8 +308,8 @@ impl VerifiedRequest<'_> {
             }
             self.serve_what_waits(&state)?;
         }
-        let healthy = doctor::is_healthy(&findings);
-        Ok(Answer::Pong { healthy, report })
+        let worst = doctor::worst(&findings);
+        Ok(Answer::Pong { worst, report })
     }
 
     fn push(&self, push: &Push) -> Result<Answer> {

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::{Answer, BeforeProof, PushResult, Unusable};
 use crate::cgi::{BadBody, BadHead, Response, Status};
 use crate::delivery::Refusal;
+use crate::doctor::Health;
 use crate::outcome::Verdict;
 use crate::redaction::excerpt;
 use crate::shell::each_block_once;
@@ -44,14 +45,16 @@ impl Answer {
     /// What the sender of a verified delivery may know.
     pub(super) fn into_response(self) -> Response {
         let (status, body) = match self {
-            Self::Pong { healthy, report } => {
-                let (status, word) = if healthy {
-                    (OK, "a deploy would work")
-                } else {
-                    (INTERNAL_SERVER_ERROR, "a deploy would fail")
+            Self::Pong { worst, report } => {
+                let status = match worst {
+                    Health::Ok | Health::Warning | Health::Unknown => OK,
+                    Health::Problem => INTERNAL_SERVER_ERROR,
                 };
                 let report = each_block_once(&report);
-                (status, format!("pong from deploy-cgi: {word}\n\n{report}"))
+                (
+                    status,
+                    format!("pong from deploy-cgi: {}\n\n{report}", worst.verdict()),
+                )
             }
             Self::Ignored(what) => (OK, format!("ignored {what}.")),
             Self::Waiting(what) => (

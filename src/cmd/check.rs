@@ -26,22 +26,22 @@ pub(crate) enum Format {
 pub(crate) fn check(file: &Path, env: &Environment, format: Format) -> Result<Done> {
     let findings = match Site::read(file, env) {
         Ok(site) => doctor::examine(&site, env, Instant::now() + PATIENCE, None),
-        Err(error) => doctor::unreadable(file, error, env),
+        Err(error) => doctor::unreadable(file, &error, env),
     };
-    let healthy = doctor::is_healthy(&findings);
+    let worst = doctor::worst(&findings);
+    let healthy = worst != Health::Problem;
     if format == Format::Json {
         print_json(&Examined {
             healthy,
+            verdict: worst.verdict(),
             findings: findings.iter().map(Line::from).collect(),
         })?;
     } else {
-        let verdict = if healthy {
-            "A deploy would work."
-        } else {
-            "A deploy would fail."
-        };
         let report = in_colours(&each_block_once(&doctor::report(&findings)));
-        print(&format!("{report}\n{verdict}\n"))?;
+        print(&format!(
+            "{report}\nA{}.\n",
+            worst.verdict().trim_start_matches('a')
+        ))?;
     }
     Ok(if healthy { Done::Yes } else { Done::No })
 }
@@ -50,6 +50,7 @@ pub(crate) fn check(file: &Path, env: &Environment, format: Format) -> Result<Do
 #[derive(Serialize)]
 struct Examined<'a> {
     healthy: bool,
+    verdict: &'static str,
     findings: Vec<Line<'a>>,
 }
 

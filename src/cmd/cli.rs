@@ -26,7 +26,7 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
 
 /// What the program's exit codes mean.
 pub(crate) const EXIT_CODES: &[(&str, &str)] = &[
-    ("0", "Done; for check: a deploy would work"),
+    ("0", "Done; for check: a deploy would work, or may fail"),
     ("1", "Failed; for check: a deploy would fail"),
     ("2", "Wrong use"),
 ];

@@ -2,15 +2,14 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Instant;
 
 use rustix::fs::Access;
 
 use super::entrance::web_root;
-use super::{Doctor, Health, LOCAL_LIMIT};
+use super::{Doctor, Health};
 use crate::deploy::clone;
 use crate::diagnosis::{Cause, owner_of};
-use crate::git::{Checkout, Git};
+use crate::git::{Checkout, Git, Upstream};
 use crate::history::History;
 use crate::outcome::Verdict;
 use crate::redaction::line_of;
@@ -31,14 +30,13 @@ impl Doctor<'_> {
         if clone::is_due(self.site) {
             return self.before_the_clone();
         }
-        let Some(checkout) = self.findings.known(WHAT, clone::whole_of(self.site)) else {
+        let Some(checkout) = self.known(WHAT, clone::whole_of(self.site)) else {
             return;
         };
         self.findings.ok(WHAT, line_of(&checkout.folder));
-        // The host's own files are looked at even where there is no time for the network.
-        let until = self.until.max(Instant::now() + LOCAL_LIMIT);
-        let git = Git::new(self.site, &checkout, self.env).and_then(|git| git.only_looking(until));
-        let git = self.findings.known("git", git);
+        let git = Git::new(self.site, &checkout, self.env);
+        let git = git.and_then(|git| git.only_looking(self.until));
+        let git = self.known("git", git);
         if let Some(git) = &git {
             self.write_access(git);
         }
@@ -50,23 +48,61 @@ impl Doctor<'_> {
         self.state_folder(&checkout);
     }
 
-    /// Before the first checkout is whole. Why an attempt to make it failed, its report says.
+    /// Before the first checkout is whole: whether it could be made.
     fn before_the_clone(&mut self) {
         const WHAT: &str = "checkout";
-        let repo = line_of(&self.site.repo);
-        let begun = Checkout::begun(&self.site.repo).ok();
+        let repo = &self.site.repo;
+        let (shown, user) = (line_of(repo), self.user);
+        let begun = Checkout::begun(repo).ok();
         let state = begun.and_then(|begun| StateFolder::existing(&begun));
         let last = state.and_then(|state| History::of(&state).last().ok().flatten());
         if let Some(last) = last.filter(|last| last.verdict == Verdict::Failed) {
             let why = last.report.lines().next().unwrap_or_default();
-            let found = format!("{repo} could not be cloned, {}: {why}", last.time);
+            let found = format!("{shown} could not be cloned, {}: {why}", last.time);
             let words = "mend that, then press Redeliver";
-            self.findings.problem(WHAT, found, words, []);
+            self.findings.unknown(WHAT, found, words, []);
         } else {
-            let found = format!("{repo} is not there yet");
+            let found = format!("{shown} is not there yet");
             let words = "the first push or ping clones it";
             self.findings.warn(WHAT, found, words, []);
         }
+        let above = repo.ancestors().find(|folder| folder.is_dir());
+        let above = above.unwrap_or(Path::new("/"));
+        if rustix::fs::access(above, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+            let found = format!("{} may not make it in {}", user.shown(), line_of(above));
+            let make = format!("sudo mkdir -p {}", quoted(repo));
+            let words = "make it for that user";
+            self.findings
+                .problem(WHAT, found, words, [make, give_to(user, repo)]);
+        }
+        // Git works beside what is to be made.
+        let beside = Checkout {
+            folder: above.to_owned(),
+            git_dir: repo.join(".git"),
+        };
+        let git = Git::new(self.site, &beside, self.env);
+        let git = git.and_then(|git| git.only_looking(self.until));
+        let Some(git) = self.known("git", git) else {
+            return;
+        };
+        if !self.version(&git) {
+            return;
+        }
+        let url = self.site.clone.as_ref().map(|url| git.know_remote(url));
+        let Some(url) = self.known("remote", url.transpose()).flatten() else {
+            return;
+        };
+        let branch = self.site.branch.as_deref();
+        let remote_ref = branch.map(|branch| format!("refs/heads/{branch}"));
+        let followed = Upstream {
+            remote: url.as_str().to_owned(),
+            remote_ref: remote_ref.unwrap_or_else(|| "HEAD".into()),
+            ..Upstream::to_be_cloned(&url, branch)
+        };
+        let config = git.config().unwrap_or_default();
+        let at = self.situation(&git, Some(&followed));
+        self.ssh(&git, &config, &followed, &at);
+        self.remote(&git, &followed);
     }
 
     /// Whether git could write what a pull writes, and whether all files are the user's own.

@@ -37,12 +37,10 @@ pub(super) fn examine<'u>(file: &Path, user: &'u User, env: &Environment) -> Fin
         user,
         all: Vec::new(),
     };
-    let Ok(found) = file.symlink_metadata() else {
-        // Whoever could not read it has said why.
-        return findings;
-    };
-    // Who was started by it needs no proof that it can be.
-    if !env.is_a_request() {
+    // Who was started by it needs no proof that it can be; whoever could not read it has said why.
+    if !env.is_a_request()
+        && let Ok(found) = file.symlink_metadata()
+    {
         first_line(file, env, &mut findings);
         if !can_be_run(file) {
             findings.problem(
@@ -52,8 +50,9 @@ pub(super) fn examine<'u>(file: &Path, user: &'u User, env: &Environment) -> Fin
                 [format!("chmod 755 {}", quoted(file))],
             );
         }
+        suexec(file, &found, &mut findings);
+        way(file, &mut findings);
     }
-    suexec(file, &found, &mut findings);
     if findings.all.is_empty() {
         findings.ok("site file", line_of(file));
     }
@@ -142,7 +141,7 @@ fn suexec(file: &Path, found: &Metadata, findings: &mut Findings<'_>) {
     const WHAT: &str = "suexec";
     let (shown, path) = (line_of(file), quoted(file));
     if found.is_symlink() {
-        return findings.warn(
+        return findings.unknown(
             WHAT,
             format!("{shown} is a symbolic link, which suexec does not start"),
             "put the file itself there",
@@ -156,7 +155,7 @@ fn suexec(file: &Path, found: &Metadata, findings: &mut Findings<'_>) {
     for (path, found) in [(file, Some(found)), (folder, around.as_ref())] {
         // A folder with the sticky bit, as /tmp, is no place for scripts, but not writable by others in this sense.
         if found.is_some_and(|found| found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0) {
-            findings.warn(
+            findings.unknown(
                 WHAT,
                 format!(
                     "others may write {}, so suexec does not start it",
@@ -170,7 +169,7 @@ fn suexec(file: &Path, found: &Metadata, findings: &mut Findings<'_>) {
     if let Some(around) = around.filter(|around| around.uid() != 0)
         && (around.uid(), around.gid()) != (found.uid(), found.gid())
     {
-        findings.warn(
+        findings.unknown(
             WHAT,
             format!(
                 "{shown} belongs to {}, and its folder to {}: suexec wants one owner and one group",
@@ -179,6 +178,22 @@ fn suexec(file: &Path, found: &Metadata, findings: &mut Findings<'_>) {
             ),
             "let both have the same",
             [format!("sudo chown --reference={} {path}", quoted(folder))],
+        );
+    }
+}
+
+/// Whether a server that runs as another user comes to the file.
+fn way(file: &Path, findings: &mut Findings<'_>) {
+    let Some(home) = findings.user.home.clone() else {
+        return;
+    };
+    let is_closed = |home: &Path| home.metadata().is_ok_and(|home| home.mode() & 0o011 == 0);
+    if file.starts_with(&home) && is_closed(&home) {
+        findings.unknown(
+            "home",
+            format!("{} is closed to others, so a web server of another user's does not come to the site file", line_of(&home)),
+            "let others pass, but not look",
+            [format!("chmod o+x {}", quoted(&home))],
         );
     }
 }

@@ -1,8 +1,12 @@
 //! Git: the program, its configuration, and what the checkout follows.
 
+use std::path::Path;
+
+use anyhow::Result;
+
 use super::{Doctor, Health};
 use crate::diagnosis::{Cause, InTheWay, Situation, explain};
-use crate::git::{Config, Git, NoUpstream, Tracking, Upstream, has_lost_its_login};
+use crate::git::{Change, Config, Git, NoUpstream, Tracking, Upstream, has_lost_its_login};
 use crate::redaction::{line_of, list};
 use crate::site::Update;
 
@@ -12,30 +16,22 @@ const OLDEST_GIT: (u32, u32) = (2, 17);
 impl Doctor<'_> {
     pub(super) fn git(&mut self, git: &Git<'_>) {
         const WHAT: &str = "git";
-        let Some(version) = self.findings.known(WHAT, git.version()) else {
+        if !self.version(git) {
             return;
-        };
-        let found = format!("{}, version {version}", line_of(&git.program));
-        if is_older(&version, OLDEST_GIT) {
-            let words =
-                "older than 2.17 was never tried; name a newer one's folder with the key `path`";
-            self.findings.warn(WHAT, found, words, []);
-        } else {
-            self.findings.ok(WHAT, found);
         }
-        let Some(config) = self.findings.known(WHAT, git.config()) else {
+        let Some(config) = self.known(WHAT, git.config()) else {
             return;
         };
         self.hidden.extend(config.credentials());
         let nowhere = self.situation(git, None);
-        let elsewhere = self.findings.known("work tree", git.writes_elsewhere());
+        let elsewhere = self.known("work tree", git.writes_elsewhere());
         if let Some(there) = elsewhere.flatten() {
             let cause = Cause::WorkTreeElsewhere(there);
             self.findings
                 .cause("work tree", Health::Problem, &cause, &nowhere);
         }
         let tracking = git.tracking(self.site.branch.as_deref());
-        let tracking = self.findings.known("branch", tracking);
+        let tracking = self.known("branch", tracking);
         match &tracking {
             Some(Tracking::Upstream(followed)) => self.followed(git, &config, followed),
             Some(Tracking::None(why)) => {
@@ -52,13 +48,30 @@ impl Doctor<'_> {
             Some(Tracking::Upstream(followed)) => Some(followed),
             Some(Tracking::None(_)) | None => None,
         };
-        self.edits(git, followed);
+        self.work_tree(git, followed);
         self.submodules(git, &config);
         self.lfs(git);
         // Last: it may take all the time that is left.
         if let Some(followed) = followed {
             self.remote(git, followed);
         }
+    }
+
+    /// Whether there is a git that can be started.
+    pub(super) fn version(&mut self, git: &Git<'_>) -> bool {
+        const WHAT: &str = "git";
+        let Some(version) = self.known(WHAT, git.version()) else {
+            return false;
+        };
+        let found = format!("{}, version {version}", line_of(&git.program));
+        if is_older(&version, OLDEST_GIT) {
+            let words =
+                "older than 2.17 was never tried; name a newer one's folder with the key `path`";
+            self.findings.warn(WHAT, found, words, []);
+        } else {
+            self.findings.ok(WHAT, found);
+        }
+        true
     }
 
     fn followed(&mut self, git: &Git<'_>, config: &Config, followed: &Upstream) {
@@ -85,10 +98,7 @@ impl Doctor<'_> {
         if let Some(cause) = Cause::of_clone_key(self.site, config) {
             self.findings.cause("remote", Health::Warning, &cause, &at);
         }
-        match self
-            .findings
-            .known(UPSTREAM, git.remote_tracking_branch(followed))
-        {
+        match self.known(UPSTREAM, git.remote_tracking_branch(followed)) {
             Some(Some(_)) => {
                 let found = format!("{} at {}", line_of(followed.upstream_name()), followed.url);
                 self.findings.ok(UPSTREAM, found);
@@ -101,7 +111,7 @@ impl Doctor<'_> {
         }
         match self.site.repository.as_ref().or(followed.url.repository()) {
             Some(repository) => {
-                self.repository = Some(repository.to_string());
+                self.repositories.push(repository.clone());
                 self.findings.ok(REPOSITORY, repository.to_string());
             }
             None => self.findings.warn(
@@ -135,30 +145,63 @@ impl Doctor<'_> {
         }
     }
 
-    /// Uncommitted changes.
-    fn edits(&mut self, git: &Git<'_>, followed: Option<&Upstream>) {
+    /// What is in the work tree that HEAD has not, and whether it is in the way of commits that were fetched already.
+    fn work_tree(&mut self, git: &Git<'_>, followed: Option<&Upstream>) {
         const WHAT: &str = "work tree";
-        let Some(edited) = self.findings.known(WHAT, git.top().edited()) else {
+        let Some(edited) = self.known(WHAT, git.top().edited()) else {
             return;
         };
-        if edited.is_empty() {
-            return self.findings.ok(WHAT, "no uncommitted changes");
-        }
-        match self.site.update {
-            Update::FastForward => {
-                let paths = edited
-                    .iter()
-                    .map(|path| path.to_string_lossy().into_owned());
-                let cause = Cause::FilesInTheWay(InTheWay::Edits, paths.collect());
-                let at = self.situation(git, followed);
-                self.findings.cause(WHAT, Health::Warning, &cause, &at);
+        if self.site.update == Update::Reset {
+            if edited.is_empty() {
+                return self.findings.ok(WHAT, "no uncommitted changes");
             }
-            Update::Reset => {
-                let found = format!("uncommitted changes: {}", list(&edited));
-                let words = "the next deploy makes them what was pushed, and keeps the changes first (update = \"reset\")";
-                self.findings.warn(WHAT, found, words, []);
+            let found = format!("uncommitted changes: {}", list(&edited));
+            let words = "the next deploy makes them what was pushed, and keeps the changes first (update = \"reset\")";
+            return self.findings.warn(WHAT, found, words, []);
+        }
+        let fetched = followed.map(|followed| changes_fetched(git, followed));
+        let fetched = self.known(WHAT, fetched.unwrap_or_else(|| Ok(Vec::new())));
+        let fetched = fetched.unwrap_or_default();
+        let is_there = |path: &Path| match git.checkout.folder.join(path).symlink_metadata() {
+            Ok(there) if there.is_dir() => {
+                let below = git.top().untracked_below(path);
+                below.is_ok_and(|below| !below.is_empty())
+            }
+            found => found.is_ok(),
+        };
+        let (mut edits, mut untracked) = (Vec::new(), Vec::new());
+        for Change { path, old, .. } in &fetched {
+            if edited.contains(path) {
+                edits.push(path);
+            } else if old.is_none() && is_there(path) {
+                untracked.push(path);
             }
         }
+        let (state, what, paths) = match (edits.as_slice(), untracked.as_slice()) {
+            ([], []) if edited.is_empty() => {
+                return self.findings.ok(WHAT, "no uncommitted changes");
+            }
+            ([], []) => (Health::Warning, InTheWay::Edits, edited.iter().collect()),
+            (_, []) => (Health::Problem, InTheWay::Edits, edits),
+            ([], _) => (Health::Problem, InTheWay::Untracked, untracked),
+            _ => (Health::Problem, InTheWay::Both, [edits, untracked].concat()),
+        };
+        let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
+        let cause = Cause::FilesInTheWay(what, paths.collect());
+        let at = self.situation(git, followed);
+        self.findings.cause(WHAT, state, &cause, &at);
+    }
+}
+
+/// What a fast-forward to what was fetched last would change.
+fn changes_fetched(git: &Git<'_>, followed: &Upstream) -> Result<Vec<Change>> {
+    let Some((0, 1..)) = git.ahead_and_behind(&followed.branch)? else {
+        return Ok(Vec::new());
+    };
+    let heads = git.heads(&followed.branch)?;
+    match (heads.head, heads.upstream) {
+        (Some(head), Some(upstream)) => git.top().changes(&head, &upstream),
+        (None, _) | (_, None) => Ok(Vec::new()),
     }
 }
 

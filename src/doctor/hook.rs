@@ -11,7 +11,7 @@ impl Doctor<'_> {
         let findings = &mut self.findings;
         match &ping.events {
             Some(events) if !events.iter().any(|event| event == "push" || event == "*") => findings
-                .warn(
+                .problem(
                     HOOK,
                     "it does not deliver pushes",
                     "choose \"Just the push event\" in the webhook's settings",
@@ -58,13 +58,19 @@ impl Doctor<'_> {
                 [],
             );
         }
-        if let (Some(theirs), Some(ours)) = (&ping.repository, &self.repository)
-            && !ours.eq_ignore_ascii_case(theirs)
+        let is_followed = |theirs: &String| self.repositories.iter().any(|ours| *ours == **theirs);
+        if let Some(theirs) = ping.repository.as_ref()
+            && !self.repositories.is_empty()
+            && !is_followed(theirs)
         {
-            findings.warn(
+            findings.problem(
                 HOOK,
-                format!("it belongs to {}, and this site follows {ours}: its pushes will be ignored", excerpt(theirs)),
-                "make the hook in the repository that this site follows, or set the key `repository`",
+                format!(
+                    "it belongs to {}, and this site follows {}: its pushes will be ignored",
+                    excerpt(theirs),
+                    self.repositories[0]
+                ),
+                "make the hook in the repository that this site follows; or, where that was renamed, set the key `repository`",
                 [],
             );
         }

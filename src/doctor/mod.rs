@@ -15,7 +15,7 @@ mod user;
 
 use std::fmt::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -24,13 +24,11 @@ use crate::cgi::Environment;
 use crate::delivery::{Delivery, Ping};
 use crate::diagnosis::{Advice, Cause, Diagnosis, Situation, explain};
 use crate::git::{Git, Upstream};
+use crate::repository_name::RepositoryName;
 use crate::site::Site;
 use crate::user::User;
 
 pub(crate) use entrance::{MAX_LINE, web_root};
-
-/// How long looking at this host's own files may take, where nobody gives longer.
-const LOCAL_LIMIT: Duration = Duration::from_secs(5);
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,14 +40,27 @@ pub(crate) struct Finding {
 }
 
 /// How a thing is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Health {
     Ok,
     /// A deploy works, but somebody should know.
     Warning,
+    /// It may fail of it: that cannot be known from here, or not now.
+    Unknown,
     /// A deploy would fail.
     Problem,
+}
+
+impl Health {
+    /// What it means for a deploy.
+    pub(crate) fn verdict(self) -> &'static str {
+        match self {
+            Self::Ok | Self::Warning => "a deploy would work",
+            Self::Unknown => "a deploy may fail",
+            Self::Problem => "a deploy would fail",
+        }
+    }
 }
 
 /// What was found so far, with advice for whoever looks after what this user deploys.
@@ -75,6 +86,17 @@ impl Findings<'_> {
 
     fn ok(&mut self, what: &'static str, found: impl Into<String>) {
         self.add(what, Health::Ok, found, None);
+    }
+
+    fn unknown(
+        &mut self,
+        what: &'static str,
+        found: impl Into<String>,
+        words: impl Into<String>,
+        commands: impl IntoIterator<Item = String>,
+    ) {
+        let advice = Advice::new(self.user, words, commands);
+        self.add(what, Health::Unknown, found, Some(advice));
     }
 
     fn warn(
@@ -104,17 +126,10 @@ impl Findings<'_> {
         let said = explain(cause, at);
         self.all.push(Finding { what, state, said });
     }
-
-    /// What there is. An error of ours is a problem, and its chain says what to do where there is something.
-    fn known<T>(&mut self, what: &'static str, result: Result<T>) -> Option<T> {
-        result
-            .inspect_err(|error| self.add(what, Health::Problem, format!("{error:#}"), None))
-            .ok()
-    }
 }
 
 /// Examines a site whose file could be read, with the environment and as the user that would deploy it; and the hook, where
-/// it sent this ping. What asks the network ends at `until`.
+/// it sent this ping. Ends at `until`.
 pub(crate) fn examine(
     site: &Site,
     env: &Environment,
@@ -128,7 +143,7 @@ pub(crate) fn examine(
         user,
         until,
         findings: entrance::examine(&site.file, user, env),
-        repository: None,
+        repositories: Vec::new(),
         hidden: Vec::new(),
     };
     doctor.running_user();
@@ -157,19 +172,18 @@ pub(crate) fn examine(
 }
 
 /// What can be found of a site whose file cannot be read or understood.
-pub(crate) fn unreadable(file: &Path, error: anyhow::Error, env: &Environment) -> Vec<Finding> {
+pub(crate) fn unreadable(file: &Path, error: &anyhow::Error, env: &Environment) -> Vec<Finding> {
     let user = User::running(env);
     let mut findings = entrance::examine(file, &user, env);
     findings.all.retain(|finding| finding.state != Health::Ok);
-    findings.known::<()>("site file", Err(error));
+    findings.add("site file", Health::Problem, format!("{error:#}"), None);
     findings.all
 }
 
-/// Whether no deploy would fail of what was found.
-pub(crate) fn is_healthy(findings: &[Finding]) -> bool {
-    findings
-        .iter()
-        .all(|finding| finding.state != Health::Problem)
+/// The worst of what was found.
+pub(crate) fn worst(findings: &[Finding]) -> Health {
+    let states = findings.iter().map(|finding| finding.state);
+    states.max().unwrap_or(Health::Ok)
 }
 
 /// The findings as lines, for a person.
@@ -179,6 +193,7 @@ pub(crate) fn report(findings: &[Finding]) -> String {
         let state = match finding.state {
             Health::Ok => "ok",
             Health::Warning => "warning",
+            Health::Unknown => "unknown",
             Health::Problem => "PROBLEM",
         };
         let _ = writeln!(
@@ -200,13 +215,27 @@ struct Doctor<'d> {
     user: &'d User,
     until: Instant,
     findings: Findings<'d>,
-    /// Whose pushes are deployed.
-    repository: Option<String>,
+    /// Whose pushes are deployed, the site's own first.
+    repositories: Vec<RepositoryName>,
     /// What must not be shown.
     hidden: Vec<String>,
 }
 
 impl<'d> Doctor<'d> {
+    /// What there is. An error of ours is a problem, where there was time to look; its chain says what to do where there is
+    /// something.
+    fn known<T>(&mut self, what: &'static str, result: Result<T>) -> Option<T> {
+        let state = if Instant::now() < self.until {
+            Health::Problem
+        } else {
+            Health::Unknown
+        };
+        let findings = &mut self.findings;
+        result
+            .inspect_err(|error| findings.add(what, state, format!("{error:#}"), None))
+            .ok()
+    }
+
     fn situation<'s>(&self, git: &'s Git<'s>, followed: Option<&Upstream>) -> Situation<'s>
     where
         'd: 's,

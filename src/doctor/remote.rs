@@ -22,12 +22,15 @@ impl Doctor<'_> {
     pub(super) fn remote(&mut self, git: &Git<'_>, followed: &Upstream) {
         let left = self.until.saturating_duration_since(Instant::now());
         if left < MIN_FOR_REMOTE {
-            return self
-                .findings
-                .ok(REMOTE, "not asked: there is no time left for it");
+            return self.findings.unknown(
+                REMOTE,
+                "not asked: there was no time left for it",
+                "press Redeliver on the ping, or run check, to ask again",
+                [],
+            );
         }
         let asked = git.ask_remote(followed, left);
-        let Some(asked) = self.findings.known(REMOTE, asked) else {
+        let Some(asked) = self.known(REMOTE, asked) else {
             return;
         };
         let said = String::from_utf8_lossy(&asked.output);
@@ -41,7 +44,7 @@ impl Doctor<'_> {
             }
             End::Limit(limit) => {
                 let limit = limit.as_secs_f64();
-                return self.findings.warn(
+                return self.findings.unknown(
                     REMOTE,
                     format!("{} has not answered within {limit:.1} s", followed.url),
                     "press Redeliver on the ping, or run check, to ask again; if it stays so, this host may not connect out",

@@ -1,9 +1,13 @@
 //! The file with the webhook's secrets, and what is wrong with them. None of them is ever shown.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
-use super::Doctor;
+use rustix::fs::{Access, access};
+
 use super::entrance::web_root;
+use super::{Doctor, Health};
 use crate::redaction::line_of;
 use crate::shell::{give_to, quoted};
 use crate::signature::Secret;
@@ -66,27 +70,32 @@ impl Doctor<'_> {
     }
 
     fn no_secret(&mut self, error: &anyhow::Error) {
-        let file = &self.site.secret_file;
-        let path = quoted(file);
-        if file.exists() {
-            return self.findings.problem(
-                WHAT,
-                format!("{error:#}"),
-                format!("let {} read it, one secret a line", self.user.shown()),
-                [give_to(self.user, file), format!("chmod 600 {path}")],
-            );
+        let (file, user) = (&self.site.secret_file, self.user);
+        let (found, path) = (format!("{error:#}"), quoted(file));
+        match error.downcast_ref().map(std::io::Error::kind) {
+            Some(ErrorKind::NotFound) => {
+                let folder = file.parent().filter(|folder| !folder.exists());
+                let make_folder =
+                    folder.map(|folder| format!("mkdir -p -m 700 {}", quoted(folder)));
+                let make = format!(
+                    "sh -c 'umask 077; od -An -N32 -tx1 /dev/urandom | tr -d \" \\n\" >\"$1\"' sh {path}"
+                );
+                let commands = make_folder.into_iter().chain([make, format!("cat {path}")]);
+                let words = "make one, and enter it in the webhook's settings";
+                self.findings.problem(WHAT, found, words, commands);
+            }
+            Some(ErrorKind::PermissionDenied) => {
+                let is_closed = |folder: &&Path| access(*folder, Access::EXEC_OK).is_err();
+                let closed = file.ancestors().skip(1).filter(is_closed).last();
+                let open = match closed {
+                    Some(folder) => format!("sudo chmod o+x {}", quoted(folder)),
+                    None => give_to(user, file),
+                };
+                let words = format!("it is closed to {}: let that user read it", user.shown());
+                self.findings.problem(WHAT, found, words, [open]);
+            }
+            // It says what is wrong with what is in it.
+            Some(_) | None => self.findings.add(WHAT, Health::Problem, found, None),
         }
-        let folder = file.parent().filter(|folder| !folder.exists());
-        let make_folder = folder.map(|folder| format!("mkdir -p -m 700 {}", quoted(folder)));
-        let make = format!(
-            "sh -c 'umask 077; od -An -N32 -tx1 /dev/urandom | tr -d \" \\n\" >\"$1\"' sh {path}"
-        );
-        let commands = make_folder.into_iter().chain([make, format!("cat {path}")]);
-        self.findings.problem(
-            WHAT,
-            format!("{error:#}"),
-            "make one, and enter it in the webhook's settings",
-            commands,
-        );
     }
 }

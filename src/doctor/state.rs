@@ -17,8 +17,7 @@ use crate::state::StateFolder;
 
 impl Doctor<'_> {
     pub(super) fn state_folder(&mut self, checkout: &Checkout) {
-        self.findings
-            .known("state folder", StateFolder::examine(checkout, self.site));
+        self.known("state folder", StateFolder::examine(checkout, self.site));
         let Some(state) = StateFolder::existing(checkout) else {
             return;
         };
@@ -28,7 +27,7 @@ impl Doctor<'_> {
                 .warn("hold", hold.in_words(), "to go on", [release]);
         }
         if let Some(workflow) = &self.site.workflow
-            && let Some(green) = self.findings.known("workflow", Green::read(&state))
+            && let Some(green) = self.known("workflow", Green::read(&state))
         {
             let live = LastGood::read(&state).ok().flatten();
             let live = live.and_then(|live| live.head);
@@ -38,16 +37,13 @@ impl Doctor<'_> {
             );
         }
         self.queue(&state);
-        // The answer to a ping has the whole report below.
-        if !self.env.is_a_request() {
-            self.last_deploy(&state);
-        }
+        self.last_deploy(&state);
     }
 
     fn queue(&mut self, state: &StateFolder) {
         const WHAT: &str = "queue";
         let queue = Queue::of(state);
-        let waiting = self.findings.known(WHAT, queue.list()).unwrap_or_default();
+        let waiting = self.known(WHAT, queue.list()).unwrap_or_default();
         if waiting.is_empty() {
             return;
         }
@@ -67,25 +63,26 @@ impl Doctor<'_> {
 
     fn last_deploy(&mut self, state: &StateFolder) {
         const WHAT: &str = "last deploy";
-        let last = self.findings.known("history", History::of(state).last());
+        let last = self.known("history", History::of(state).last());
         let Some(last) = last.flatten() else {
             return;
         };
-        let headline = last.report.lines().next().unwrap_or_default();
+        // The answer to a ping has the whole report below.
+        let headline = match last.verdict {
+            Verdict::Failed if self.env.is_a_request() => "failed, see below",
+            _ => last.report.lines().next().unwrap_or_default(),
+        };
         let found = format!("{}: {headline}", last.time);
+        if last.verdict != Verdict::Failed {
+            return self.findings.ok(WHAT, found);
+        }
         let site = quoted(&self.site.file);
         let mut tickets = last.tickets.iter().rev();
         let delivery = tickets.find_map(|served| served.delivery.as_deref());
-        let (words, command) = match (last.verdict, delivery) {
-            (Verdict::Deployed | Verdict::Unchanged | Verdict::Ignored | Verdict::Back, _) => {
-                return self.findings.ok(WHAT, found);
-            }
-            (Verdict::Failed, Some(delivery)) => {
-                ("to read all of it", format!("{site} status {delivery}"))
-            }
-            (Verdict::Failed, None) => ("to try it again", format!("{site} run")),
-        };
-        self.findings.warn(WHAT, found, words, [command]);
+        let read = delivery.map(|delivery| format!("{site} status {delivery}"));
+        let words = "whether the next one ends better is known when it was tried: press Redeliver; or read all of it, and try";
+        let commands = read.into_iter().chain([format!("{site} run")]);
+        self.findings.unknown(WHAT, found, words, commands);
     }
 
     /// Locks that a git left which was killed.

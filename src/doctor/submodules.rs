@@ -23,10 +23,10 @@ impl Doctor<'_> {
         if self.site.submodules == Submodules::Skip {
             return self.findings.ok(WHAT, "left alone (submodules = \"skip\")");
         }
-        let Some(there) = self.findings.known(WHAT, git.submodules()) else {
+        let Some(there) = self.known(WHAT, git.submodules()) else {
             return;
         };
-        let Some(modules) = self.findings.known(WHAT, git.top().gitmodules(None)) else {
+        let Some(modules) = self.known(WHAT, git.top().gitmodules(None)) else {
             return;
         };
         let before = self.findings.all.len();
@@ -34,6 +34,9 @@ impl Doctor<'_> {
             let url = config.last(&format!("submodule.{name}.url"));
             let url = RemoteUrl::parse(url.unwrap_or(&module.url));
             self.url(git, module, &url);
+            if self.site.submodules == Submodules::Latest && !self.repositories.is_empty() {
+                self.repositories.extend(url.repository().cloned());
+            }
         }
         if self.findings.all.len() > before {
             return;
@@ -87,7 +90,7 @@ impl Doctor<'_> {
     }
 
     pub(super) fn lfs(&mut self, git: &Git<'_>) {
-        let found = self.findings.known(LFS, self.large_files(git));
+        let found = self.known(LFS, self.large_files(git));
         let Some(found) = found.filter(|found| !found.is_empty()) else {
             return;
         };

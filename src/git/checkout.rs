@@ -62,7 +62,8 @@ impl Checkout {
 
     /// Whether its first checkout has not ended well yet.
     pub(crate) fn is_being_cloned(&self) -> bool {
-        self.git_dir.join("deploy-cgi").join(CLONING).exists()
+        let is_begun = self.git_dir.join("deploy-cgi").join(CLONING).exists();
+        is_begun || !self.git_dir.exists()
     }
 
     /// Whether a git directory is inside ours, as those of submodules are.

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::checkout::{ObjectFormat, gitmodules_text, passes_a_link};
 use super::command::line;
-use super::login::Logins;
+use super::login::{Logins, without_login};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
 use crate::redaction;
@@ -254,6 +254,19 @@ impl Git<'_> {
             .arg(key)
             .arg(value);
         set.write_or_fail("set the configuration")
+    }
+
+    /// Knows a remote that is in no repository yet. Returns its URL, without its login.
+    pub(crate) fn know_remote(&self, url: &RemoteUrl) -> Result<RemoteUrl> {
+        let url = without_login(url)?;
+        let mut config = self.top().read_config()?;
+        config
+            .0
+            .push(("remote.origin.url".into(), url.as_str().into()));
+        self.logins
+            .replace(Logins::of(&config, self.clone.as_ref())?);
+        self.config.replace(Some(Rc::new(config)));
+        Ok(url)
     }
 
     /// What was read of it, if anything was: before there is a repository there is nothing to read.

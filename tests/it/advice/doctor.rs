@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{mode, plain, set_url};
+use crate::checkouts::push_of;
+use crate::person::{Person, as_root};
 use crate::world::{SECRET, World, quoted, text};
 
 /// The lines of the doctor's that are not ok.
@@ -64,9 +66,9 @@ fn the_doctor_names_what_suexec_refuses() {
     is_cured(
         &world,
         r"
-warning suexec: others may write <world>/cgi-bin/deploy.cgi, so suexec does not start it
+unknown suexec: others may write <world>/cgi-bin/deploy.cgi, so suexec does not start it
 $ chmod go-w '<world>/cgi-bin/deploy.cgi'
-warning suexec: others may write <world>/cgi-bin, so suexec does not start it
+unknown suexec: others may write <world>/cgi-bin, so suexec does not start it
 $ chmod go-w '<world>/cgi-bin'
 ",
     );
@@ -76,7 +78,7 @@ $ chmod go-w '<world>/cgi-bin'
     is_cured(
         &world,
         r#"
-warning suexec: <world>/cgi-bin/deploy.cgi is a symbolic link, which suexec does not start
+unknown suexec: <world>/cgi-bin/deploy.cgi is a symbolic link, which suexec does not start
 $ cp --remove-destination "$(readlink -f '<world>/cgi-bin/deploy.cgi')" '<world>/cgi-bin/deploy.cgi'
 "#,
     );
@@ -207,6 +209,195 @@ warning work tree: uncommitted changes are in the way: index.html
 $ git -C '<world>/checkout' stash push -- index.html
 ",
     );
+}
+
+/// What stands in the way of commits that were fetched already is found before the next deploy meets it.
+#[test]
+fn files_in_the_way_of_what_was_fetched() {
+    for (edited, theirs, told) in [
+        (
+            "a page.html",
+            "a page.html",
+            "untracked files are in the way: a page.html",
+        ),
+        ("page/mine", "page", "untracked files are in the way: page"),
+        (
+            "index.html",
+            "index.html",
+            "uncommitted changes are in the way: index.html",
+        ),
+    ] {
+        let world = World::new();
+        let file = world.checkout().join(edited);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "mine").unwrap();
+        let commit = world.push_to("site", theirs, "theirs", "A page");
+        world.git(&world.checkout(), &["fetch", "--quiet"]);
+        let untracked = if told.starts_with('u') && !told.contains("uncommitted") {
+            " --include-untracked"
+        } else {
+            ""
+        };
+        let name = if theirs.contains(' ') {
+            format!("'{theirs}'")
+        } else {
+            theirs.to_owned()
+        };
+        is_cured(
+            &world,
+            &format!(
+                "problem work tree: {told}\n$ git -C '<world>/checkout' stash push{untracked} -- {name}"
+            ),
+        );
+        world.push_delivery(&commit).send().expect(200, "deployed");
+        assert_eq!(world.read(&format!("checkout/{theirs}")), "theirs");
+    }
+}
+
+#[test]
+fn a_first_checkout_that_could_not_be_made() {
+    let mut world = World::new();
+    fs::remove_dir_all(world.checkout()).unwrap();
+    let good = world.origin.url("me/site.git");
+    let wrong = world.origin.url("me/none.git");
+    let commit = world.head_of("seed/site");
+    let not_yet = "warning checkout: <world>/checkout is not there yet\n";
+    world.key("clone", &quoted(&good));
+    assert_eq!(complaints(&world), not_yet);
+    world
+        .verb(&["check"])
+        .says("ok       remote        can be reached, and has HEAD");
+    world.verb(&["check"]).says("A deploy would work.");
+    let mut tell = |key: &str, bad: &str, good: &str, told: &str| {
+        world.key(key, bad);
+        let got = complaints(&world);
+        assert_eq!(got, format!("{not_yet}problem {told}\n"), "{got}");
+        world.verb(&["check"]).says("A deploy would fail.");
+        world.key(key, good);
+    };
+    tell(
+        "branch",
+        "\"none\"",
+        "\"main\"",
+        "remote: http://<origin>/me/site.git has no branch none: it has main",
+    );
+    tell(
+        "clone",
+        &quoted(&wrong),
+        &quoted(&good),
+        "remote: http://<origin>/me/none.git is not there, or <user> may not see it",
+    );
+    push_of(&world, "me/site", "main", &commit)
+        .send()
+        .expect(200, "deployed");
+}
+
+#[test]
+fn a_hook_that_brings_no_push_of_ours() {
+    let mut world = World::new();
+    let ping = |world: &World, events: &str, repository: &str| {
+        let body = format!(
+            r#"{{"zen":"z","hook_id":1,"hook":{{"events":["{events}"]}},"repository":{{"full_name":"{repository}"}}}}"#
+        );
+        world.delivery("ping", body).send()
+    };
+    ping(&world, "push", "me/site").expect(200, "pong");
+    ping(&world, "*", "Me/Site").expect(200, "pong");
+    for (events, repository, told) in [
+        (
+            "star",
+            "me/site",
+            "PROBLEM  hook          it does not deliver pushes",
+        ),
+        (
+            "push",
+            "me/posts",
+            "PROBLEM  hook          it belongs to me/posts, and this site follows me/site: its pushes will be ignored",
+        ),
+    ] {
+        let reply = ping(&world, events, repository);
+        reply.expect(500, "pong");
+        reply.says("pong from deploy-cgi: a deploy would fail\n");
+        reply.says(told);
+    }
+    world.key("submodules", "\"latest\"");
+    ping(&world, "push", "me/posts").expect(200, "pong");
+    ping(&world, "push", "me/other").expect(500, "pong");
+}
+
+#[test]
+fn a_deploy_that_failed_of_what_nobody_can_examine() {
+    let mut world = World::new();
+    world.verb(&["check"]).says("A deploy would work.");
+    world.key("on_update", "\"false\"");
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(500, "failed");
+    let check = world.verb(&["check"]);
+    check.expect_exit(0);
+    check.says("A deploy may fail.");
+    let ping = world.ping_delivery().send();
+    ping.expect(200, "pong");
+    ping.says("pong from deploy-cgi: a deploy may fail\n");
+    ping.says("unknown  last deploy");
+    world.key("on_update", "\"true\"");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    world.verb(&["check"]).says("A deploy would work.");
+}
+
+/// Who may pass the home and read the secret, for a site of another user's than root.
+#[test]
+#[ignore = "needs root: ./tests/run"]
+fn a_home_and_a_secret_that_are_closed() {
+    let person = Person::new();
+    let mut world = World::new();
+    person.takes(&mut world);
+    let site = person.home.join("deploy.cgi");
+    fs::copy(world.site_file(), &site).unwrap();
+    mode(&site, 0o755);
+    person.owns(&site);
+    let check = || {
+        let output = person.command(&site).arg("check").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let obey = |told: &str| {
+        let command = told
+            .lines()
+            .filter_map(|line| line.strip_prefix("    "))
+            .find(|line| !line.starts_with(' '));
+        person.does(command.unwrap());
+    };
+    let cured = |state: &str, verdict: &str| {
+        let told = check();
+        let lines = told.lines().filter(|line| !line.starts_with(' '));
+        let found: Vec<_> = lines.filter(|line| line.starts_with(state)).collect();
+        assert_eq!(found.len(), 1, "{told}");
+        assert!(told.ends_with(verdict), "{told}");
+        assert!(!told.contains("make one"), "{told}");
+        obey(&told);
+        assert!(check().ends_with("A deploy would work.\n"), "{}", check());
+    };
+    assert!(check().ends_with("A deploy would work.\n"), "{}", check());
+    mode(&person.home, 0o700);
+    cured("unknown  home", "A deploy may fail.\n");
+    as_root("chown")
+        .arg("root:root")
+        .arg(world.path("secret.txt"))
+        .status()
+        .unwrap();
+    mode(&world.path("secret.txt"), 0o600);
+    cured("PROBLEM  secret file", "A deploy would fail.\n");
+    let closed = world.path("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::rename(world.path("secret.txt"), closed.join("secret.txt")).unwrap();
+    fs::write(
+        &site,
+        fs::read_to_string(&site)
+            .unwrap()
+            .replace("/secret.txt", "/closed/secret.txt"),
+    )
+    .unwrap();
+    mode(&closed, 0o700);
+    cured("PROBLEM  secret file", "A deploy would fail.\n");
 }
 
 #[test]
