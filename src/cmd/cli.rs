@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
 /// Two lines that people type, and what they do.
@@ -129,7 +130,7 @@ pub(crate) struct StatusArgs {
     #[arg(long, conflicts_with_all = ["json", "delivery"])]
     pub(crate) watch: bool,
     /// A delivery's id, as GitHub shows it, or the beginning of one
-    #[arg(value_name = "DELIVERY", value_hint = ValueHint::Other)]
+    #[arg(value_name = "DELIVERY", value_hint = ValueHint::Other, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) delivery: Option<String>,
 }
 

@@ -91,9 +91,13 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli, words: &[OsString
             "which site? Give its file first, as in `deploy-cgi /path/to/deploy.cgi check`".into()
         ));
     };
-    if !file.is_file() {
+    // One that may not be looked at is there.
+    let is_there = !file.is_dir() && file.try_exists().unwrap_or(true);
+    if !is_there {
         bail!(Misuse(format!("there is no site file {}", file.display())));
     }
+    // Printed commands run from any folder.
+    let file = &std::path::absolute(file)?;
     ensure_owner(file, env, cli.verb.as_ref(), words)?;
     let read = || Site::read(file, env);
     match &cli.verb {
@@ -119,15 +123,14 @@ fn ensure_owner(
     verb: Option<&Verb>,
     words: &[OsString],
 ) -> Result<()> {
-    let file = std::path::absolute(file)?;
     let is_closed = |error: &std::io::Error| error.kind() == ErrorKind::PermissionDenied;
     let writes = matches!(
         verb,
         Some(Verb::Run { .. } | Verb::Hold { .. } | Verb::Release | Verb::Back { .. })
     );
-    let mut there = match Site::read(&file, env) {
+    let mut there = match Site::read(file, env) {
         Ok(site) => site.repo,
-        Err(error) if error.downcast_ref().is_some_and(is_closed) => file.clone(),
+        Err(error) if error.downcast_ref().is_some_and(is_closed) => file.to_owned(),
         // Whoever reads it next says why.
         Err(_) => return Ok(()),
     };
@@ -156,7 +159,7 @@ fn ensure_owner(
         there.display(),
         user.shown(),
         word(&owner),
-        quoted(&file)
+        quoted(file)
     )
 }
 

@@ -1,7 +1,7 @@
 //! `status`: what runs, what waits, and the last deploys; or all of one delivery.
 
-use std::fmt::Write;
-use std::io::IsTerminal;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -72,15 +72,17 @@ fn state_of(site: &Site) -> Result<Option<StateFolder>> {
 /// Prints how a site stands, again and again, until it is interrupted.
 #[expect(clippy::disallowed_methods, reason = "asks whether a person reads it")]
 fn watch(site: &Site, last: usize, env: &Environment) -> Result<Done> {
-    let clears = std::io::stdout().is_terminal();
+    let mut screen = std::io::stdout();
     loop {
         let shown = match state_of(site)? {
             Some(state) => Now::of(site, &state, last)?.human(env),
             None => NOTHING_YET.to_owned(),
         };
-        // To the top left corner, and clear what is below (ECMA-48).
-        let start = if clears { "\x1b[H\x1b[J" } else { "" };
-        print(&format!("{start}{shown}"))?;
+        if screen.is_terminal() {
+            // To the top left corner, and clear what is below (ECMA-48).
+            screen.write_all(b"\x1b[H\x1b[J")?;
+        }
+        print(&shown)?;
         std::thread::sleep(WATCH_INTERVAL);
     }
 }

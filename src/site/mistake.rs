@@ -13,6 +13,9 @@ use crate::redaction::{MASK, excerpt, line_of, redact};
 /// How much like a known key an unknown one has to be, to be taken for it: 1 is the same.
 const ALIKE: f64 = 0.8;
 
+/// The longest word that is shown as the name of a key that is none, in bytes.
+const MAX_NAME: usize = 32;
+
 /// The quotes of word processors. TOML has none of them.
 const CURLY_QUOTES: &[char] = &['“', '”', '„', '‟', '‘', '’', '‚', '«', '»', '″'];
 
@@ -83,45 +86,42 @@ impl<'t> Text<'t> {
     /// What is no TOML. Never the parser's own display: it shows the line as it is, and with it perhaps a secret.
     pub(super) fn syntax(&self, error: &toml::de::Error) -> Mistake {
         let at = error.span().map_or(0, |span| span.start);
+        let message = error.message();
+        if message == "duplicate key" {
+            return self.twice(at, error.span().map_or(at, |span| span.end));
+        }
         let line = self.line(at);
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
         let (key, value) = (key.trim(), value.trim());
-        let has_to_be = accepted(key).map_or_else(String::new, |accepted| {
-            format!("; `{key}` has to be {accepted}")
-        });
-        let begins_as = value.chars().next();
-        if error.message() == "duplicate key" {
-            return self.twice(at, error.span().map_or(at, |span| span.end));
-        }
-        let (kind, said) = if line.contains(CURLY_QUOTES) {
+        let has_to_be = match accepted(key) {
+            Some(accepted) => format!("; `{key}` has to be {accepted}"),
+            None => String::new(),
+        };
+        let is_bare = !value.starts_with(['"', '\'', '[', '{']);
+        let is_curly = line.contains(CURLY_QUOTES);
+        let (kind, more) = if is_curly {
             (
                 "curly quotes",
-                format!("curly quotes; write straight ones, as in \"text\"{has_to_be}"),
+                format!("; write straight ones, as in \"text\"{has_to_be}"),
             )
         } else if !line.contains('=') {
             (
                 "no `=`",
-                "no `=` in it; a line is a key, `=` and a value".into(),
+                " in it; a line is a key, `=` and a value".to_owned(),
             )
         } else if value.is_empty() {
-            ("no value", format!("no value{has_to_be}"))
-        } else if begins_as.is_some_and(|c| !"\"'[{".contains(c)) {
-            (
-                "a value without quotes",
-                format!("a value without quotes{has_to_be}"),
-            )
+            ("no value", has_to_be)
+        } else if is_bare || message.starts_with("string values must be quoted") {
+            ("a value without quotes", has_to_be)
         } else if value.matches(['"', '\'']).count() % 2 == 1 {
-            (
-                "a quote is missing",
-                format!("a quote is missing{has_to_be}"),
-            )
+            ("a quote is missing", has_to_be)
+        } else if message.starts_with("unexpected key or value") {
+            let cure = "; where there are quotes in it, write ' around it";
+            ("something behind the value", cure.to_owned())
         } else {
-            (
-                "not valid TOML",
-                format!("not valid TOML: {}", error.message()),
-            )
+            ("not valid TOML", format!(": {message}"))
         };
-        self.mistake(at, shown(line), kind, said)
+        self.mistake(at, shown(line), kind, format!("{kind}{more}"))
     }
 
     /// A key that stands twice, the second time here.
@@ -244,12 +244,18 @@ fn shown(line: &str) -> String {
     let is_path = value
         .trim_start_matches(|c| c == '"' || c == '\'' || CURLY_QUOTES.contains(&c))
         .starts_with(['/', '~']);
+    // A secret may have a `=`, hardly with a blank on both sides.
+    let is_name = line.contains(" = ")
+        && key.len() <= MAX_NAME
+        && key
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"_-".contains(&c));
     let text = match key {
-        // The values of variables are nobody's business.
-        "env" => format!("{key} = {MASK}"),
-        // Whoever takes it for the secret's own place writes the secret there.
-        "secret_file" if !is_path => format!("{key} = {MASK}"),
+        // Whoever takes it for the secret's own place writes the secret there; variables are nobody's business.
+        "secret_file" if is_path => format!("{key} = {value}"),
+        "secret_file" | "env" => format!("{key} = {MASK}"),
         _ if accepted(key).is_some() => format!("{key} = {value}"),
+        _ if is_name => format!("{key} = {MASK}"),
         _ => MASK.to_owned(),
     };
     excerpt(&redact(&text, []))

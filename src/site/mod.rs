@@ -371,6 +371,18 @@ mod tests {
             "4: `env = ***`: `env` has to be a table, such as env = { NAME = \"value\" }",
         );
         check_complaint(
+            "[env]\nNODE_ENV = production",
+            "5: `NODE_ENV = ***`: a value without quotes",
+        );
+        check_complaint(
+            "env = { A = b }",
+            "4: `env = ***`: a value without quotes; `env` has to be a table, such as env = { NAME = \"value\" }",
+        );
+        check_complaint(
+            "on_update = \"touch \"a b\"\"",
+            "4: `on_update = \"touch \"a b\"\"`: something behind the value; where there are quotes in it, write ' around it",
+        );
+        check_complaint(
             "env = { A = 1 }",
             "4: `env = ***`: `env.A` has to be text in quotes",
         );
@@ -436,7 +448,8 @@ mod tests {
             "repo = \"/r\"\nrepo = \"/r\"",
             "line 2: a key that stands there already",
         );
-        check("branch = \"a\" \"b\"", "line 1: not valid TOML");
+        check("branch = \"a\" \"b\"", "line 1: something behind the value");
+        check("branch = \"\\d\"", "line 1: not valid TOML");
         check("repo = \"/r\"", "the key `secret_file` is missing");
     }
 

@@ -113,6 +113,7 @@ fn misuse_is_told_from_failure() {
     let world = World::new();
     for words in [
         &["no-such-verb"][..],
+        &["status", ""],
         &["--no-such-option"],
         &["check", "more"],
     ] {
@@ -126,6 +127,7 @@ fn misuse_is_told_from_failure() {
         (&["status", "--jsno"], "'--json'"),
         (&["status", "-n", "many"], "many"),
         (&["status", "--watch", "--json"], "--json"),
+        (&["worker"], "without a site file"),
         (&["check"], "which site?"),
         (&[&gone, "check"], "gone.cgi"),
         (&[&gone, "run"], "gone.cgi"),

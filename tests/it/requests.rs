@@ -615,6 +615,10 @@ fn a_browser_learns_the_line_and_the_kind_of_mistake_and_nothing_of_the_file() {
         ("branch = \"hunter2", "a quote is missing"),
         ("branch \"hunter2\"", "no `=`"),
         (
+            "on_update = \"touch \"hunter2\"\"",
+            "something behind the value",
+        ),
+        (
             "umask = \"hunter2\"\numask = \"hunter2\"",
             "a key that stands there already",
         ),
