@@ -109,6 +109,7 @@ fn serve(
     pipe: &mut ResultPipe<'_>,
 ) -> Result<()> {
     let turn = place.take_turn(queue)?;
+    let site = &site.read_again(host)?;
     if let Some(target) = unfinished_back::read(turn.state)? {
         let deploy = Deploy {
             site,

@@ -58,6 +58,7 @@ pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Do
         return Ok(Done::Yes);
     };
     let turn = place.take_turn(&queue)?;
+    let site = &site.read_again(env)?;
     let foreground = Foreground {
         site,
         env,

@@ -15,7 +15,7 @@ use crate::diagnosis::Cause;
 use crate::git::{Git, Upstream};
 use crate::last_good::LastGood;
 use crate::outcome::{Step, Verdict};
-use crate::process::{Ended, Run};
+use crate::process::{self, Ended, Run};
 use crate::queue::Ticket;
 use crate::user::{FOR_COMMANDS, User, variables_for};
 
@@ -97,7 +97,7 @@ impl Deploy<'_> {
             log: Some(log),
             ..Run::new(Path::new("/bin/sh"), self.site.timeout)
         };
-        run.args(["-c", command]).output_together()
+        process::with_its_orphans(|| run.args(["-c", command]).output_together())
     }
 
     /// A few variables of the host's, in the host's own language; the site's `env`; and what this deploy is about. The same

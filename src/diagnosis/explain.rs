@@ -58,9 +58,7 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         Cause::Ended(end @ (End::Exit(_) | End::Stopped)) => {
             Diagnosis::unexplained(format!("git ended with {end}"))
         }
-        Cause::CommandFailed(end) => Diagnosis::unexplained(format!(
-            "the command ended with {end}; the new files are in place, the command is run again with the next deploy"
-        )),
+        Cause::CommandFailed(end) => command_failed(*end, at),
         Cause::Error(error) => Diagnosis::unexplained(error),
 
         // ---- ssh
@@ -258,4 +256,32 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
 /// Whether a disk has room, but none for another file.
 fn has_no_inodes(at: &Situation<'_>) -> bool {
     rustix::fs::statvfs(at.git_dir()).is_ok_and(|disk| disk.f_files > 0 && disk.f_favail == 0)
+}
+
+/// The person's own command. What it printed is below.
+fn command_failed(end: End, at: &Situation<'_>) -> Diagnosis {
+    let site_file = at.site_file();
+    let how = match end {
+        End::Limit(_) => format!("{end}"),
+        End::Exit(_) | End::Signal(_) | End::Stopped => format!("ended with {end}"),
+    };
+    let mend = match end {
+        End::Exit(127) => format!(
+            "it names a program that is in none of the folders that are searched: write its whole path, or name its folder \
+             with the key `path` in {site_file}"
+        ),
+        End::Exit(126) => {
+            "it names a file that may not be run: make that executable (chmod +x)".into()
+        }
+        End::Limit(_) => format!(
+            "if it needs longer, raise `timeout` in {site_file}; what is to go on running is started in the background, with &"
+        ),
+        End::Signal(_) => {
+            "that is what a host's limit of memory or time does: have it use less".into()
+        }
+        End::Exit(_) | End::Stopped => "mend what it says below".into(),
+    };
+    tell!(at,
+        "the command {how}; the new files are in place, the command is run again with the next deploy";
+        "{mend}; then press Redeliver")
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::fs::{MemfdFlags, OFlags, memfd_create};
 use rustix::io::{Errno, FdFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 
 use crate::files::is_readable_within;
 use crate::ignored::ignore;
@@ -40,6 +40,9 @@ const MAX_DATA: u64 = 64 << 20;
 
 /// How long a process group has to end by itself after SIGTERM. Git needs it to remove its lock files.
 const TERM_GRACE: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether something is left of a command that started new sessions, each ended before the next look.
+const MAX_GENERATIONS: usize = 8;
 
 /// How often a running command is looked at, for the size of its output and the wish to stop it.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -407,6 +410,46 @@ pub(crate) fn terminate(group: Pid, mut reap: impl FnMut() -> std::io::Result<bo
     );
 }
 
+/// Runs a command and, where it is ended at its limit, ends what left its process group, too (setsid): that becomes our child
+/// when its own parent is gone. What earlier commands left to live on does so.
+pub(crate) fn with_its_orphans(run: impl FnOnce() -> Result<Ended>) -> Result<Ended> {
+    let us = rustix::process::getpid();
+    ignore(
+        rustix::process::set_child_subreaper(Some(us)),
+        "orphans are somebody else's children then, and live on",
+    );
+    let before = children();
+    let ended = run()?;
+    if !matches!(ended.end, End::Limit(_)) {
+        return Ok(ended);
+    }
+    for _ in 0..MAX_GENERATIONS {
+        let mut left = children();
+        left.retain(|child| !before.contains(child));
+        if left.is_empty() {
+            break;
+        }
+        for (child, group) in left {
+            terminate(group, || {
+                let taken = rustix::process::waitpid(Some(child), WaitOptions::NOHANG);
+                Ok(taken.map_or(true, |taken| taken.is_some()))
+            });
+        }
+    }
+    Ok(ended)
+}
+
+/// Our children, and the process group of each.
+fn children() -> Vec<(Pid, Pid)> {
+    let us = rustix::process::getpid().as_raw_nonzero().get();
+    let of_us = |process: PathBuf| {
+        let ids = ids_of(&process).filter(|ids| ids.parent == us)?;
+        let number = process.file_name()?.to_str()?.parse().ok()?;
+        Pid::from_raw(number).zip(Pid::from_raw(ids.group))
+    };
+    processes().filter_map(of_us).collect()
+}
+
 /// The process groups in `session` that hold `file` open: what a dead worker started and left. Found in /proc; where
 /// there is none, nothing is found.
 pub(crate) fn groups_that_hold(file: &File, session: i32) -> Result<Vec<Pid>> {
@@ -446,6 +489,7 @@ pub(crate) fn session() -> i32 {
 
 /// What a process belongs to; 0 is a group or session whose leader cannot be seen.
 struct Ids {
+    parent: i32,
     group: i32,
     session: i32,
 }
@@ -455,8 +499,9 @@ fn ids_of(process: &Path) -> Option<Ids> {
     // pid (name) state ppid pgrp session …: the name may hold anything, so what counts is behind the last bracket.
     let stat = std::fs::read(process.join("stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(2);
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(1);
     Some(Ids {
+        parent: fields.next()?.parse().ok()?,
         group: fields.next()?.parse().ok()?,
         session: fields.next()?.parse().ok()?,
     })

@@ -142,6 +142,15 @@ impl Site {
         Ok(Self::parse(file, &text, env)?)
     }
 
+    /// The same site, as its file is now: who waited for a turn may have read it before it was mended.
+    pub(crate) fn read_again(&self, env: &Environment) -> Result<Self> {
+        let now = Self::read(&self.file, env)?;
+        if now.repo != self.repo {
+            bail!("{} names another checkout by now", self.file.display());
+        }
+        Ok(now)
+    }
+
     fn parse(file: PathBuf, text: &[u8], env: &Environment) -> Result<Self, Mistake> {
         let keys = Keys::parse(&file, text, env)?;
         let path = keys.value("path", value::folders)?;

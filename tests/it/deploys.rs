@@ -614,6 +614,39 @@ fn an_on_update_that_hangs_is_ended_with_all_its_children() {
 }
 
 #[test]
+fn what_left_the_group_of_an_on_update_that_hangs_is_ended_too() {
+    let mut world = World::new();
+    world.key("timeout", "\"2s\"");
+    let child = "setsid sh -c 'setsid sleep 1000 & echo $! $$ >../fake/hung; exec sleep 1000' >/dev/null 2>&1";
+    // Such a child of a command that ends well lives on, also while the next one is ended.
+    let first = world.push("two");
+    world.key(
+        "on_update",
+        &quoted(&format!(
+            "{child} & while [ ! -s ../fake/hung ]; do sleep 0.1; done"
+        )),
+    );
+    world.push_delivery(&first).send().expect(200, "deployed");
+    let lives = hung_processes(&world);
+    fs::remove_file(world.path("fake/hung")).unwrap();
+    world.key("on_update", &quoted(&format!("{child} & sleep 1000")));
+    let commit = world.push("three");
+    let reply = world.push_delivery(&commit).send();
+    reply.expect(500, "failed");
+    reply.says("the command ended after its limit of 2s; the new files are in place");
+    for id in hung_processes(&world) {
+        wait_until("the end of a hung process", || !is_alive(&id));
+    }
+    for id in lives {
+        assert!(is_alive(&id));
+        assert!(world.clean("kill").arg(&id).status().unwrap().success());
+    }
+    world.settle();
+    world.key("on_update", "\"true\"");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+}
+
+#[test]
 fn a_remote_that_never_answers_is_given_up() {
     let mut world = World::new();
     world.key("timeout", "\"1s\"");

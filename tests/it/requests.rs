@@ -1075,6 +1075,8 @@ submodules  <time>
 500 Internal Server Error
 failed at on_update: the command ended with exit code 1; the new files are in place, the command is run again with the next deploy
 
+What to do: mend what it says below; then press Redeliver
+
 it said:
   the app is restarted
 
@@ -1088,6 +1090,8 @@ on_update   <time>  exit code 1
 500 Internal Server Error
 failed at on_update: the command ended with exit code 1; the new files are in place, the command is run again with the next deploy
 
+What to do: mend what it says below; then press Redeliver
+
 it said:
   the app is restarted
 
@@ -1100,6 +1104,8 @@ on_update   <time>  exit code 1
 This delivery came before. What became of it, <date>:
 
 failed at on_update: the command ended with exit code 1; the new files are in place, the command is run again with the next deploy
+
+What to do: mend what it says below; then press Redeliver
 
 it said:
   the app is restarted

@@ -705,3 +705,24 @@ fn what_a_killed_git_leaves_running_is_ended_with_it() {
     let left = world.read("fake/left");
     assert!(!is_alive(left.trim()), "{left}");
 }
+
+#[test]
+fn who_waited_for_a_turn_deploys_with_the_site_file_as_it_is_then() {
+    let mut world = World::new();
+    world.key("on_update", "\"false\"");
+    let commit = world.push("two");
+    world.fake_git("pull", &Fault::Hold);
+    let first = world.push_delivery(&commit).start();
+    world.wait_until_held();
+    let second = world.push_delivery(&commit).start();
+    wait_until("the second ticket", || world.tickets() == 2);
+    // In line, with what it has read.
+    wait_until("the second worker", || {
+        let waiting = File::open(world.state("waiting"));
+        waiting.is_ok_and(|waiting| waiting.try_lock_shared().is_err())
+    });
+    world.key("on_update", "\"true\"");
+    world.release();
+    first.reply().expect(500, "failed");
+    second.reply().expect(200, "deployed");
+}

@@ -1,7 +1,7 @@
 //! What a person is told who types a verb.
 
-use super::set_url;
-use crate::world::{SECRET, World, text};
+use super::{bring_about, fails, set_url};
+use crate::world::{SECRET, World, quoted, search_path, text};
 
 #[test]
 #[ignore = "needs a pseudo-terminal: ./tests/run"]
@@ -49,4 +49,45 @@ fn sign_prints_the_older_signature_alone_when_asked() {
     signed.expect_exit(0);
     let expected = crate::world::sha1_signature(SECRET.as_bytes(), b"");
     assert_eq!(signed.stdout, format!("X-Hub-Signature: {expected}\n"));
+}
+
+#[test]
+fn a_command_that_cannot_be_run() {
+    let mut world = World::new();
+    bring_about(
+        &world,
+        "mkdir tools; printf '#!/bin/sh\\n' >tools/restart-it",
+    );
+    let commit = world.push("two");
+    let failing = |world: &World, how: &str, mend: &str| {
+        fails(
+            world,
+            &commit,
+            &format!(
+                "the command ended with {how}; the new files are in place, the command is run again with the next deploy\n\
+                 -> {mend}; then press Redeliver"
+            ),
+        )
+    };
+    world.key("on_update", "\"restart-it\"");
+    failing(
+        &world,
+        "exit code 127",
+        "it names a program that is in none of the folders that are searched: write its whole path, or name its folder with \
+         the key `path` in <world>/cgi-bin/deploy.cgi",
+    );
+    let tool = text(&world.path("tools/restart-it"));
+    world.key("on_update", &quoted(&format!("'{tool}'")));
+    failing(
+        &world,
+        "exit code 126",
+        "it names a file that may not be run: make that executable (chmod +x)",
+    );
+    bring_about(&world, "chmod +x tools/restart-it");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    let commit = world.push("three");
+    let tools = text(&world.path("tools"));
+    world.key("path", &quoted(&format!("{tools}:{}", search_path())));
+    world.key("on_update", "\"restart-it\"");
+    world.push_delivery(&commit).send().expect(200, "deployed");
 }
