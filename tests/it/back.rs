@@ -194,21 +194,27 @@ fn a_back_whose_command_fails_exits_with_1_and_is_still_held() {
     world.verb(&["release"]).expect_exit(0);
 }
 
+/// Begins a `back`, and ends it and its git in the middle of a step.
+fn killed_back(world: &mut World, step: &str) {
+    world.fake_git(step, &Fault::Hang);
+    let mut command = world.clean(world.site_file());
+    let mut running = command.arg("back").spawn().unwrap();
+    wait_until("the hung git", || world.exists("fake/hung"));
+    let hung = world.read("fake/hung");
+    running.kill().unwrap();
+    running.wait().unwrap();
+    hung.split_whitespace().for_each(kill);
+    fs::remove_file(world.path("fake/hung")).unwrap();
+    world.fake_git("none", &Fault::Note);
+}
+
 #[test]
 fn a_back_that_was_killed_is_finished_by_the_next_delivery_although_held() {
     for step in ["reset", "submodule"] {
         let mut world = World::new();
         let one = deployed(&world, "one");
         deployed(&world, "two");
-        world.fake_git(step, &Fault::Hang);
-        let mut command = world.clean(world.site_file());
-        let mut running = command.arg("back").spawn().unwrap();
-        wait_until("the hung git", || world.exists("fake/hung"));
-        let hung = world.read("fake/hung");
-        running.kill().unwrap();
-        running.wait().unwrap();
-        hung.split_whitespace().for_each(kill);
-        world.fake_git("none", &Fault::Note);
+        killed_back(&mut world, step);
         let newest = world.push("three");
         world.push_delivery(&newest).send().expect(200, "held");
         wait_until("the end of the back", || !world.state("back").exists());
@@ -218,6 +224,26 @@ fn a_back_that_was_killed_is_finished_by_the_next_delivery_although_held() {
         world.verb(&["release"]).expect_exit(0);
         assert_eq!(world.head(), newest);
     }
+}
+
+#[test]
+fn a_back_that_was_killed_is_finished_by_run_and_given_up_by_release() {
+    let mut world = World::new();
+    let one = deployed(&world, "one");
+    let two = deployed(&world, "two");
+    killed_back(&mut world, "submodule");
+    let run = world.verb(&["run"]);
+    run.expect_exit(1);
+    run.says("back main");
+    run.says("held: deploys are held since");
+    is_live(&world, &one.0, &one.1);
+    world.verb(&["release"]).expect_exit(0);
+    is_live(&world, &two.0, &two.1);
+    killed_back(&mut world, "reset");
+    let released = world.verb(&["release"]);
+    released.expect_exit(0);
+    assert!(!released.stdout.contains("back main"), "{released:?}");
+    is_live(&world, &two.0, &two.1);
 }
 
 #[test]

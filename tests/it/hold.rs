@@ -199,3 +199,42 @@ fn a_deploy_that_runs_ends_first_and_the_next_in_line_leaves_its_tickets() {
     world.verb(&["release"]).expect_exit(0);
     assert_eq!((world.head(), world.tickets()), (second, 0));
 }
+
+#[test]
+fn a_burst_while_held_is_one_ticket_that_stands_for_all() {
+    let world = World::new();
+    world.verb(&["hold"]).expect_exit(0);
+    let commit = world.push("two");
+    let burst: Vec<_> = ('0'..='9')
+        .map(|last| push_of(&world, &commit, last).start())
+        .collect();
+    for started in burst {
+        started.reply().expect(200, "held");
+    }
+    // The last one to come may have found another at it; the next one sees to that.
+    push_of(&world, &commit, 'a')
+        .send()
+        .says("11 deliveries wait.");
+    assert_eq!(world.tickets(), 1);
+    world.verb(&["release"]).expect_exit(0);
+    assert_eq!((world.head(), world.history().len()), (commit, 1));
+    for last in "0123456789a".chars() {
+        let id = format!("{}{last}", &DELIVERY[..DELIVERY.len() - 1]);
+        world.verb(&["status", &id]).says("deployed main");
+    }
+}
+
+#[test]
+fn a_redelivery_while_held_is_held_too_and_shows_nothing_twice() {
+    let world = World::new();
+    let first = world.push("two");
+    world.push_delivery(&first).send().expect(200, "deployed");
+    world.verb(&["hold"]).expect_exit(0);
+    for _ in 0..2 {
+        world.push_delivery(&first).send().expect(200, "held");
+    }
+    let released = world.verb(&["release"]);
+    released.expect_exit(0);
+    released.says("unchanged main");
+    world.push_delivery(&first).send().expect(200, "unchanged");
+}

@@ -257,6 +257,39 @@ fn a_reset_goes_to_the_newest_green_commit_of_a_branch_that_was_rewritten() {
 }
 
 #[test]
+fn a_branch_that_was_rewritten_is_no_fast_forward() {
+    let world = waiting_world();
+    let live = world.push("two");
+    green(&world, &live, 1).send().expect(200, "deployed");
+    let seed = world.path("seed/site");
+    world.git(&seed, &["reset", "-q", "--hard", "HEAD~1"]);
+    let other = world.commit("site", "page.txt", "instead", "Instead");
+    world.force_push();
+    // What is live is not in the branch any more, and nothing else is green.
+    green(&world, &live, 1).send().expect(200, "ignored");
+    let reply = green(&world, &other, 2).send();
+    reply.expect(500, "failed");
+    reply.says("diverged");
+    assert_eq!(world.head(), live);
+}
+
+#[test]
+fn a_burst_of_runs_ends_at_the_newest_green_commit() {
+    let world = waiting_world();
+    let commits: Vec<_> = (0..8).map(|n| world.push(&format!("number {n}"))).collect();
+    let burst: Vec<_> = (1u64..)
+        .zip(&commits)
+        .map(|(id, commit)| green(&world, commit, id).start())
+        .collect();
+    for started in burst {
+        let reply = started.reply();
+        assert!(matches!(reply.status, 200 | 202), "{reply:?}");
+    }
+    world.settle();
+    assert_eq!(&world.head(), commits.last().unwrap());
+}
+
+#[test]
 fn run_brings_the_newest_green_commit_and_says_how_far_the_branch_is_ahead() {
     let world = waiting_world();
     let commit = world.push("two");
