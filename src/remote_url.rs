@@ -7,6 +7,9 @@ use std::fmt::{Debug, Display, Formatter};
 use crate::redaction;
 use crate::repository_name::RepositoryName;
 
+/// The names that GitHub has for git.
+const GITHUB: &[&str] = &["github.com", "ssh.github.com"];
+
 /// Where a remote is.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct RemoteUrl {
@@ -14,6 +17,8 @@ pub(crate) struct RemoteUrl {
     transport: Transport,
     host: Option<String>,
     port: Option<String>,
+    /// Without the slash that it may begin with.
+    path: String,
     repository: Option<RepositoryName>,
 }
 
@@ -62,6 +67,7 @@ impl RemoteUrl {
             transport,
             host: (!host.is_empty()).then(|| host.to_owned()),
             port: port.map(str::to_owned),
+            path: path.to_owned(),
             repository: repository_at(path),
         }
     }
@@ -108,14 +114,48 @@ impl RemoteUrl {
         }
     }
 
+    pub(crate) fn is_https(&self) -> bool {
+        self.transport == Transport::Https
+    }
+
+    /// The path behind the host.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The names of its host: GitHub has two.
+    pub(crate) fn host_names(&self) -> impl Iterator<Item = &str> {
+        let others = GITHUB.iter().copied().filter(|_| self.is_github());
+        let others = others.filter(|name| !self.is_at(name));
+        self.host().into_iter().chain(others)
+    }
+
+    /// Whether another is at the same host.
+    pub(crate) fn has_host_of(&self, other: &Self) -> bool {
+        other.host_names().any(|name| self.is_at(name))
+    }
+
+    fn is_at(&self, name: &str) -> bool {
+        self.host()
+            .is_some_and(|host| host.eq_ignore_ascii_case(name))
+    }
+
+    /// What stands before the path in an address for ssh of the same host.
+    pub(crate) fn ssh_base(&self) -> Option<String> {
+        match self.transport {
+            Transport::Ssh => Some(self.text[..self.text.len() - self.path.len()].to_owned()),
+            Transport::Http | Transport::Https => Some(format!("git@{}:", self.host()?)),
+            Transport::Path | Transport::Other => None,
+        }
+    }
+
     pub(crate) fn is_path(&self) -> bool {
         self.transport == Transport::Path
     }
 
     /// Whether the repository is at GitHub, by one of the names that it has for git.
     pub(crate) fn is_github(&self) -> bool {
-        let host = self.host().unwrap_or_default();
-        host.eq_ignore_ascii_case("github.com") || host.eq_ignore_ascii_case("ssh.github.com")
+        GITHUB.iter().any(|name| self.is_at(name))
     }
 
     /// The port that has to be open for it.

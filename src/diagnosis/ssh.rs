@@ -130,6 +130,7 @@ impl Situation<'_> {
     pub(super) fn own_key(&self, named: &Path) -> Option<PathBuf> {
         let mut keys = self.keys(&self.url());
         keys.extend(self.site.ssh_key.clone());
+        keys.extend(self.site.ssh_keys.iter().map(|(_, key)| key.clone()));
         keys.into_iter().find(|key| key == named)
     }
 }
@@ -196,8 +197,8 @@ pub(super) fn key_too_old(at: &Situation<'_>) -> Diagnosis {
     let url = at.url();
     let cause =
         format!("{url} takes no RSA key with SHA-1 any more, as old programs for ssh use it");
-    let named = at.site.ssh_key.as_deref();
-    let key = named.map_or_else(|| usual_key(at), |key| with_ending(key, "-ed25519"));
+    let named = at.git.key_named_for(&url);
+    let key = named.map_or_else(|| usual_key(at), |key| with_ending(&key, "-ed25519"));
     new_key_at(&key, cause, "make a key of another kind", None, at)
 }
 
@@ -221,7 +222,7 @@ pub(super) fn key_refused(at: &Situation<'_>) -> Diagnosis {
     }
     let unused = unused_keys(&keys, at);
     let Some(key) = keys.first() else {
-        let named = at.site.ssh_key.as_ref();
+        let named = at.git.key_named_for(&url);
         let named = named.map_or_else(String::new, |key| format!(": there is no {}", line_of(key)));
         let cause = format!("{url} wants a key, and {user} has none that ssh would take{named}");
         let Some(one) = unused.first() else {
@@ -255,10 +256,12 @@ fn unused_keys(offered: &[PathBuf], at: &Situation<'_>) -> Vec<PathBuf> {
         let first = text.lines().next().unwrap_or_default();
         first.starts_with("-----BEGIN ") && first.ends_with(" PRIVATE KEY-----")
     };
+    let of_others = |path: &PathBuf| at.site.ssh_keys.iter().any(|(_, key)| key == path);
     let mut unused: Vec<PathBuf> = entries
         .take(MAX_FILES)
         .map(|entry| entry.path())
-        .filter(|path| !offered.contains(path) && read_small(path).is_ok_and(is_private))
+        .filter(|path| !offered.contains(path) && !of_others(path))
+        .filter(|path| read_small(path).is_ok_and(is_private))
         .collect();
     unused.sort();
     unused
@@ -290,7 +293,8 @@ pub(super) fn new_key(
     use_it: Option<String>,
     at: &Situation<'_>,
 ) -> Diagnosis {
-    let key = at.site.ssh_key.clone().unwrap_or_else(|| usual_key(at));
+    let named = at.git.key_named_for(&at.url());
+    let key = named.unwrap_or_else(|| usual_key(at));
     new_key_at(&key, cause, first, use_it, at)
 }
 
@@ -301,6 +305,26 @@ fn new_key_at(
     use_it: Option<String>,
     at: &Situation<'_>,
 ) -> Diagnosis {
+    let mut commands = make_key(key, at);
+    commands.extend(use_it);
+    let name_it = if at.git.key_named_for(&at.url()).as_deref() == Some(key) {
+        String::new()
+    } else {
+        let (site_file, key) = (at.site_file(), line_of(key));
+        format!(", name it in {site_file} (ssh_key = \"{key}\")")
+    };
+    let page = deploy_keys_page(&at.url());
+    at.advise(
+        cause,
+        format!(
+            "{first}, enter what the `cat` line shows as a deploy key at {page}{name_it}, then press Redeliver"
+        ),
+        commands,
+    )
+}
+
+/// Makes a key where there is none, and shows its public half.
+pub(crate) fn make_key(key: &Path, at: &Situation<'_>) -> Vec<String> {
     let mut commands = Vec::new();
     if !key.exists() {
         let folder = key.parent().unwrap_or(key);
@@ -318,21 +342,7 @@ fn new_key_at(
         }
     }
     commands.push(format!("cat {}", quoted(&with_ending(key, ".pub"))));
-    commands.extend(use_it);
-    let name_it = if at.site.ssh_key.as_deref() == Some(key) {
-        String::new()
-    } else {
-        let (site_file, key) = (at.site_file(), line_of(key));
-        format!(", name it in {site_file} (ssh_key = \"{key}\")")
-    };
-    let page = deploy_keys_page(&at.url());
-    at.advise(
-        cause,
-        format!(
-            "{first}, enter what the `cat` line shows as a deploy key at {page}{name_it}, then press Redeliver"
-        ),
-        commands,
-    )
+    commands
 }
 
 /// Makes a folder that is closed to others, where there is none; root does in a folder that is not the user's own.

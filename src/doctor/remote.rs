@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Doctor, Health};
-use crate::diagnosis::{Cause, Situation, has_passphrase, is_public};
+use crate::diagnosis::{Cause, Situation, has_passphrase, is_public, make_key};
 use crate::git::{Config, Git, Upstream};
 use crate::process::End;
 use crate::redaction::{escape_line, line_of};
@@ -78,10 +78,12 @@ impl Doctor<'_> {
         followed: &Upstream,
         at: &Situation<'_>,
     ) {
+        self.deploy_keys(at);
         let findings = &mut self.findings;
         let url = &followed.url;
-        let named = self.site.ssh_key.is_some();
-        if !url.is_ssh() {
+        let has_own = self.site.has_key_of(url);
+        let named = self.site.ssh_key.is_some() || has_own;
+        if !url.is_ssh() && !has_own {
             if named {
                 findings.warn(
                     SSH_KEY,
@@ -110,9 +112,29 @@ impl Doctor<'_> {
         } else if url.host() == Some("github.com") && !by_env {
             findings.ok("host keys", "GitHub's are built in");
         }
-        let mut keys = git.keys_offered(url);
-        keys.retain(|key| key.exists());
-        self.keys(&keys, at);
+        if !has_own {
+            let mut keys = git.keys_offered(url);
+            keys.retain(|key| key.exists());
+            self.keys(&keys, at);
+        }
+    }
+
+    /// The keys for single repositories.
+    fn deploy_keys(&mut self, at: &Situation<'_>) {
+        let findings = &mut self.findings;
+        for (repository, key) in &self.site.ssh_keys {
+            let found = format!("{} for {repository}", line_of(key));
+            match unusable(key) {
+                None => findings.ok(SSH_KEY, found),
+                Some(_) if !key.exists() => findings.problem(
+                    SSH_KEY,
+                    format!("there is no {found}"),
+                    "make it, and enter what the `cat` line shows as a deploy key of that repository",
+                    make_key(key, at),
+                ),
+                Some(cause) => findings.cause(SSH_KEY, Health::Problem, &cause, at),
+            }
+        }
     }
 
     fn keys(&mut self, keys: &[PathBuf], at: &Situation<'_>) {

@@ -153,10 +153,10 @@ impl<'g> WorkTree<'g> {
         let of_submodules = self.is_submodule() || words.starts_with("submodule ");
         let more = of_submodules.then_some(SUBMODULE_SETTINGS);
         let settings = WRITING_SETTINGS.iter().chain(more.into_iter().flatten());
-        let logins = self.git.logins.borrow();
-        let logins = logins
-            .iter()
-            .map(|logins| option("include.path=", &logins.path));
+        let (logins, rewrites) = (self.git.logins.borrow(), self.git.rewrites.borrow());
+        let logins = logins.iter().map(|logins| &logins.path);
+        let files = logins.chain(rewrites.iter().map(|(_, path)| path));
+        let includes = files.map(|path| option("include.path=", path));
         let run = Run {
             env: self.writing_env(),
             inherited: self.git.alive,
@@ -166,7 +166,7 @@ impl<'g> WorkTree<'g> {
         let command = Command { git: self.git, run }.args(self.place());
         command
             .args(settings.flat_map(|setting| ["-c", setting]))
-            .args(logins.flat_map(|include| ["-c".into(), include]))
+            .args(includes.flat_map(|include| ["-c".into(), include]))
             .words(words)
     }
 

@@ -55,6 +55,16 @@ impl Config {
         urls.map(|(_, url)| RemoteUrl::parse(url))
     }
 
+    /// What git takes in place of a URL (git-config(1), `url.<base>.insteadOf`).
+    pub(super) fn rewritten(&self, url: &RemoteUrl) -> Option<RemoteUrl> {
+        let rewrites = self.0.iter().filter_map(|(key, begin)| {
+            let base = key.strip_prefix("url.")?.strip_suffix(".insteadof")?;
+            Some((begin, base, url.as_str().strip_prefix(begin)?))
+        });
+        let (_, base, rest) = rewrites.max_by_key(|(begin, ..)| begin.len())?;
+        Some(RemoteUrl::parse(&format!("{base}{rest}")))
+    }
+
     /// Whether what is fetched of any branch of a remote is kept (git-fetch(1), `<refspec>`).
     pub(crate) fn keeps_all_branches(&self, remote: &str) -> bool {
         let key = format!("remote.{remote}.fetch");
@@ -131,7 +141,7 @@ pub(crate) struct Module {
 }
 
 /// Whether a path leads down from where it begins, and nowhere else.
-fn is_below(path: &Path) -> bool {
+pub(super) fn is_below(path: &Path) -> bool {
     let mut parts = path.components().peekable();
     parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
 }
@@ -243,6 +253,7 @@ impl Git<'_> {
         self.logins
             .replace(Logins::of(&config, self.clone.as_ref())?);
         self.config.replace(Some(Rc::clone(&config)));
+        self.rewrite_urls()?;
         Ok(config)
     }
 

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`command`] | how every git is started |
 //! | [`environment`], [`config`], [`login`], [`ssh`] | what it is given: variables, its own configuration, logins, ssh |
+//! | [`deploy_keys`] | which key ssh offers to which host and repository |
 //! | [`checkout`] | which folder is a work tree, and where its git directory is |
 //! | [`index`] | the index and what differs from it: one parser for what git lists |
 //! | [`object`] | what a repository has, and what git makes of it |
@@ -36,6 +37,7 @@ mod branch;
 mod checkout;
 mod command;
 mod config;
+mod deploy_keys;
 mod diff;
 mod environment;
 mod index;
@@ -74,6 +76,8 @@ pub(crate) struct Git<'s> {
     /// The logins of its remotes, some of which `clone` has.
     logins: RefCell<Option<login::Logins>>,
     clone: Option<RemoteUrl>,
+    /// The URLs that go over ssh, since their repositories have keys of their own.
+    rewrites: RefCell<Option<(File, PathBuf)>>,
     ssh: ssh::Ssh,
     /// Who ssh takes us for, whatever HOME says.
     user: User,
@@ -114,6 +118,7 @@ impl<'s> Git<'s> {
             config: RefCell::new(None),
             logins: RefCell::new(None),
             clone: site.clone.clone(),
+            rewrites: RefCell::new(None),
             host_keys: None,
             until: None,
             progress: None,

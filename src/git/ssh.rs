@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::command::line;
+use super::deploy_keys::DeployKeys;
 use super::{Git, WorkTree};
 use crate::files::{self, Sync};
 use crate::process::{self, Run};
@@ -46,8 +47,8 @@ pub(super) enum Ssh {
     Theirs,
     /// Git's configuration, if it does; else we.
     UnlessConfigured,
-    /// We, with the site's own key.
-    WithKey(PathBuf),
+    /// We, with the site's own keys.
+    WithKeys(DeployKeys),
 }
 
 impl Ssh {
@@ -57,8 +58,8 @@ impl Ssh {
             .env
             .iter()
             .any(|(name, _)| names.contains(&name.as_str()));
-        match &site.ssh_key {
-            Some(key) if !by_the_site => Self::WithKey(key.clone()),
+        match DeployKeys::of(site) {
+            Some(keys) if !by_the_site => Self::WithKeys(keys),
             _ if env
                 .iter()
                 .any(|(name, _)| names.iter().any(|known| name == known)) =>
@@ -83,23 +84,51 @@ impl WorkTree<'_> {
             git.known_config()
                 .is_some_and(|config| config.last("core.sshcommand").is_some())
         };
-        let key = match &git.ssh {
+        match &git.ssh {
             Ssh::Theirs => return env,
             Ssh::UnlessConfigured if is_configured() => return env,
-            Ssh::UnlessConfigured => None,
-            Ssh::WithKey(key) => Some(key.as_path()),
-        };
-        env.retain(|(name, _)| name != "GIT_SSH_COMMAND" && name != "GIT_SSH");
-        let mut command = ssh_command(key, git.host_keys_file().as_deref());
-        if git.user.has_a_foreign_home() {
-            command.push(WITHOUT_A_HOME);
+            Ssh::UnlessConfigured | Ssh::WithKeys(_) => {}
         }
-        env.push(("GIT_SSH_COMMAND".into(), command));
+        let ours = ["GIT_SSH_COMMAND", "GIT_SSH", "GIT_SSH_VARIANT"];
+        env.retain(|(name, _)| !ours.iter().any(|known| name == known));
+        let mut command = ssh_command(git.host_keys_file().as_deref());
+        if git.user.has_a_foreign_home() {
+            command.push_str(WITHOUT_A_HOME);
+        }
+        if let Ssh::WithKeys(keys) = &git.ssh {
+            command = keys.choose(&command, &git.remotes());
+        }
+        env.push(("GIT_SSH_COMMAND".into(), command.into()));
+        // Git goes by the first word else.
+        env.push(("GIT_SSH_VARIANT".into(), "ssh".into()));
         env
     }
 }
 
 impl Git<'_> {
+    /// The URLs of the remotes, as they are and as git rewrites them.
+    fn remotes(&self) -> Vec<RemoteUrl> {
+        let config = self.known_config().unwrap_or_default();
+        let mut remotes: Vec<_> = config.remote_urls().chain(self.clone.clone()).collect();
+        let rewritten = remotes.iter().filter_map(|url| config.rewritten(url));
+        remotes.extend(rewritten.collect::<Vec<_>>());
+        remotes
+    }
+
+    /// Lets URLs for https go over ssh where their repositories have keys of their own, as far as the URLs are known now.
+    pub(super) fn rewrite_urls(&self) -> Result<()> {
+        let Ssh::WithKeys(keys) = &self.ssh else {
+            return Ok(());
+        };
+        let config = self.known_config().unwrap_or_default();
+        let remote = config.a_remote_url().or_else(|| self.clone.clone());
+        let text = remote.map(|remote| keys.rewrites(&remote, &self.checkout.folder));
+        let text = text.filter(|text| !text.is_empty());
+        let rewrites = text.map(|text| process::file_in_memory(text.as_bytes()));
+        self.rewrites.replace(rewrites.transpose()?);
+        Ok(())
+    }
+
     /// A file with GitHub's host keys: in our folder, where there is one and it may be written.
     fn host_keys_file(&self) -> Option<PathBuf> {
         if let Some((_, path)) = &self.host_keys {
@@ -114,15 +143,23 @@ impl Git<'_> {
         Some(file)
     }
 
+    /// The key that the site names for a URL.
+    pub(crate) fn key_named_for(&self, url: &RemoteUrl) -> Option<PathBuf> {
+        match &self.ssh {
+            Ssh::WithKeys(keys) => keys.key_for(url, &self.remotes()).map(Path::to_owned),
+            Ssh::Theirs | Ssh::UnlessConfigured => None,
+        }
+    }
+
     /// The keys that ssh would offer for a URL, whether or not the files are there. None for other URLs, or where ssh
     /// cannot be asked.
     pub(crate) fn keys_offered(&self, url: &RemoteUrl) -> Vec<PathBuf> {
+        if let Some(key) = self.key_named_for(url) {
+            return vec![key];
+        }
         let Some(host) = url.host().filter(|_| url.is_ssh()) else {
             return Vec::new();
         };
-        if let Ssh::WithKey(key) = &self.ssh {
-            return vec![key.clone()];
-        }
         let config = self.config().unwrap_or_default();
         let env = self.top().writing_env();
         let of_env = |wanted: &str| {
@@ -132,6 +169,7 @@ impl Git<'_> {
         };
         let command = of_env("GIT_SSH_COMMAND")
             .or_else(|| config.last("core.sshcommand").map(str::to_owned))
+            .filter(|_| !matches!(self.ssh, Ssh::WithKeys(_)))
             .unwrap_or_else(|| SSH.to_owned());
         let home = self.user.home.clone().unwrap_or_default();
         // As git itself starts it, which asks an unknown ssh with -G too.
@@ -158,30 +196,36 @@ impl Git<'_> {
     }
 }
 
-/// How ssh is started by us, for a shell. Both paths may hold blanks: the shell takes one kind of quotes away, ssh the
-/// other (`ssh_config(5)`).
-fn ssh_command(key: Option<&Path>, host_keys: Option<&Path>) -> OsString {
-    let mut command = SSH.to_owned();
-    let fits = |path: &Path| {
-        path.to_str()
-            .is_some_and(|path| !path.contains(['"', '\\', '\n']))
-    };
-    if let Some(key) = key.filter(|key| fits(key)) {
-        let key = key.to_string_lossy().replace('%', "%%");
-        command.push_str(" -oIdentitiesOnly=yes");
-        command.push_str(&shell_option(&format!("-oIdentityFile=\"{key}\"")));
-    }
-    if let Some(file) = host_keys.filter(|file| fits(file)) {
-        command.push_str(&shell_option(&format!(
+/// How ssh is started by us, for a shell.
+fn ssh_command(host_keys: Option<&Path>) -> String {
+    let file = host_keys.filter(|file| fits(file));
+    let file = file.map(|file| {
+        shell_word(&format!(
             "-oGlobalKnownHostsFile={HOST_KEYS_OF_THE_HOST} \"{}\"",
             file.display()
-        )));
-    }
-    command.into()
+        ))
+    });
+    file.map_or_else(|| SSH.to_owned(), |file| format!("{SSH} {file}"))
 }
 
-fn shell_option(option: &str) -> String {
-    format!(" '{}'", option.replace('\'', "'\\''"))
+/// The options of ssh, for a shell, with which it offers one key and none of an agent's. A path may hold blanks: the shell takes
+/// one kind of quotes away, ssh the other (`ssh_config(5)`).
+pub(super) fn identity(key: &Path) -> Option<String> {
+    fits(key).then(|| {
+        let key = key.to_string_lossy().replace('%', "%%");
+        let file = shell_word(&format!("-oIdentityFile=\"{key}\""));
+        format!(" -oIdentitiesOnly=yes {file}")
+    })
+}
+
+/// Whether a path can stand between ssh's quotes.
+fn fits(path: &Path) -> bool {
+    path.to_str()
+        .is_some_and(|path| !path.contains(['"', '\\', '\n']))
+}
+
+pub(super) fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
@@ -191,15 +235,15 @@ mod tests {
     #[test]
     fn blanks_in_a_path_survive_the_shell_and_ssh() {
         assert_eq!(
-            ssh_command(
-                Some(Path::new("/h/my 50% key's")),
-                Some(Path::new("/w/my site/k"))
-            ),
-            OsString::from(format!(
-                "{SSH} -oIdentitiesOnly=yes '-oIdentityFile=\"/h/my 50%% key'\\''s\"' \
-                 '-oGlobalKnownHostsFile=/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2 \"/w/my site/k\"'"
-            ))
+            identity(Path::new("/h/my 50% key's")).unwrap(),
+            " -oIdentitiesOnly=yes '-oIdentityFile=\"/h/my 50%% key'\\''s\"'"
         );
-        assert_eq!(ssh_command(None, None), SSH);
+        assert_eq!(
+            ssh_command(Some(Path::new("/w/my site/k"))),
+            format!(
+                "{SSH} '-oGlobalKnownHostsFile=/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2 \"/w/my site/k\"'"
+            )
+        );
+        assert_eq!(ssh_command(None), SSH);
     }
 }

@@ -82,6 +82,8 @@ pub(crate) struct Source {
 impl Git<'_> {
     /// `git submodule update --init --recursive`, of all or of one.
     pub(crate) fn submodule_update(&self, mode: Submodules, only: Option<&Path>) -> Result<Ended> {
+        // What is nested in those that came is known now.
+        self.rewrite_urls()?;
         let update = self.top().writing("submodule update --init --recursive");
         let update = update
             .arg("--jobs")

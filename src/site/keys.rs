@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Mistake, Text};
 use crate::cgi::Environment;
+use crate::repository_name::RepositoryName;
 use crate::user::User;
 
 /// The keys a site file may have, in the order of deploy.cgi.example, and what each has to be.
@@ -25,6 +26,10 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("on_failure", "a shell command"),
     ("clone", "the URL of the repository"),
     ("ssh_key", "the absolute path of a private key"),
+    (
+        "ssh_keys",
+        "a table, such as ssh_keys = { \"me/posts\" = \"/home/me/.ssh/posts\" }",
+    ),
     (
         "workflow",
         "the file of a workflow, such as \".github/workflows/ci.yml\"",
@@ -71,6 +76,10 @@ const NOT_IN_ENV: &[&str] = &[
 pub(super) fn accepted(key: &str) -> Option<&'static str> {
     let known = KEYS.iter().find(|(name, _)| *name == key);
     known.map(|(_, accepted)| *accepted)
+}
+
+fn is_path(text: &str) -> bool {
+    !text.contains('\0') && (text.starts_with("~/") || text.starts_with('/'))
 }
 
 /// The table of a site file, with what is needed to complain about it.
@@ -140,18 +149,44 @@ impl<'t> Keys<'t> {
     /// An absolute path, `~/` being the running user's home. No program is started to find that: a stranger's request
     /// comes here too.
     pub(super) fn path(&self, key: &'static str) -> Result<Option<PathBuf>, Mistake> {
-        let path = self.value(key, |text| {
-            let is_path = !text.contains('\0') && (text.starts_with("~/") || text.starts_with('/'));
-            is_path.then(|| text.to_owned())
-        })?;
-        let below = path.as_ref().and_then(|path| path.strip_prefix("~/"));
-        let (Some(below), Some(value)) = (below, self.table.get(key)) else {
-            return Ok(path.map(PathBuf::from));
+        let path = self.value(key, |text| is_path(text).then(|| text.to_owned()))?;
+        let at = self.table.get(key).map_or(0, |value| value.span().start);
+        path.map(|text| self.path_of(&text, at, key)).transpose()
+    }
+
+    fn path_of(&self, text: &str, at: usize, key: &str) -> Result<PathBuf, Mistake> {
+        let Some(below) = text.strip_prefix("~/") else {
+            return Ok(text.into());
         };
         match User::known(self.env).home {
-            Some(home) => Ok(Some(home.join(below))),
-            None => Err(self.text.no_home(value.span().start, key)),
+            Some(home) => Ok(home.join(below)),
+            None => Err(self.text.no_home(at, key)),
         }
+    }
+
+    /// The repositories and private keys of the key `ssh_keys`.
+    pub(super) fn ssh_keys(&self) -> Result<Vec<(RepositoryName, PathBuf)>, Mistake> {
+        const KEY: &str = "ssh_keys";
+        let Some(table) = self.table.get(KEY) else {
+            return Ok(Vec::new());
+        };
+        let Some(entries) = table.get_ref().as_table() else {
+            return Err(self.text.value(table.span().start, KEY));
+        };
+        let mut keys: Vec<(RepositoryName, PathBuf)> = Vec::new();
+        for (name, value) in entries {
+            let at = value.span().start;
+            let refused = || self.text.value(at, KEY);
+            let repository = RepositoryName::parse(name.get_ref()).ok_or_else(refused)?;
+            let text = value.get_ref().as_str().filter(|text| is_path(text));
+            let key = self.path_of(text.ok_or_else(refused)?, at, KEY)?;
+            // Names differ in more than case.
+            if keys.iter().any(|(known, _)| *known == repository) {
+                return Err(refused());
+            }
+            keys.push((repository, key));
+        }
+        Ok(keys)
     }
 
     /// The path that is the value of a key that has to be there.

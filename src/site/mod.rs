@@ -59,6 +59,8 @@ pub(crate) struct Site {
     pub(crate) clone: Option<RemoteUrl>,
     /// The private key for the remote.
     pub(crate) ssh_key: Option<PathBuf>,
+    /// The private keys for single repositories of the remote's host.
+    pub(crate) ssh_keys: Vec<(RepositoryName, PathBuf)>,
     /// The workflow that has to succeed for a commit before it is deployed: its file below the repository.
     pub(crate) workflow: Option<String>,
     /// Patterns of what `on_update` is run for; all where there are none.
@@ -176,6 +178,7 @@ impl Site {
             on_failure: keys.value("on_failure", value::command)?,
             clone: keys.value("clone", value::url)?,
             ssh_key: keys.path("ssh_key")?,
+            ssh_keys: keys.ssh_keys()?,
             workflow,
             only: keys.list("only", value::pattern)?,
             wait: keys.value("wait", value::wait)?.unwrap_or(DEFAULT_WAIT),
@@ -190,6 +193,12 @@ impl Site {
             umask: keys.value("umask", value::umask)?.unwrap_or(DEFAULT_UMASK),
             file,
         })
+    }
+
+    /// Whether a repository has a key of its own.
+    pub(crate) fn has_key_of(&self, url: &RemoteUrl) -> bool {
+        let named = |name| self.ssh_keys.iter().any(|(own, _)| own == name);
+        url.repository().is_some_and(named)
     }
 
     /// Every line of the secret file, however many there are, so that it can be masked. Where the file cannot be read there
@@ -289,7 +298,8 @@ mod tests {
         let site = parse(&format!(
             "{MINIMAL}branch = \"refs/heads/feature/x\"\nrepository = \"o/n.x\"\nsubmodules = \"skip\"\n\
              on_update = \"touch tmp/restart.txt\"\non_failure = \"mail me\"\nwait = \"500ms\"\ntimeout = \"1h 30m\"\nmax_body = \"1 MiB\"\n\
-             path = \"/a:/b\"\numask = \"0027\"\n[env]\nA_1 = \"x y\"\n"
+             path = \"/a:/b\"\numask = \"0027\"\n\
+             ssh_keys = {{ \"me/blog\" = \"/k/blog\", \"me/posts\" = \"/k/posts\" }}\n[env]\nA_1 = \"x y\"\n"
         ))
         .unwrap();
         assert_eq!(site.branch.as_deref(), Some("feature/x"));
@@ -301,6 +311,11 @@ mod tests {
         );
         assert_eq!((site.max_body, site.umask.as_raw_mode()), (1 << 20, 0o027));
         assert_eq!(site.programs.as_path(), "/a:/b");
+        let keys = site.ssh_keys.iter();
+        let keys: Vec<_> = keys
+            .map(|(name, key)| format!("{name} {}", key.display()))
+            .collect();
+        assert_eq!(keys, ["me/blog /k/blog", "me/posts /k/posts"]);
         assert_eq!(site.env, [("A_1".to_owned(), "x y".to_owned())]);
         assert_eq!(site.on_update.as_deref(), Some("touch tmp/restart.txt"));
         assert_eq!(site.on_failure.as_deref(), Some("mail me"));
@@ -369,7 +384,7 @@ mod tests {
         check_complaint(
             "cake = 1",
             "4: `cake = ***`: unknown key `cake`; the keys are repo, secret_file, branch, repository, update, submodules, \
-             on_update, on_failure, clone, ssh_key, workflow, only, wait, timeout, max_body, path, env, umask",
+             on_update, on_failure, clone, ssh_key, ssh_keys, workflow, only, wait, timeout, max_body, path, env, umask",
         );
         check_complaint(
             "clone = https://me:hunter2@example.org/me/blog",
@@ -487,6 +502,10 @@ mod tests {
             "repository = \"https://github.com/o/n\"",
             "path = \"bin:/usr/bin\"",
             "path = \"\"",
+            "ssh_keys = \"/home/me/.ssh/posts\"",
+            "ssh_keys = { posts = \"/home/me/.ssh/posts\" }",
+            "ssh_keys = { \"me/posts\" = \".ssh/posts\" }",
+            "ssh_keys = { \"me/posts\" = \"/a\", \"Me/Posts\" = \"/b\" }",
             "on_update = \" \"",
         ] {
             assert!(parse(&format!("{MINIMAL}{line}\n")).is_err(), "{line}");

@@ -624,6 +624,7 @@ fn the_settings_shown_on_the_pages_are_taken() {
     for settings in [
         block_with("clone = \"git@github.com:me/blog.git\""),
         block_with("env = { NODE_ENV"),
+        block_with("ssh_keys = {"),
     ] {
         let path = world.path("cgi-bin/shown.cgi");
         let needed = world.settings();

@@ -10,6 +10,7 @@ mod init;
 mod remotes;
 mod repositories;
 mod ssh;
+mod ssh_keys;
 mod submodules;
 mod verbs;
 

@@ -1,0 +1,229 @@
+//! A key for each repository, with an sshd that takes it for that one only, as GitHub does.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+
+use crate::docs::block_with;
+use crate::person::{Person, Sshd};
+use crate::world::{World, payload_after, quoted, search_path, text, write_executable};
+
+/// What ssh calls the sshd of a test.
+const FORGE: &str = "forge.test";
+
+/// A person, and an sshd that answers as `FORGE` and by other names.
+struct Forge {
+    person: Person,
+    sshd: Sshd,
+    world: World,
+}
+
+impl Forge {
+    /// With a key for each of the repositories, in the person's `.ssh` under the name of it.
+    fn new(world: World, hosts: &[&str]) -> Forge {
+        let person = Person::new();
+        let sshd = Sshd::start(&person);
+        let home = text(&person.home);
+        // What the session is started with, whatever was asked for.
+        let only = format!(
+            "#!/bin/sh\nPATH='{}'\necho \"$1 $SSH_ORIGINAL_COMMAND\" >>'{home}/asked'\n\
+             case $(echo \"$SSH_ORIGINAL_COMMAND\" | tr A-Z a-z) in\n\
+             \"git-upload-pack 'me/$1'\" | \"git-upload-pack 'me/$1.git'\")\n    \
+             exec git-upload-pack '{}'/\"$1.git\" ;;\nesac\n\
+             echo 'ERROR: Repository not found.' >&2\nexit 1\n",
+            search_path(),
+            text(&world.path("upstream/me")),
+        );
+        write_executable(&person.home.join("only"), &only);
+        person.does("mkdir -p -m 700 .ssh");
+        for name in ["site", "posts", "lib"] {
+            person.does(&format!("ssh-keygen -q -t ed25519 -N '' -f .ssh/{name}"));
+            person.does(&format!(
+                "echo \"restrict,command=\\\"{home}/only {name}\\\" $(cat .ssh/{name}.pub)\" >>.ssh/authorized_keys"
+            ));
+        }
+        for host in hosts {
+            person.does(&format!(
+                "printf 'Host {host}\\n HostName 127.0.0.1\\n Port {}\\n HostKeyAlias {FORGE}\\n' >>.ssh/config",
+                sshd.port
+            ));
+        }
+        let forge = Forge {
+            person,
+            sshd,
+            world,
+        };
+        forge.knows(FORGE);
+        forge
+    }
+
+    fn knows(&self, host: &str) {
+        let (_, key) = {
+            let line = self.sshd.host_key();
+            let (name, key) = line.split_once(' ').unwrap();
+            (name.to_owned(), key.to_owned())
+        };
+        self.person
+            .does(&format!("echo '{host} {key}' >>.ssh/known_hosts"));
+    }
+
+    fn key(&self, name: &str) -> String {
+        text(&self.person.home.join(".ssh").join(name))
+    }
+
+    /// An address of the world's upstream for ssh.
+    fn at(&self, host: &str, name: &str) -> String {
+        format!("{}@{host}:me/{name}.git", self.person.name)
+    }
+
+    /// The site has these submodules, by path and URL, all at the commit of `posts`. Returns the commit.
+    fn push_submodules(&self, seed: &str, modules: &[(&str, &str)]) -> String {
+        let folder = self.world.path("seed").join(seed);
+        let commit = self.world.head_of("seed/posts");
+        let mut words = String::new();
+        for (path, url) in modules {
+            write!(
+                words,
+                "[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n"
+            )
+            .unwrap();
+            let link = format!("160000,{commit},{path}");
+            self.world
+                .git(&folder, &["update-index", "--add", "--cacheinfo", &link]);
+        }
+        let subject = format!("Point to {}", modules.len());
+        self.world.push_to(seed, ".gitmodules", &words, &subject)
+    }
+
+    fn takes(&mut self) {
+        self.person.takes(&mut self.world);
+    }
+
+    #[track_caller]
+    fn deploys(&self, commit: &str) {
+        let push = payload_after(commit, commit).to_string();
+        let push = self.world.delivery("push", push);
+        let push = push.through(&self.person.server(&self.world));
+        push.send().expect(200, "deployed");
+        self.world.settle();
+        assert_eq!(self.world.head(), commit);
+        self.person.verb(&self.world, &["check"]).expect_exit(0);
+    }
+
+    /// Which key was offered for what, as the sshd has seen it.
+    fn asked(&self) -> BTreeSet<String> {
+        let asked = fs::read_to_string(self.person.home.join("asked")).unwrap();
+        asked
+            .lines()
+            .map(|line| line.replace("git-upload-pack ", ""))
+            .collect()
+    }
+}
+
+fn set(lines: &[&str]) -> BTreeSet<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
+}
+
+/// Three levels, with names in another case, two of which are reached by https, and one that is public elsewhere.
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn each_repository_is_brought_with_its_own_key() {
+    let mut forge = Forge::new(World::new(), &[FORGE]);
+    let lib = text(&forge.world.path("upstream/me/lib.git"));
+    let posts = text(&forge.world.path("seed/posts"));
+    let bare = ["clone", "-q", "--bare", &posts, &lib];
+    forge.world.git(&forge.world.path(""), &bare);
+    forge.push_submodules("posts", &[("lib", "https://FORGE.test/ME/Lib")]);
+    let public = forge.world.origin.url("me/posts.git");
+    let commit = forge.push_submodules(
+        "site",
+        &[
+            ("posts", "https://forge.test/Me/Posts.git"),
+            ("again", "../posts.git"),
+            ("public", &public),
+        ],
+    );
+    fs::remove_dir_all(forge.world.checkout()).unwrap();
+    fs::create_dir(forge.world.checkout()).unwrap();
+    let clone = quoted(&forge.at(FORGE, "site"));
+    forge.world.key("clone", &clone);
+    let table = format!(
+        "{{ \"Me/Site\" = {}, \"me/posts\" = {}, \"me/lib\" = {} }}",
+        quoted(&forge.key("site")),
+        quoted(&forge.key("posts")),
+        quoted(&forge.key("lib"))
+    );
+    forge.world.key("ssh_keys", &table);
+    forge.takes();
+    forge.deploys(&commit);
+    for file in ["posts/first.md", "posts/lib/first.md", "again/first.md"] {
+        assert!(forge.world.exists(&format!("checkout/{file}")), "{file}");
+    }
+    assert_eq!(
+        forge.asked(),
+        set(&[
+            "site 'me/site.git'",
+            "posts 'Me/Posts.git'",
+            "posts 'me/posts.git'",
+            "lib 'ME/Lib'",
+        ])
+    );
+
+    // The doctor sees what is missing.
+    fs::remove_file(forge.key("posts")).unwrap();
+    let check = forge.person.verb(&forge.world, &["check"]);
+    check.expect_exit(1);
+    check.says(&format!("there is no {} for me/posts", forge.key("posts")));
+}
+
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn the_key_of_the_remote_is_not_offered_to_other_hosts() {
+    let mut forge = Forge::new(World::new(), &[FORGE, "other.test"]);
+    forge.world.push_to("posts", "second.md", "two", "A post");
+    let other = forge.at("other.test", "posts");
+    let commit = forge.push_submodules("site", &[("posts", &other)]);
+    let remote = forge.at(FORGE, "site");
+    let checkout = forge.world.checkout();
+    let set_url = ["remote", "set-url", "origin", &remote];
+    forge.world.git(&checkout, &set_url);
+    let key = quoted(&forge.key("site"));
+    forge.world.key("ssh_key", &key);
+    // What ssh finds itself, for all other hosts.
+    forge.person.does("cp -p .ssh/posts .ssh/id_ed25519");
+    forge.takes();
+    forge.deploys(&commit);
+    let asked = forge.asked();
+    assert_eq!(asked, set(&["site 'me/site.git'", "posts 'me/posts.git'"]));
+}
+
+/// With the two files of docs/private-repositories.md.
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_name_for_the_host_for_each_submodule_brings_it_with_its_key() {
+    let mut forge = Forge::new(World::new(), &[]);
+    forge.knows("github.com");
+    let here = format!(
+        "    HostName 127.0.0.1\n    Port {}\n    HostKeyAlias github.com\n    IdentityFile",
+        forge.sshd.port
+    );
+    let config = block_with("Host github-posts")
+        .replace("    HostName github.com\n", "")
+        .replace("    IdentityFile", &here)
+        .replace("~/.ssh/blog", "~/.ssh/site");
+    fs::write(forge.person.home.join(".ssh/config"), config).unwrap();
+    let rewrites = block_with("[url \"git@github-posts:me/posts.git\"]")
+        .replace("git@", &format!("{}@", forge.person.name));
+    fs::write(forge.world.path("home/.gitconfig"), rewrites).unwrap();
+    forge.world.push_to("posts", "second.md", "two", "A post");
+    let commit = forge.push_submodules("site", &[("posts", "https://github.com/me/posts.git")]);
+    let remote = forge.at("github.com", "site");
+    let checkout = forge.world.checkout();
+    let set_url = ["remote", "set-url", "origin", &remote];
+    forge.world.git(&checkout, &set_url);
+    forge.takes();
+    forge.person.owns(&forge.person.home);
+    forge.deploys(&commit);
+    let asked = forge.asked();
+    assert_eq!(asked, set(&["site 'me/site.git'", "posts 'me/posts.git'"]));
+}
