@@ -227,17 +227,15 @@ impl Plan {
                 word(&url)
             )
         });
-        let steps = set_url.into_iter().chain([
-            format!("{as_reader}{} check", quoted(&self.site)),
-            "At GitHub, under Recent Deliveries, look at the answer to the ping: it says what is missing, or that a deploy \
-             would work"
-                .to_owned(),
-            "Push something".to_owned(),
-        ]);
-        let mut text = "\nThen:\n\n".to_owned();
-        for (at, step) in steps.enumerate() {
-            let _ = writeln!(text, "  {}. {step}", at + 1);
+        let check = format!("{as_reader}{} check", quoted(&self.site));
+        let mut text = "\nThen:\n".to_owned();
+        for command in set_url.into_iter().chain([check]) {
+            let _ = writeln!(text, "    {command}");
         }
+        text.push_str(
+            "\nAt GitHub, under Recent Deliveries, look at the answer to the ping: it says what is missing, or that a deploy \
+             would work. Then push something.\n",
+        );
         text
     }
 

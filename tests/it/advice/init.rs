@@ -58,10 +58,9 @@ Enter at GitHub: your repository, under Settings, Webhooks, Add webhook
   Active            yes
 
 Then:
+    '<world>/cgi-bin/new.cgi' check
 
-  1. '<world>/cgi-bin/new.cgi' check
-  2. At GitHub, under Recent Deliveries, look at the answer to the ping: it says what is missing, or that a deploy would work
-  3. Push something
+At GitHub, under Recent Deliveries, look at the answer to the ping: it says what is missing, or that a deploy would work. Then push something.
 ".trim(), "{told}");
     world.verb_of(&site, &["check"]).expect_exit(0);
     // Neither file is ever written again; the secret is used by a second site.
@@ -191,11 +190,11 @@ fn init_makes_a_key_and_says_where_to_enter_it() {
             .contains(&format!("\nssh_key = \"{key}\"\n"))
     );
     // The address for https is no use to a key. The printed line changes it.
-    let line = made
+    let mut commands = made
         .stdout
         .lines()
-        .find_map(|line| line.strip_prefix("  1. "))
-        .unwrap();
+        .filter_map(|line| line.strip_prefix("    "));
+    let line = commands.next().unwrap();
     let shell = world.clean("sh").args(["-c", line]).status().unwrap();
     assert!(shell.success(), "{line}");
     let url = world.git(&world.checkout(), &["remote", "get-url", "origin"]);
