@@ -191,10 +191,13 @@ fn the_examples_of_the_help_work() {
         let mut shell = world.clean("sh");
         let path = format!("{}:{}", text(folder.path()), search_path());
         shell.env("PATH", path).env("HOME", folder.path());
-        let line = command.replace(
-            " --url",
-            &format!(" --repo '{}' --url", text(&world.checkout())),
+        // What `init` finds in the home of whoever runs the tests is none of ours.
+        let named = format!(
+            " --repo '{}' --secret-file '{}' --url",
+            text(&world.checkout()),
+            text(&world.path("safe/secret.txt"))
         );
+        let line = command.replace(" --url", &named);
         let spoken = Spoken::from(
             shell
                 .args(["-c", &line])
