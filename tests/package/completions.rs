@@ -171,6 +171,10 @@ _deploy_cgi() {{
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }}
 complete -o default -F _deploy_cgi {commands}
+# bash-completion loads this file at the first TAB, and bash then looks for the command as it was typed.
+if [[ ${{COMP_WORDS[0]-}} == */* ]]; then
+    complete -o default -F _deploy_cgi -- "${{COMP_WORDS[0]}}"
+fi
 "#,
         commands = COMMANDS.join(" "),
         names = joined(names.clone(), " | "),

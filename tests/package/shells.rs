@@ -175,10 +175,25 @@ fn cases() -> Vec<(String, String)> {
     cases
 }
 
+/// As the .deb has it: bash-completion loads the file of a command at the first TAB.
 #[test]
-#[ignore = "needs bash and a pseudo-terminal: ./tests/run"]
+#[ignore = "needs bash-completion and a pseudo-terminal: ./tests/run"]
 fn bash_completes_every_verb_option_and_path_in_a_terminal() {
     let desk = Desk::new();
+    let loaded = desk.path(".local/share/bash-completion/completions");
+    fs::create_dir_all(&loaded).unwrap();
+    for command in ["deploy-cgi", "deploy.cgi"] {
+        fs::copy(
+            desk.path("completions/deploy-cgi.bash"),
+            loaded.join(command),
+        )
+        .unwrap();
+    }
+    let rc = ". /usr/share/bash-completion/bash_completion\n";
+    fs::write(desk.path("rc"), rc).unwrap();
+    desk.check("bash --rcfile ~/rc -i");
+    // Where it is not there, the file is read at the start.
+    fs::remove_file(desk.path("out")).unwrap();
     fs::write(desk.path("rc"), ". ~/completions/deploy-cgi.bash\n").unwrap();
     desk.check("bash --rcfile ~/rc -i");
 }
