@@ -2,7 +2,8 @@
 //! file of their subject.
 
 use super::{
-    Cause, Diagnosis, Situation, branch, git_in, remote, repository, ssh, submodule, work_tree,
+    Cause, Diagnosis, Situation, aside, branch, git_in, remote, repository, ssh, submodule,
+    work_tree,
 };
 use crate::process::End;
 use crate::redaction::{excerpt, line_of, list};
@@ -243,7 +244,7 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
             "git --version"; "git --exec-path"),
         Cause::IndexDamaged => {
             let index = at.git_dir().join("index");
-            let (index, aside) = (quoted(&index), quoted(&index.with_extension("broken")));
+            let (index, aside) = (quoted(&index), quoted(&aside(&index, ".broken")));
             tell!(at, "git's index of the checkout is damaged, or a newer git wrote it";
                 "have it made anew (files stay as they are), then press Redeliver";
                 "mv {index} {aside}"; "{git} reset --quiet")

@@ -282,6 +282,14 @@ fn git_in(folder: &Path) -> String {
     format!("git -C {}", quoted(folder))
 }
 
+/// Where something can be moved to that nothing else is: beside what it was, with this ending.
+fn aside(path: &Path, ending: &str) -> PathBuf {
+    let numbers = std::iter::once(String::new()).chain((2..).map(|number: u32| number.to_string()));
+    let mut places = numbers.map(|number| with_ending(path, &format!("{ending}{number}")));
+    let free = places.find(|place| place.symlink_metadata().is_err());
+    free.unwrap_or_else(|| with_ending(path, ending))
+}
+
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(ending);

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Diagnosis, Situation, git_in, submodule, with_ending};
+use super::{Diagnosis, Situation, aside, git_in, submodule};
 use crate::redaction::line_of;
 use crate::shell::{quoted, word};
 
@@ -18,7 +18,7 @@ pub(super) fn install_lfs(cause: &str, pointers: Option<&Path>, at: &Situation<'
 }
 
 pub(super) fn damaged(at: &Situation<'_>) -> Diagnosis {
-    let (folder, broken) = (quoted(at.folder()), with_ending(at.folder(), ".broken"));
+    let (folder, broken) = (quoted(at.folder()), aside(at.folder(), ".broken"));
     // A login in the URL is masked; then git is asked for the URL as it is.
     let mut url = word(&at.followed.url.to_string());
     if url.contains("***@") {
@@ -29,7 +29,7 @@ pub(super) fn damaged(at: &Situation<'_>) -> Diagnosis {
     let broken = quoted(&broken);
     tell!(at, "the repository here is damaged";
         "put a fresh clone in its place, then press Redeliver; what was here stays in {kept}";
-        "mv {folder} {broken}"; "git clone --recurse-submodules --branch {branch} {url} {folder}")
+        "mv -T {folder} {broken}"; "git clone --recurse-submodules --branch {branch} {url} {folder}")
 }
 
 /// No repository, at a path that git makes of a work tree's folder and of what the `.git` file there says.

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Advice, Cause, Diagnosis, Situation, explain, git_in, with_ending};
+use super::{Advice, Cause, Diagnosis, Situation, aside, explain, git_in};
 use crate::git;
 use crate::redaction::line_of;
 use crate::shell::{quoted, word};
@@ -143,5 +143,5 @@ fn move_to_kept(place: &Path) -> String {
 }
 
 fn kept(place: &Path) -> PathBuf {
-    with_ending(place, ".kept")
+    aside(place, ".kept")
 }

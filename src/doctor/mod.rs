@@ -155,18 +155,9 @@ pub(crate) fn examine(
     let Doctor {
         findings, hidden, ..
     } = doctor;
-    let mut told: Vec<Advice> = Vec::new();
-    let shown = |mut finding: Finding| {
-        finding.said = finding.said.shown(&hidden);
-        if let Some(advice) = &mut finding.said.advice {
-            if told.contains(advice) {
-                "the same as above".clone_into(&mut advice.words);
-                advice.commands.clear();
-            } else if !advice.commands.is_empty() {
-                told.push(advice.clone());
-            }
-        }
-        finding
+    let shown = |finding: Finding| Finding {
+        said: finding.said.shown(&hidden),
+        ..finding
     };
     findings.all.into_iter().map(shown).collect()
 }

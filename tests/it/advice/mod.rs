@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use crate::world::{Reply, World};
 
@@ -62,14 +62,28 @@ impl Told {
         all
     }
 
-    /// Types the commands, one after the other, as they stand.
+    /// The commands are typed, one after the other, as they stand. Returns what the last one prints.
+    #[track_caller]
+    fn typed(&self, shell: impl Fn(&str) -> Output) -> String {
+        let mut last = String::new();
+        for command in &self.commands {
+            let output = shell(command);
+            assert!(output.status.success(), "{command}: {output:?}");
+            last = String::from_utf8(output.stdout).unwrap();
+        }
+        last
+    }
+
+    /// The same by the user whom the site belongs to.
     #[track_caller]
     fn obey(&self, world: &World) {
-        for command in &self.commands {
-            let mut shell = world.shell_of_site();
-            let output = shell.args(["-c", command]).output().unwrap();
-            assert!(output.status.success(), "{command}: {output:?}");
-        }
+        self.typed(|command| {
+            world
+                .shell_of_site()
+                .args(["-c", command])
+                .output()
+                .unwrap()
+        });
     }
 }
 
@@ -126,12 +140,13 @@ fn fails(world: &World, commit: &str, expected: &str) -> Told {
     told(world, &world.push_delivery(commit).send(), expected)
 }
 
-/// A push fails and says this; what it says is done; then the push is deployed.
+/// The form of these tests: a push fails and says this; what it says is done; then the push is deployed. `bring_about` has
+/// made it so before.
 #[track_caller]
 fn is_mended(world: &World, commit: &str, expected: &str) {
     fails(world, commit, expected).obey(world);
     let reply = world.push_delivery(commit).send();
-    assert_eq!(reply.status, 200, "{reply:#?}");
+    reply.expect(200, "deployed");
     assert_eq!(world.head(), commit, "{reply:#?}");
 }
 

@@ -115,7 +115,7 @@ fn a_damaged_repository() {
     fails(&world, &commit, r"
 the repository here is damaged
 -> put a fresh clone in its place, then press Redeliver; what was here stays in <world>/checkout.broken:
-$ mv '<world>/checkout' '<world>/checkout.broken'
+$ mv -T '<world>/checkout' '<world>/checkout.broken'
 $ git clone --recurse-submodules --branch main http://<origin>/me/site.git '<world>/checkout'
 ").obey(&world);
     let reply = world.push_delivery(&commit).send();

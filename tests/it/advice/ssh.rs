@@ -71,16 +71,18 @@ impl OverSsh {
         told
     }
 
+    /// The deploy and the doctor say this; the commands are typed as they stand; then it is deployed.
+    #[track_caller]
+    fn is_mended(&mut self, expected: &str) {
+        let told = self.fails(expected);
+        self.obeys(&told, &[]);
+        self.is_deployed();
+    }
+
     /// Types the commands, and returns what the last one prints.
     #[track_caller]
     fn obeys(&self, told: &Told, variables: &[(&str, &str)]) -> String {
-        let mut last = String::new();
-        for command in &told.commands {
-            let output = self.person.shell(command, variables);
-            assert!(output.status.success(), "{command}: {output:?}");
-            last = String::from_utf8(output.stdout).unwrap();
-        }
-        last
+        told.typed(|command| self.person.shell(command, variables))
     }
 
     #[track_caller]
@@ -100,7 +102,7 @@ fn a_host_key_that_is_not_known() {
     let mut over = OverSsh::new();
     let key = over.person.makes_key("-N ''");
     over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
-    let told = over.fails(r"
+    over.is_mended(r"
 ssh does not know the host key of ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git: it is not in <home>/.ssh/known_hosts of <person>
 -> get the key, compare its fingerprint with the one that the host publishes, and only then accept it with the last line; then press Redeliver:
 $ mkdir -p -m 700 <home>/.ssh
@@ -108,8 +110,6 @@ $ ssh-keyscan -p <port> 127.0.0.1 ><home>/.ssh/known_hosts.new
 $ ssh-keygen -l -f <home>/.ssh/known_hosts.new
 $ cat <home>/.ssh/known_hosts.new >><home>/.ssh/known_hosts
 ");
-    over.obeys(&told, &[]);
-    over.is_deployed();
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_host_key_that_has_changed() {
         "echo '[127.0.0.1]:{port} {}' >>.ssh/known_hosts",
         public.trim()
     ));
-    let told = over.fails(r"
+    over.is_mended(r"
 ssh://<person>@127.0.0.1:<port><world>/upstream/me/site.git shows another host key than the one that is in <home>/.ssh/known_hosts: it has a new one, or somebody stands between
 -> compare the fingerprint of the new key with the one that the host publishes. Only if they are the same, forget the old key and accept the new one with the last two lines; then press Redeliver:
 $ mkdir -p -m 700 <home>/.ssh
@@ -133,8 +133,6 @@ $ ssh-keygen -l -f <home>/.ssh/known_hosts.new
 $ ssh-keygen -R '[127.0.0.1]:<port>' -f <home>/.ssh/known_hosts
 $ cat <home>/.ssh/known_hosts.new >><home>/.ssh/known_hosts
 ");
-    over.obeys(&told, &[]);
-    over.is_deployed();
 }
 
 #[test]
@@ -201,15 +199,13 @@ fn a_key_that_others_can_read() {
     over.authorizes(&fs::read_to_string(key.with_extension("pub")).unwrap());
     over.knows_the_host();
     over.person.does("chmod 644 .ssh/id_ed25519");
-    let told = over.fails(
+    over.is_mended(
         r"
 ssh ignores the key <home>/.ssh/id_ed25519: others can read it
 -> close it, then press Redeliver:
 $ chmod 600 <home>/.ssh/id_ed25519
 ",
     );
-    over.obeys(&told, &[]);
-    over.is_deployed();
 }
 
 #[test]
