@@ -7,6 +7,7 @@ pub(crate) mod cli;
 mod demo;
 mod hold;
 mod init;
+mod local_time;
 mod run;
 mod sign;
 mod status;
