@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::commit_id::CommitId;
-use crate::git::{Checkout, Found, Submodule, gitmodules_text};
+use crate::git::{Checkout, Found, Gitlink, Submodule, gitmodules_text};
 use crate::state::StateFolder;
 
 const FILE: &str = "last-good";
@@ -30,6 +30,9 @@ pub(crate) struct LastGood {
     /// Digests of the .gitmodules files by the folder they are in, to see that a URL may have changed.
     #[serde(default)]
     gitmodules: BTreeMap<String, String>,
+    /// Whether these are all that HEAD and they themselves record, each where it is recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_complete: bool,
     /// The submodules that were moved when any last was: they are likely to be moved again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) moved: Vec<String>,
@@ -74,6 +77,7 @@ impl LastGood {
         Self {
             head,
             submodules: submodules.iter().filter_map(at).collect(),
+            is_complete: false,
             moved: Vec::new(),
             by_a_person: false,
             gitmodules: std::iter::once(top)
@@ -94,6 +98,33 @@ impl LastGood {
             self.moved.clone_from(&before.moved);
         }
         self
+    }
+
+    /// The same, where every submodule that is recorded is there.
+    pub(crate) fn complete(self) -> Self {
+        Self {
+            is_complete: true,
+            ..self
+        }
+    }
+
+    /// The submodules that the commit of a work tree below the checkout records, where that is known.
+    pub(crate) fn recorded_in(&self, below: &Path) -> Option<Vec<Gitlink>> {
+        let is_inside = |path: &Path, folder: &Path| path != folder && path.starts_with(folder);
+        let all = || {
+            self.submodules
+                .iter()
+                .map(|(path, commit)| (Path::new(path), commit))
+        };
+        let direct = all().filter(|(path, _)| {
+            let is_between = |other: &Path| is_inside(other, below) && is_inside(path, other);
+            is_inside(path, below) && !all().any(|(other, _)| is_between(other))
+        });
+        let gitlink = |(path, commit): (&Path, &CommitId)| Gitlink {
+            path: path.strip_prefix(below).unwrap_or(path).to_owned(),
+            commit: commit.clone(),
+        };
+        self.is_complete.then(|| direct.map(gitlink).collect())
     }
 
     /// The same, before there was any deploy.

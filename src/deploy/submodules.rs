@@ -1,6 +1,6 @@
 //! The submodules brought to where they belong, and looked at afterwards: an exit code of 0 is no evidence.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -14,43 +14,89 @@ use crate::backup::{keep_head, untracked_in_the_way};
 use crate::commit_id::CommitId;
 use crate::diagnosis::Cause;
 use crate::files::{make_private_folder, remove_empty_parents, remove_if_there};
-use crate::git::{self, Found, Gitlink, Indexed, Submodule};
+use crate::git::{self, Found, Gitlink, Indexed, Listed, Submodule};
 use crate::outcome::Step;
 use crate::process::Ended;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
 use crate::site::{self, Submodules};
 
-/// A submodule that is about to be moved, and the commit that it will be at.
-struct Move<'s> {
-    path: &'s Path,
-    target: CommitId,
-}
+/// The submodules that are about to be moved, by path, and the commit that each will be at.
+type Moves<'s> = BTreeMap<&'s Path, CommitId>;
 
 impl Update<'_> {
     /// Brings every submodule to the commit that its superproject records, or with `"latest"` to the tip of its branch.
     /// `fetched` are those that were fetched beside the pull. Returns what is there.
     pub(super) fn submodules(
         &self,
+        head: &CommitId,
         fetched: &[PathBuf],
         journal: &mut Journal<'_>,
-    ) -> Result<Vec<Submodule>, StepFailed> {
+    ) -> Result<Listed, StepFailed> {
         if self.mode() == Submodules::Skip {
-            return Ok(Vec::new());
+            return Ok(Listed::default());
         }
-        let top_level = self.git.top().gitlinks()?;
-        let there = if top_level.is_empty() {
-            Vec::new()
-        } else {
-            self.update_listed(&top_level, fetched, journal)?
+        let top_level = self.top_level(head)?;
+        let mut listed = self.recorded_by(&top_level)?;
+        if !listed.there.is_empty() {
+            let synced = self.sync_changed_urls(Path::new(""))?;
+            if !(synced.is_empty() && self.are_there(&listed)) {
+                listed = self.update_listed(&top_level, &listed, &synced, fetched, journal)?;
+            }
+        }
+        listed.there = self.restore(listed.there)?;
+        self.clear_removed(&listed.there, journal)?;
+        Ok(listed)
+    }
+
+    /// Whether git has nothing to do for these, and there is nothing of a person's to be kept before.
+    fn are_there(&self, listed: &Listed) -> bool {
+        let is_there = |it: &Submodule| {
+            it.is_there(Submodules::Recorded)
+                && self.before.commit_of(&it.path) == Some(&it.recorded)
         };
-        let there = self.restore(there)?;
-        self.clear_removed(&there, journal)?;
-        Ok(there)
+        self.mode() == Submodules::Recorded
+            && self.update_kind() == site::Update::FastForward
+            && listed.there.iter().all(is_there)
+    }
+
+    /// The submodules that a commit of the checkout records. What the last good deploy left tells most of it without git.
+    fn top_level(&self, head: &CommitId) -> Result<Vec<Gitlink>> {
+        let top = self.git.top();
+        if let Some(old) = &self.before.head
+            && let Some(known) = self.before.recorded_in(Path::new(""))
+            && let Some(gitlinks) = top.gitlinks_after(old, known, head)?
+        {
+            return Ok(gitlinks);
+        }
+        top.gitlinks()
+    }
+
+    /// These, and what they record themselves.
+    fn recorded_by(&self, top_level: &[Gitlink]) -> Result<Listed> {
+        self.git.submodules_by(&|tree, below| {
+            if below.as_os_str().is_empty() {
+                return Ok(top_level.to_vec());
+            }
+            let known = self.before.recorded_in(below);
+            match (known, tree.found()?, self.before.commit_of(below)) {
+                (Some(known), Found::At(now), Some(old)) if now == *old => Ok(known),
+                _ => tree.gitlinks(),
+            }
+        })
+    }
+
+    /// The same; where any is not where it belongs, by the index, which is what git goes by.
+    fn recorded_now(&self, top_level: &[Gitlink]) -> Result<Listed> {
+        let listed = self.recorded_by(top_level)?;
+        if listed.there.iter().all(|it| it.is_there(self.mode())) {
+            return Ok(listed);
+        }
+        self.git.submodules_by(&|tree, _| tree.gitlinks())
     }
 
     /// Back means to what was recorded then.
-    fn mode(&self) -> Submodules {
+    pub(super) fn mode(&self) -> Submodules {
         match (self.deploy.aim, self.deploy.site.submodules) {
             (Aim::Back(_), Submodules::Latest) => Submodules::Recorded,
             (_, mode) => mode,
@@ -95,19 +141,18 @@ impl Update<'_> {
     fn update_listed(
         &self,
         top_level: &[Gitlink],
+        listed: &Listed,
+        synced: &[PathBuf],
         fetched: &[PathBuf],
         journal: &mut Journal<'_>,
-    ) -> Result<Vec<Submodule>, StepFailed> {
+    ) -> Result<Listed, StepFailed> {
         let started = journal.begins(Step::Submodules);
-        let synced = self.sync_changed_urls(Path::new(""))?;
-        let there = self.git.submodules_of(top_level)?;
-        self.fetch_in_parallel(&there, fetched)?;
-        self.keep_what_is_the_persons(&there, journal)?;
+        self.fetch_in_parallel(&listed.there, fetched)?;
+        self.keep_what_is_the_persons(&listed.there, journal)?;
         self.close_modules()?;
-        let (there, ended, failed) = self.update_until_there(top_level, &synced)?;
-        let missing = there
-            .iter()
-            .filter(|submodule| !submodule.is_there(self.mode()));
+        let (listed, ended, failed) = self.update_until_there(top_level, synced)?;
+        let missing = listed.there.iter();
+        let missing = missing.filter(|submodule| !submodule.is_there(self.mode()));
         let mut missing: Vec<_> = missing.map(|submodule| submodule.path.clone()).collect();
         if self.mode() == Submodules::Latest {
             missing.extend(failed);
@@ -116,7 +161,7 @@ impl Update<'_> {
         let is_good = ended.end.is_good();
         let step = journal.step(Step::Submodules, started.elapsed(), &ended, self.git);
         if missing.is_empty() && is_good {
-            return Ok(there);
+            return Ok(listed);
         }
         let mut failed = match step {
             Err(failed) => failed,
@@ -156,22 +201,15 @@ impl Update<'_> {
         there: &[Submodule],
         journal: &mut Journal<'_>,
     ) -> Result<(), StepFailed> {
-        // What is nested in one that is moved goes along.
-        let mut moves: Vec<Move<'_>> = Vec::new();
+        let moves = self.moves(there)?;
         for submodule in there {
             let Found::At(commit) = &submodule.found else {
                 continue;
             };
-            let target = self.target_of(submodule, commit, &moves)?;
-            if *commit != target {
-                moves.push(Move {
-                    path: &submodule.path,
-                    target: target.clone(),
-                });
-            }
+            let target = moves.get(&*submodule.path).unwrap_or(commit);
             let kept = match self.update_kind() {
-                site::Update::Reset => self.keep_by_a_reset(submodule, commit, &target)?,
-                site::Update::FastForward => self.keep_by_name(submodule, commit, &target)?,
+                site::Update::Reset => self.keep_by_a_reset(submodule, commit, target)?,
+                site::Update::FastForward => self.keep_by_name(submodule, commit, target)?,
             };
             let path = redaction::line_of(&submodule.path);
             journal.remarks(kept.map(|kept| format!("in the submodule {path} {kept}")));
@@ -179,26 +217,49 @@ impl Update<'_> {
         Ok(())
     }
 
+    /// The submodules that will be moved, by path, and the commit that each will be at. Nested ones are fetched as soon as the
+    /// one is there that they are in, all of a level at the same time.
+    fn moves<'t>(&self, there: &'t [Submodule]) -> Result<Moves<'t>> {
+        let mut moves = Moves::new();
+        let mut rest: Vec<_> = there.iter().collect();
+        while !rest.is_empty() {
+            let undecided: BTreeSet<_> = rest.iter().map(|it| &it.path).collect();
+            let is_next = |it: &&Submodule| !undecided.contains(&it.superproject);
+            let (next, later) = rest.iter().copied().partition(is_next);
+            rest = later;
+            let mut behind = Vec::new();
+            for submodule in next {
+                let Found::At(commit) = &submodule.found else {
+                    continue;
+                };
+                let target = self.target_of(submodule, commit, &moves)?;
+                if target == *commit {
+                    continue;
+                }
+                let is_nested = submodule.path != submodule.path_there;
+                if is_nested && !self.git.submodule(&submodule.path).has_commit(&target)? {
+                    behind.push(submodule.path.as_path());
+                }
+                moves.insert(&submodule.path, target);
+            }
+            self.git.fetch_all(behind);
+        }
+        Ok(moves)
+    }
+
     /// The commit that a submodule will be at.
     fn target_of(
         &self,
         submodule: &Submodule,
         commit: &CommitId,
-        moves: &[Move<'_>],
+        moves: &Moves<'_>,
     ) -> Result<CommitId> {
         let (elsewhere, otherwise) = match self.mode() {
             Submodules::Recorded => (self.to_be_recorded(submodule, moves)?, &submodule.recorded),
             Submodules::Latest => (self.git.tip_of(submodule)?, commit),
             Submodules::Skip => (None, commit),
         };
-        let Some(target) = elsewhere else {
-            return Ok(otherwise.clone());
-        };
-        // The tip of a branch is here; what will be recorded may not have been fetched.
-        if target != *commit && !self.git.submodule(&submodule.path).has_commit(&target)? {
-            self.git.fetch_all([submodule.path.as_path()]);
-        }
-        Ok(target)
+        Ok(elsewhere.unwrap_or_else(|| otherwise.clone()))
     }
 
     fn keep_by_a_reset(
@@ -251,15 +312,11 @@ impl Update<'_> {
 
     /// The commit that will be recorded for a nested submodule once the one it is in is moved; `None` where that stays,
     /// and where it will have none.
-    fn to_be_recorded(
-        &self,
-        submodule: &Submodule,
-        moves: &[Move<'_>],
-    ) -> Result<Option<CommitId>> {
+    fn to_be_recorded(&self, submodule: &Submodule, moves: &Moves<'_>) -> Result<Option<CommitId>> {
         let above = &submodule.superproject;
         let superproject = self.git.submodule(above);
-        match moves.iter().find(|its| its.path == above) {
-            Some(Move { target, .. }) if superproject.has_commit(target)? => {
+        match moves.get(&**above) {
+            Some(target) if superproject.has_commit(target)? => {
                 superproject.gitlink_at(target.as_str(), &submodule.path_there)
             }
             Some(_) | None => Ok(None),
@@ -271,18 +328,22 @@ impl Update<'_> {
         &self,
         top_level: &[Gitlink],
         synced: &[PathBuf],
-    ) -> Result<(Vec<Submodule>, Ended, Vec<PathBuf>)> {
+    ) -> Result<(Listed, Ended, Vec<PathBuf>)> {
         let update_all = || self.git.submodule_update(self.mode(), None);
         let mut ended = update_all()?;
-        let mut there = self.git.submodules_of(top_level)?;
+        let mut listed = self.recorded_now(top_level)?;
         // New commits may bring new URLs for what is nested in them.
         let mut has_new_urls = false;
-        for submodule in there.iter().filter(|known| known.found != Found::Nothing) {
+        for submodule in listed
+            .there
+            .iter()
+            .filter(|known| known.found != Found::Nothing)
+        {
             has_new_urls |= !self.sync_changed_urls(&submodule.path)?.is_empty();
         }
         if has_new_urls {
             ended = update_all()?;
-            there = self.git.submodules()?;
+            listed = self.recorded_now(top_level)?;
         }
         let mut failed = Vec::new();
         if ended.is_a_failure() {
@@ -292,7 +353,7 @@ impl Update<'_> {
                 self.git.top().submodule_sync(synced)?;
             }
             // Git stops at the first that fails.
-            for path in self.to_be_updated(&there) {
+            for path in self.to_be_updated(&listed.there) {
                 let updated = self.git.submodule_update(self.mode(), Some(path))?;
                 let is_good = updated.end.is_good();
                 if failed.is_empty() {
@@ -302,13 +363,13 @@ impl Update<'_> {
                     failed.push(path.to_owned());
                 }
             }
-            there = self.git.submodules()?;
+            listed = self.recorded_now(top_level)?;
         }
-        if self.fill_empty(&there)? {
+        if self.fill_empty(&listed.there)? {
             ended = update_all()?;
-            there = self.git.submodules()?;
+            listed = self.recorded_now(top_level)?;
         }
-        Ok((there, ended, failed))
+        Ok((listed, ended, failed))
     }
 
     /// Fetches what submodules lack that are to be moved, all at the same time: git itself does it one after the other,

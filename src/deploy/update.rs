@@ -155,23 +155,32 @@ impl<'u> Update<'u> {
         let pulled = self.pull(tickets, journal);
         let fetched = beside.end();
         let target = pulled?;
-        let heads = git.heads(&self.upstream.branch)?;
+        let heads = git.heads_after_fetch(self.upstream)?;
         let target = target.or(heads.upstream);
         // "Already up to date" is also said to a HEAD that is ahead.
-        if heads.head.is_none() || heads.head != target {
+        let Some(head) = heads.head.filter(|head| target.as_ref() == Some(head)) else {
             return Err(StepFailed::stated(Step::Pull, Cause::HeadIsNotUpstream));
-        }
+        };
         // They are looked for while the submodules are updated.
         let old = self.before.head.as_ref();
-        let old = old.filter(|old| heads.head.as_ref() != Some(old));
+        let old = old.filter(|old| **old != head);
         let commits = old.map(|old| git.commits(old)).transpose()?;
-        let submodules = self.submodules(&fetched, journal);
+        let listed = self.submodules(&head, &fetched, journal);
         // Waited for, whatever becomes of the submodules: nothing is left running.
         let commits = commits.map_or_else(|| Ok(NewCommits::default()), Commits::end);
-        let submodules = submodules?;
-        self.ensure_followed(&submodules)?;
-        self.ensure_large_files(&submodules)?;
-        let now = LastGood::of(self.deploy.checkout, heads.head, &submodules).after(self.before);
+        let listed = listed?;
+        let submodules = &listed.there;
+        self.ensure_followed(submodules)?;
+        self.ensure_large_files(submodules)?;
+        let mut now = LastGood::of(self.deploy.checkout, Some(head), submodules);
+        let is_there = |submodule: &Submodule| submodule.is_there(Submodules::Recorded);
+        if self.mode() == Submodules::Recorded
+            && !listed.has_skipped
+            && submodules.iter().all(is_there)
+        {
+            now = now.complete();
+        }
+        now = now.after(self.before);
         Ok(Updated {
             commits: commits?,
             tickets: Triage::of(tickets, self, &now)?,

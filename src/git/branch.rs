@@ -1,7 +1,10 @@
 //! Branches: which one is checked out, where it comes from, and how commits stand to each other.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
+use super::checkout::common_dir;
 use super::command::{line, said};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
@@ -207,6 +210,31 @@ impl Git<'_> {
         let mut ids = text.lines().map(CommitId::parse);
         let (upstream, head) = (ids.next().flatten(), ids.next().flatten());
         Ok(Heads { head, upstream })
+    }
+
+    /// The same after a fetch. Where the files of the refs say that HEAD, the tracking branch and what was fetched are one, no
+    /// process is needed.
+    pub(crate) fn heads_after_fetch(&self, followed: &Upstream) -> Result<Heads> {
+        let git_dir = &self.checkout.git_dir;
+        let common = common_dir(git_dir);
+        let id_in = |file: PathBuf| {
+            let text = std::fs::read_to_string(file).ok()?;
+            CommitId::parse(text.split(['\t', '\n']).next()?)
+        };
+        let is_checked_out = self.checkout.head_branch().as_ref() == Some(&followed.branch);
+        let branch = format!("refs/heads/{}", followed.branch);
+        let tracking = format!("refs/remotes/{}", followed.upstream_name());
+        let fetched = id_in(git_dir.join("FETCH_HEAD")).filter(|fetched| {
+            let mut refs = [branch, tracking].into_iter().map(|name| common.join(name));
+            is_checked_out && refs.all(|file| id_in(file).as_ref() == Some(fetched))
+        });
+        if fetched.is_none() {
+            return self.heads(&followed.branch);
+        }
+        Ok(Heads {
+            head: fetched.clone(),
+            upstream: fetched,
+        })
     }
 
     /// How many commits HEAD is ahead of and behind its upstream.

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use super::WorkTree;
 use super::checkout::may_have_submodules;
-use super::command::{line, must, option, path_of, paths_in};
+use super::command::{Command, line, must, option, path_of, paths_in};
 use crate::commit_id::CommitId;
 
 /// Prints the index: mode, id, stage and path of each entry.
@@ -222,12 +222,39 @@ impl WorkTree<'_> {
 
     /// What would change between two commits, submodules left out.
     pub(crate) fn changes(&self, old: &CommitId, new: &CommitId) -> Result<Vec<Change>> {
-        let compare = self.reading("diff-tree -r -z --no-renames");
-        let compare = compare.arg(old).arg(new).arg("--");
-        let mut changes = raw_changes(&compare.ask("compare two commits")?)?;
+        let mut changes = raw_changes(&self.compare(old, new).ask("compare two commits")?)?;
         let is_gitlink = |side: &Option<Blob>| side.as_ref().is_some_and(Blob::is_gitlink);
         changes.retain(|change| !is_gitlink(&change.old) && !is_gitlink(&change.new));
         Ok(changes)
+    }
+
+    /// The submodules that a commit records, where those of an older one are known. `None` where that is not here.
+    pub(crate) fn gitlinks_after(
+        &self,
+        old: &CommitId,
+        mut gitlinks: Vec<Gitlink>,
+        new: &CommitId,
+    ) -> Result<Option<Vec<Gitlink>>> {
+        if old == new {
+            return Ok(Some(gitlinks));
+        }
+        let compared = self.compare(old, new).here().answer()?;
+        if !compared.end.is_good() {
+            return Ok(None);
+        }
+        for Change { path, new, .. } in raw_changes(&compared.output)? {
+            gitlinks.retain(|gitlink| gitlink.path != path);
+            let commit = new.filter(Blob::is_gitlink);
+            let commit = commit.and_then(|blob| CommitId::parse(&blob.id));
+            gitlinks.extend(commit.map(|commit| Gitlink { path, commit }));
+        }
+        gitlinks.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Some(gitlinks))
+    }
+
+    fn compare(&self, old: &CommitId, new: &CommitId) -> Command<'_> {
+        let compare = self.reading("diff-tree -r -z --no-renames");
+        compare.arg(old).arg(new).arg("--")
     }
 
     /// Paths that a commit has and the index has not, or the work tree. `None` where there is no such commit.

@@ -59,7 +59,7 @@ pub(crate) use config::{Config, Module};
 pub(crate) use index::{Blob, Change, Difference, Edits, Entry, Gitlink, Indexed, Kind};
 pub(crate) use login::{has_lost_its_login, without_login};
 pub(crate) use object::begins_with;
-pub(crate) use submodule::{Found, ModuleState, Source, Submodule};
+pub(crate) use submodule::{Found, Listed, ModuleState, Source, Submodule};
 pub(crate) use transfer::{FETCHES_AT_A_TIME, RemoteHead};
 
 /// Git, ready to be run in one checkout.

@@ -50,6 +50,17 @@ impl Submodule {
     }
 }
 
+/// The submodules of a checkout.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) there: Vec<Submodule>,
+    /// Whether there are any that git skips.
+    pub(crate) has_skipped: bool,
+}
+
+/// Tells what a work tree records.
+type ListGitlinks<'l> = dyn Fn(&WorkTree<'_>, &Path) -> Result<Vec<Gitlink>> + 'l;
+
 /// What is there of a submodule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -100,28 +111,28 @@ impl Git<'_> {
         .write()
     }
 
-    /// Every submodule, nested ones after the one they are in. Those that git skips (`update = none`, inactive)
-    /// are left out.
+    /// Every submodule, nested ones after the one they are in. Those that git skips (`update = none`, inactive) are left out.
     pub(crate) fn submodules(&self) -> Result<Vec<Submodule>> {
-        self.submodules_of(&self.top().gitlinks()?)
+        let listed = self.submodules_by(&|tree, _| tree.gitlinks());
+        listed.map(|listed| listed.there)
     }
 
-    /// The same, where the ones of the checkout itself are listed already.
-    pub(crate) fn submodules_of(&self, top_level: &[Gitlink]) -> Result<Vec<Submodule>> {
-        let mut found = Vec::new();
-        self.collect_submodules(Path::new(""), top_level, &mut found)?;
-        Ok(found)
+    /// The same, where the caller says what a work tree records, by where that is below the checkout.
+    pub(crate) fn submodules_by(&self, recorded: &ListGitlinks<'_>) -> Result<Listed> {
+        let mut listed = Listed::default();
+        self.collect_submodules(Path::new(""), recorded, &mut listed)?;
+        Ok(listed)
     }
 
     fn collect_submodules(
         &self,
         below: &Path,
-        gitlinks: &[Gitlink],
-        all: &mut Vec<Submodule>,
+        recorded: &ListGitlinks<'_>,
+        listed: &mut Listed,
     ) -> Result<()> {
         let superproject = self.submodule(below);
         let mut skipped = None;
-        for Gitlink { path, commit } in gitlinks {
+        for Gitlink { path, commit } in &recorded(&superproject, below)? {
             let path_below = below.join(path);
             let inside = self.submodule(&path_below);
             let submodule = Submodule {
@@ -141,14 +152,15 @@ impl Git<'_> {
                     None => skipped.insert(superproject.skipped_submodules()?),
                 };
                 if skipped.contains(path) {
+                    listed.has_skipped = true;
                     continue;
                 }
             }
             let is_populated = submodule.found != Found::Nothing;
             let below = submodule.path.clone();
-            all.push(submodule);
+            listed.there.push(submodule);
             if is_populated {
-                self.collect_submodules(&below, &inside.gitlinks()?, all)?;
+                self.collect_submodules(&below, recorded, listed)?;
             }
         }
         Ok(())
@@ -281,7 +293,7 @@ impl WorkTree<'_> {
     }
 
     /// What is there of it, as a submodule.
-    pub(super) fn found(&self) -> Result<Found> {
+    pub(crate) fn found(&self) -> Result<Found> {
         let Some(git_dir) = self.git_dir()? else {
             return Ok(Found::Nothing);
         };

@@ -17,14 +17,16 @@ fn counted() -> World {
     // What the last good deploy left is known from now on.
     let first = world.push("Begin");
     world.push_delivery(&first).send().expect(200, "deployed");
+    world.settle();
     world
 }
 
 /// The git commands that the delivery of a commit starts, without what every one of them is told.
-fn started(world: &World, commit: &str) -> Vec<String> {
+fn started(world: &World, commit: &str, verdict: &str) -> Vec<String> {
     let log = world.path("fake/started");
     fs::write(&log, "").unwrap();
-    world.push_delivery(commit).send().expect(200, "deployed");
+    world.push_delivery(commit).send().expect(200, verdict);
+    world.settle();
     let plain = |line: &str| {
         let mut words: Vec<&str> = Vec::new();
         let mut all = line.split('|');
@@ -46,11 +48,11 @@ fn started(world: &World, commit: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_push_that_moves_a_submodule_starts_nine_gits() {
+fn a_push_that_moves_a_submodule_starts_eight_gits() {
     let world = counted();
     let (commit, _) = world.push_with_post("two");
-    let commands = started(&world, &commit);
-    assert_eq!(commands.len(), 9, "{commands:#?}");
+    let commands = started(&world, &commit, "deployed");
+    assert_eq!(commands.len(), 8, "{commands:#?}");
     assert!(
         commands
             .iter()
@@ -61,4 +63,22 @@ fn a_push_that_moves_a_submodule_starts_nine_gits() {
         commands.iter().any(|command| command == "submodule update"),
         "{commands:#?}"
     );
+}
+
+#[test]
+fn a_push_that_moves_no_submodule_starts_five_gits_and_no_update() {
+    let world = counted();
+    let commands = started(&world, &world.push("two"), "deployed");
+    assert_eq!(commands.len(), 5, "{commands:#?}");
+    assert!(
+        !commands.iter().any(|command| command == "submodule update"),
+        "{commands:#?}"
+    );
+}
+
+#[test]
+fn a_redelivery_with_nothing_new_starts_three_gits() {
+    let world = counted();
+    let commands = started(&world, &world.head(), "unchanged");
+    assert_eq!(commands, ["config -z", "config -z", "pull --ff-only"]);
 }
