@@ -39,7 +39,8 @@ impl StepFailed {
 
     /// A command of git's that did not end well.
     pub(super) fn ended(step: Step, ended: &Ended, git: &Git<'_>) -> Self {
-        let output = with_names_on_one_line(&String::from_utf8_lossy(&ended.output), git);
+        let output = diagnosis::without_warnings(&String::from_utf8_lossy(&ended.output));
+        let output = with_names_on_one_line(&output, git);
         let cause = match ended.end {
             End::Limit(_) | End::Signal(_) => None,
             End::Exit(_) | End::Stopped => Cause::of_output(&output),
@@ -135,11 +136,9 @@ pub(super) fn shown(text: &str, hidden: &[String]) -> String {
 pub(super) fn tail_of(output: &str) -> String {
     let from = output.len().saturating_sub(MAX_BYTES);
     let text = &output[output.ceil_char_boundary(from)..];
-    // Progress overwrites itself; what stood there last is what counts. OpenSSH 10.1 warns of servers without post-quantum
-    // algorithms at each connection, and that is no reason of anything.
+    // Progress overwrites itself; what stood there last is what counts.
     let lines: Vec<&str> = text
         .lines()
-        .filter(|line| !line.starts_with("** "))
         .map(|line| line.rsplit('\r').next().unwrap_or(line))
         .collect();
     lines[lines.len().saturating_sub(MAX_LINES)..].join("\n")

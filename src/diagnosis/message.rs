@@ -33,6 +33,12 @@ pub(super) fn lines(output: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Without what OpenSSH 10.1 and later say of each server that has no post-quantum algorithms: no reason of anything.
+pub(crate) fn without_warnings(output: &str) -> String {
+    let lines = output.split_inclusive('\n');
+    lines.filter(|line| !line.starts_with("** ")).collect()
+}
+
 /// What was printed, with the names in these paths on one line each. Git cuts a long message, so that a name may end
 /// anywhere; the start of what follows a line break is enough to know it.
 pub(crate) fn with_names_on_one_line(output: &str, paths: &[PathBuf]) -> String {

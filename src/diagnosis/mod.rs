@@ -36,7 +36,7 @@ use crate::user::User;
 
 pub(crate) use cause::{Cause, InTheWay, Stated};
 pub(crate) use explain::explain;
-pub(crate) use message::with_names_on_one_line;
+pub(crate) use message::{with_names_on_one_line, without_warnings};
 pub(crate) use ssh::{has_passphrase, is_public, make_key};
 pub(crate) use work_tree::owner_of;
 

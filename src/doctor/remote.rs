@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Doctor, Health};
-use crate::diagnosis::{Cause, Situation, has_passphrase, is_public, make_key};
+use crate::diagnosis::{Cause, Situation, has_passphrase, is_public, make_key, without_warnings};
 use crate::git::{Config, Git, Upstream};
 use crate::process::End;
 use crate::redaction::{escape_line, line_of};
@@ -33,7 +33,7 @@ impl Doctor<'_> {
         let Some(asked) = self.known(REMOTE, asked) else {
             return;
         };
-        let said = String::from_utf8_lossy(&asked.output);
+        let said = without_warnings(&String::from_utf8_lossy(&asked.output));
         let at = self.situation(git, Some(followed)).with_output(&said);
         let cause = match asked.end {
             End::Exit(0) => {

@@ -195,7 +195,8 @@ git was killed by signal 9
 fn a_failure_that_nobody_knows_shows_gits_own_words() {
     let mut world = World::new();
     let commit = world.push("two");
-    world.fake_git("pull", &Fault::Fail("fatal: the sky fell"));
+    let said = "** WARNING: connection is not using a post-quantum key exchange algorithm.\nfatal: the sky fell";
+    world.fake_git("pull", &Fault::Fail(said));
     let reply = world.push_delivery(&commit).send();
     reply.expect(500, "failed");
     reply.says("git said:\n  fatal: the sky fell");

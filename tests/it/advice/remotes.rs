@@ -1,13 +1,13 @@
 //! The remote: logins, addresses, answers that do not come.
 
-use super::{bring_about, failed, fails, is_mended, set_url, told};
-use crate::world::{World, ZERO, payload_after, quoted, text};
+use super::{Told, bring_about, failed, fails, is_mended, set_url, told};
+use crate::world::{World, ZERO, payload_after, quoted, text, write_executable};
 
 #[test]
 fn a_private_remote_without_a_login() {
     let world = World::new();
     set_url(&world, &world.origin.url("auth/me/site.git"));
-    fails(
+    let told = fails(
         &world,
         &world.head(),
         r"
@@ -17,6 +17,22 @@ $ git config --global credential.helper store
 $ git -C '<world>/checkout' fetch origin
 ",
     );
+    logs_in(&world, &told);
+}
+
+/// Types the commands, and the login where git asks for it; then the push is deployed.
+fn logs_in(world: &World, told: &Told) {
+    write_executable(
+        &world.path("askpass"),
+        "#!/bin/sh\ncase $1 in User*) echo me ;; *) echo s3cr3tt0ken ;; esac\n",
+    );
+    told.typed(|command| {
+        let mut shell = world.shell_of_site();
+        shell.env("GIT_ASKPASS", world.path("askpass"));
+        shell.args(["-c", command]).output().unwrap()
+    });
+    let commit = world.push("mended");
+    world.push_delivery(&commit).send().expect(200, "deployed");
 }
 
 #[test]
@@ -28,7 +44,7 @@ fn a_login_that_is_refused() {
             .origin
             .url_with_login("me:n0-such-login", "auth/me/site.git"),
     );
-    fails(
+    let told = fails(
         &world,
         &world.head(),
         r"
@@ -39,6 +55,7 @@ $ git config --global credential.helper store
 $ git -C '<world>/checkout' fetch origin
 ",
     );
+    logs_in(&world, &told);
 }
 
 #[test]
