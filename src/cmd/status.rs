@@ -56,10 +56,8 @@ pub(crate) fn status(site: &Site, args: &StatusArgs, env: &Environment) -> Resul
 
 /// The folder with what is known of deploys; none before the first delivery.
 fn state_of(site: &Site) -> Result<Option<StateFolder>> {
-    if clone::is_due(site) {
-        return Ok(None);
-    }
-    Ok(StateFolder::existing(&clone::whole_of(site)?))
+    let checkout = clone::stage_of(site)?.checkout();
+    Ok(checkout.as_ref().and_then(StateFolder::existing))
 }
 
 /// Prints how a site stands, again and again, until it is interrupted.

@@ -229,3 +229,21 @@ fn a_delivery_that_runs_or_waits_is_told_by_its_id() {
     world.verb(&["status", "1111"]).says("deployed main");
     assert!(!world.exists("checkout/.git/deploy-cgi/underway"));
 }
+
+#[test]
+fn a_first_checkout_that_is_being_made_is_told() {
+    let mut world = World::new();
+    let commit = world.push("two");
+    let payload = world.payload(&commit).to_string();
+    fs::remove_dir_all(world.checkout()).unwrap();
+    world.key("clone", &quoted(&world.origin.url("me/site.git")));
+    world.fake_git("fetch", &Fault::Hold);
+    let started = world.delivery("push", payload).start();
+    world.wait_until_held();
+    let all = world.verb(&["status"]);
+    let one = world.verb(&["status", DELIVERY]);
+    world.release();
+    started.reply().expect(200, "deployed");
+    all.says(" at the step clone\n");
+    one.says(&format!("the deploy of {DELIVERY} is running since 2"));
+}
