@@ -12,6 +12,7 @@
 //! | [`cgi`] | the request's environment, head and body; the response; RFC 3875 |
 //! | [`process`] | the only place that starts a process |
 //! | [`remote_url`] | the URL of a remote, shown without its login |
+//! | [`web_address`] | the address of a page |
 //! | [`user`] | who we run as, their home, and the environment of what we start |
 //! | [`delivery`] | a webhook delivery, and the proof that GitHub sent it |
 //! | [`shell`] | words and commands that reports print, fit to be pasted |
@@ -23,6 +24,8 @@
 //! | [`queue`] | tickets, and whose turn it is |
 //! | [`green`] | which commits a workflow has passed |
 //! | [`hold`] | whether deploys are held |
+//! | [`curl`] | the only place that asks the web for something |
+//! | [`live`] | whether visitors see the site |
 //! | [`history`] | what happened and when |
 //! | [`last_good`] | what the last good deploy left |
 //! | [`backup`] | keeping what a reset removes |
@@ -41,6 +44,7 @@ mod backup;
 mod cgi;
 mod cmd;
 mod commit_id;
+mod curl;
 mod delivery;
 mod deploy;
 mod diagnosis;
@@ -52,6 +56,7 @@ mod history;
 mod hold;
 mod ignored;
 mod last_good;
+mod live;
 mod outcome;
 mod process;
 mod queue;
@@ -64,6 +69,7 @@ mod signature;
 mod site;
 mod state;
 mod user;
+mod web_address;
 mod worker;
 
 use std::ffi::OsString;

@@ -78,6 +78,7 @@ pub(crate) enum Step {
     Reset,
     Submodules,
     OnUpdate,
+    Live,
 }
 
 impl Step {
@@ -92,6 +93,7 @@ impl Step {
             Self::Reset => "reset",
             Self::Submodules => "submodules",
             Self::OnUpdate => "on_update",
+            Self::Live => "live",
         }
     }
 }
@@ -123,7 +125,7 @@ impl Failure {
         if said.is_empty() {
             return;
         }
-        let who = if self.step == Step::OnUpdate {
+        let who = if matches!(self.step, Step::OnUpdate | Step::Live) {
             "it"
         } else {
             "git"

@@ -14,6 +14,7 @@ use super::update::Updated;
 use crate::diagnosis::Cause;
 use crate::git::{Git, Upstream};
 use crate::last_good::LastGood;
+use crate::live;
 use crate::outcome::{Step, Verdict};
 use crate::process::{self, Ended, Run};
 use crate::queue::Ticket;
@@ -76,6 +77,40 @@ impl Deploy<'_> {
         Err(StepFailed {
             output: String::from_utf8_lossy(&ended.output).into_owned(),
             ..StepFailed::stated(Step::OnUpdate, Cause::CommandFailed(ended.end))
+        })
+    }
+
+    /// Asks whether visitors see what was deployed, where anything differs from the last good deploy.
+    pub(super) fn ensure_live(
+        &self,
+        before: &LastGood,
+        updated: &Updated,
+        journal: &mut Journal<'_>,
+    ) -> Result<(), StepFailed> {
+        let is_back = matches!(self.aim, Aim::Back(_));
+        let Some(page) = &self.site.live else {
+            return Ok(());
+        };
+        if !updated.now.differs_from(before) && !is_back {
+            return Ok(());
+        }
+        let started = journal.begins(Step::Live);
+        let asked = live::ask(page, self.site.live_text.as_deref(), &self.site.programs)?;
+        journal.took(
+            Step::Live,
+            started.elapsed(),
+            asked.as_ref().map(|_| "failed"),
+        );
+        let Some(not_live) = asked else {
+            return Ok(());
+        };
+        let cause = Cause::NotLive {
+            why: not_live.why,
+            has_earlier: before.head.is_some() && !is_back,
+        };
+        Err(StepFailed {
+            output: not_live.said,
+            ..StepFailed::stated(Step::Live, cause)
         })
     }
 

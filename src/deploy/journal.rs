@@ -105,6 +105,12 @@ impl<'s> Journal<'s> {
 
     pub(super) fn command(&mut self, step: Step, took: Duration, end: End) {
         let remark = (!end.is_good()).then(|| end.to_string());
+        self.took(step, took, remark.as_deref());
+    }
+
+    /// A step that ended, and what is said behind its time.
+    pub(super) fn took(&mut self, step: Step, took: Duration, remark: Option<&str>) {
+        let remark = remark.map(str::to_owned);
         match self.steps.iter_mut().find(|known| known.step == step) {
             Some(known) => {
                 known.took += took;

@@ -132,13 +132,14 @@ impl Deploy<'_> {
             }
         };
         let on_update = self.on_update(&git, &before, &upstream, &updated, journal);
+        let live = on_update.and_then(|()| self.ensure_live(&before, &updated, journal));
         TurnResult {
             before,
             upstream: Some(upstream),
             now: Some(updated.now),
             commits: updated.commits,
             tickets: updated.tickets,
-            failed: on_update.err(),
+            failed: live.err(),
         }
     }
 

@@ -132,6 +132,11 @@ pub(crate) enum Cause {
     // ---- what nobody can explain further
     Ended(End),
     CommandFailed(End),
+    /// The page of the key `live`; and whether an earlier good deploy is known.
+    NotLive {
+        why: String,
+        has_earlier: bool,
+    },
     Error(String),
 }
 

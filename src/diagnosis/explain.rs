@@ -60,6 +60,18 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
             Diagnosis::unexplained(format!("git ended with {end}"))
         }
         Cause::CommandFailed(end) => command_failed(*end, at),
+        Cause::NotLive { why, has_earlier } => {
+            let page = at.site.live.as_ref().map(ToString::to_string);
+            at.advise(
+                format!("deployed, but {} {why}", page.unwrap_or_default()),
+                if *has_earlier {
+                    "mend the site, then press Redeliver: it is asked again. Or bring back what was live before"
+                } else {
+                    "mend the site, then press Redeliver: it is asked again"
+                },
+                has_earlier.then(|| format!("{} back", quoted(&at.site.file))),
+            )
+        }
         Cause::Error(error) => Diagnosis::unexplained(error),
 
         // ---- ssh
@@ -148,10 +160,11 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
 
         Cause::NothingGreen(workflow) => {
             let (upstream, workflow) = (at.upstream(), excerpt(workflow));
+            let site = quoted(&at.site.file);
             tell!(at, "no commit of {upstream} is known that {workflow} has succeeded for";
                 "let the webhook send the event \"Workflow runs\", and run the workflow again; or deploy the newest commit \
                  once, whatever becomes of it";
-                "{site_file} run --anyway")
+                "{site} run --anyway")
         }
 
         // ---- the work tree

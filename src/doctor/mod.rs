@@ -21,6 +21,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::cgi::Environment;
+use crate::curl;
 use crate::delivery::{Delivery, Ping};
 use crate::diagnosis::{Advice, Cause, Diagnosis, Situation, explain};
 use crate::git::{Git, Upstream};
@@ -147,6 +148,7 @@ pub(crate) fn examine(
         hidden: Vec::new(),
     };
     doctor.running_user();
+    doctor.live();
     doctor.secret_file();
     doctor.checkout();
     if let Some((ping, delivery)) = ping {
@@ -213,6 +215,24 @@ struct Doctor<'d> {
 }
 
 impl<'d> Doctor<'d> {
+    /// The key `live` needs a program that git does without.
+    fn live(&mut self) {
+        let Some(page) = &self.site.live else {
+            return;
+        };
+        match self.site.programs.find(curl::PROGRAM) {
+            Some(_) => self
+                .findings
+                .ok("live", format!("{page} is asked after a deploy")),
+            None => self.findings.problem(
+                "live",
+                "there is no curl here to ask it",
+                "install it, name its folder with the key `path`, or remove the key `live`",
+                ["sudo apt-get install curl".to_owned()],
+            ),
+        }
+    }
+
     /// What there is. An error of ours is a problem, where there was time to look; its chain says what to do where there is
     /// something.
     fn known<T>(&mut self, what: &'static str, result: Result<T>) -> Option<T> {

@@ -38,6 +38,8 @@ pub(super) const KEYS: &[(&str, &str)] = &[
         "only",
         "a list of patterns below the checkout, such as [\"site/**\"]",
     ),
+    ("live", "an https address, such as \"https://example.org/\""),
+    ("live_text", "a text that the page `live` has"),
     ("wait", "a time from \"0s\" to \"30s\", such as \"8s\""),
     ("timeout", "a time from \"1s\" to \"24h\", such as \"10m\""),
     (

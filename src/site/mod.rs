@@ -21,6 +21,7 @@ use crate::process::Programs;
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
 use crate::signature::{NoSecrets, Secrets};
+use crate::web_address::WebAddress;
 use keys::Keys;
 
 pub(crate) use mistake::Mistake;
@@ -65,6 +66,9 @@ pub(crate) struct Site {
     pub(crate) workflow: Option<String>,
     /// Patterns of what `on_update` is run for; all where there are none.
     pub(crate) only: Vec<String>,
+    /// The page that has to answer well after a deploy, and the text that it has to have.
+    pub(crate) live: Option<WebAddress>,
+    pub(crate) live_text: Option<String>,
     pub(crate) wait: Duration,
     pub(crate) timeout: Duration,
     /// In bytes.
@@ -160,6 +164,8 @@ impl Site {
         let submodules = keys
             .value("submodules", value::submodules)?
             .unwrap_or(Submodules::Recorded);
+        let live = keys.value("live", WebAddress::parse)?;
+        let live_text = keys.value("live_text", value::command)?;
         if workflow.is_some() && submodules == Submodules::Latest {
             let why =
                 "cannot be used with `submodules = \"latest\"`: no workflow has seen those commits";
@@ -181,6 +187,8 @@ impl Site {
             ssh_keys: keys.ssh_keys()?,
             workflow,
             only: keys.list("only", value::pattern)?,
+            live,
+            live_text,
             wait: keys.value("wait", value::wait)?.unwrap_or(DEFAULT_WAIT),
             timeout: keys
                 .value("timeout", value::timeout)?
@@ -384,7 +392,8 @@ mod tests {
         check_complaint(
             "cake = 1",
             "4: `cake = ***`: unknown key `cake`; the keys are repo, secret_file, branch, repository, update, submodules, \
-             on_update, on_failure, clone, ssh_key, ssh_keys, workflow, only, wait, timeout, max_body, path, env, umask",
+             on_update, on_failure, clone, ssh_key, ssh_keys, workflow, only, live, live_text, wait, timeout, \
+             max_body, path, env, umask",
         );
         check_complaint(
             "clone = https://me:hunter2@example.org/me/blog",

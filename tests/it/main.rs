@@ -26,6 +26,7 @@ mod git_commands;
 mod hold;
 mod hostile;
 mod kills;
+mod live;
 mod only;
 mod properties;
 mod redactions;

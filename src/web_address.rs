@@ -1,0 +1,173 @@
+//! The address of a page: https, or http on this machine itself. Built of parts, so that nothing in it can be taken for
+//! anything else.
+
+use std::fmt::{Display, Formatter};
+use std::net::IpAddr;
+
+/// What stays as it is in a path and a query (RFC 3986, appendix A: `pchar`, `/`, `?`), besides letters and digits.
+const PLAIN: &[u8] = b"-._~%!$&'()*+,;=:@/?";
+
+/// An address that is right once it exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WebAddress {
+    scheme: &'static str,
+    host: String,
+    /// With the colon, where one is named.
+    port: String,
+    /// With the query, in a form without blanks, quotes or line ends.
+    path: String,
+}
+
+impl WebAddress {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let scheme = ["https", "http"]
+            .into_iter()
+            .find(|known| known.eq_ignore_ascii_case(scheme))?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let (host, port) = match authority.rfind(':') {
+            Some(at) if !authority[at..].contains(']') => authority.split_at(at),
+            _ => (authority, ""),
+        };
+        let is_port = port.is_empty() || port[1..].parse::<u16>().is_ok_and(|port| port > 0);
+        let address = Self {
+            scheme,
+            host: host.to_ascii_lowercase(),
+            port: port.to_owned(),
+            path: encoded(path),
+        };
+        let is_safe = scheme == "https" || address.is_loopback();
+        (is_host(host) && is_port && is_safe).then_some(address)
+    }
+
+    /// Where a redirect leads (RFC 9110, section 10.2.2).
+    pub(crate) fn join(&self, location: &str) -> Option<Self> {
+        let Self {
+            scheme,
+            host,
+            port,
+            path,
+        } = self;
+        let before = format!("{scheme}://{host}{port}");
+        if location.contains("://") {
+            Self::parse(location)
+        } else if location.starts_with("//") {
+            Self::parse(&format!("{scheme}:{location}"))
+        } else if location.starts_with('/') {
+            Self::parse(&format!("{before}{location}"))
+        } else {
+            let folder = path.split('?').next().unwrap_or("/");
+            let folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
+            Self::parse(&format!("{before}{folder}/{location}"))
+        }
+    }
+
+    pub(crate) fn has_host_of(&self, other: &Self) -> bool {
+        self.host == other.host
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    fn is_loopback(&self) -> bool {
+        let number = self.host.trim_matches(['[', ']']).parse::<IpAddr>();
+        self.host == "localhost" || number.is_ok_and(|number| number.is_loopback())
+    }
+}
+
+impl Display for WebAddress {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}://{}{}{}",
+            self.scheme, self.host, self.port, self.path
+        )
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let is_name = |c: u8| c.is_ascii_alphanumeric() || b"-.".contains(&c);
+    match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(number) => number.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.starts_with('-') && host.bytes().all(is_name),
+    }
+}
+
+/// A path with its query, whose fragment is the browser's own.
+fn encoded(path: &str) -> String {
+    let path = path.split('#').next().unwrap_or_default();
+    let mut encoded = String::from(if path.starts_with('/') { "" } else { "/" });
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || PLAIN.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    encoded
+}
+
+fn digit(value: u8) -> char {
+    char::from(b"0123456789ABCDEF"[usize::from(value)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_https_or_on_this_machine() {
+        for (text, expected) in [
+            ("https://example.org", Some("https://example.org/")),
+            (
+                "HTTPS://Example.ORG/A b\"c",
+                Some("https://example.org/A%20b%22c"),
+            ),
+            (
+                "https://example.org?a=b#c",
+                Some("https://example.org/?a=b"),
+            ),
+            (
+                "https://example.org:8443/x\n",
+                Some("https://example.org:8443/x%0A"),
+            ),
+            ("http://127.0.0.1:80/", Some("http://127.0.0.1:80/")),
+            ("http://[::1]/", Some("http://[::1]/")),
+            ("http://localhost/", Some("http://localhost/")),
+            ("http://example.org/", None),
+            ("http://127.0.0.1.example.org/", None),
+            ("https://me@example.org/", None),
+            ("https://example.org:0/", None),
+            ("https://example.org:x/", None),
+            ("https:///x", None),
+            ("https://-x/", None),
+            ("https://a b/", None),
+            ("file:///etc/passwd", None),
+            ("example.org", None),
+        ] {
+            let shown = WebAddress::parse(text).map(|address| address.to_string());
+            assert_eq!(shown.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_leads_from_where_it_was_said() {
+        let from = WebAddress::parse("https://example.org/a/b?c=d").unwrap();
+        for (location, expected) in [
+            ("/x", Some("https://example.org/x")),
+            ("x", Some("https://example.org/a/x")),
+            ("//www.example.org/", Some("https://www.example.org/")),
+            ("https://www.example.org/", Some("https://www.example.org/")),
+            ("http://example.org/", None),
+            ("file:///etc/passwd", None),
+        ] {
+            let joined = from.join(location).map(|address| address.to_string());
+            assert_eq!(joined.as_deref(), expected, "{location}");
+        }
+    }
+}
