@@ -42,7 +42,9 @@ impl Doctor<'_> {
         }
         self.disk_space(&checkout);
         self.seen_from_the_web(&checkout);
-        if let Some(git) = &git {
+        if let Some(git) = &git
+            && self.has_time_for("git")
+        {
             self.git(git);
         }
         self.state_folder(&checkout);
@@ -85,7 +87,7 @@ impl Doctor<'_> {
         let Some(git) = self.known("git", git) else {
             return;
         };
-        if !self.version(&git) {
+        if !self.has_time_for("git") || !self.version(&git) {
             return;
         }
         let url = self.site.clone.as_ref().map(|url| git.know_remote(url));

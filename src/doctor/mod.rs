@@ -15,7 +15,7 @@ mod user;
 
 use std::fmt::Write;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -30,6 +30,9 @@ use crate::site::Site;
 use crate::user::User;
 
 pub(crate) use entrance::{MAX_LINE, web_root};
+
+/// Less than this is too little to ask git or a remote.
+const MIN_TIME: Duration = Duration::from_millis(300);
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,6 +234,20 @@ impl<'d> Doctor<'d> {
                 ["sudo apt-get install curl".to_owned()],
             ),
         }
+    }
+
+    /// Whether there is time left for git. Where there is none, that is found.
+    fn has_time_for(&mut self, what: &'static str) -> bool {
+        let has_time = Instant::now() + MIN_TIME < self.until;
+        if !has_time {
+            self.findings.unknown(
+                what,
+                "not looked at: there was no time left for it",
+                "press Redeliver on the ping, or run check, to look again",
+                [],
+            );
+        }
+        has_time
     }
 
     /// What there is. An error of ours is a problem, where there was time to look; its chain says what to do where there is

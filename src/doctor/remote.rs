@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Doctor, Health};
 use crate::diagnosis::{Cause, Situation, has_passphrase, is_public, make_key, without_warnings};
@@ -15,20 +15,12 @@ use crate::site::read_small;
 const REMOTE: &str = "remote";
 const SSH_KEY: &str = "ssh key";
 
-/// Less than this is too little to ask a remote.
-const MIN_FOR_REMOTE: Duration = Duration::from_millis(300);
-
 impl Doctor<'_> {
     pub(super) fn remote(&mut self, git: &Git<'_>, followed: &Upstream) {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left < MIN_FOR_REMOTE {
-            return self.findings.unknown(
-                REMOTE,
-                "not asked: there was no time left for it",
-                "press Redeliver on the ping, or run check, to ask again",
-                [],
-            );
+        if !self.has_time_for(REMOTE) {
+            return;
         }
+        let left = self.until.saturating_duration_since(Instant::now());
         let asked = git.ask_remote(followed, left);
         let Some(asked) = self.known(REMOTE, asked) else {
             return;

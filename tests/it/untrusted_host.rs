@@ -295,6 +295,7 @@ fn commands_get_the_same_few_variables_from_a_delivery_and_from_a_person() {
     let given = of_the_host.map(|(name, _)| name);
     let by_the_deploy = [
         "DEPLOY_BRANCH",
+        "DEPLOY_CHANGED",
         "DEPLOY_DELIVERY",
         "DEPLOY_NEW",
         "DEPLOY_OLD",

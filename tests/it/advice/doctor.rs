@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{mode, plain, set_url};
 use crate::checkouts::push_of;
 use crate::person::{Person, as_root};
-use crate::world::{SECRET, World, quoted, text};
+use crate::world::{Fault, SECRET, World, quoted, text};
 
 /// The lines of the doctor's that are not ok.
 fn complaints(world: &World) -> String {
@@ -421,6 +421,24 @@ fn a_remote_that_hangs_keeps_neither_the_doctor_nor_a_ping() {
         "{:?}",
         begin.elapsed()
     );
+}
+
+#[test]
+fn a_git_that_hangs_keeps_neither_the_doctor_nor_a_ping_and_is_no_problem_of_the_site() {
+    let mut world = World::new();
+    world.key("wait", "\"2s\"");
+    world.fake_git("status", &Fault::Hang);
+    let begin = Instant::now();
+    let ping = world.ping_delivery().send();
+    assert!(
+        begin.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        begin.elapsed()
+    );
+    ping.expect(200, "pong");
+    ping.says("pong from deploy-cgi: a deploy may fail\n");
+    ping.says("unknown  remote        not looked at: there was no time left for it");
+    assert!(!ping.body.contains("PROBLEM"), "{ping:#?}");
 }
 
 #[test]
