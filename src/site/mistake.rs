@@ -250,13 +250,13 @@ fn shown(line: &str) -> String {
         && key
             .bytes()
             .all(|c| c.is_ascii_alphanumeric() || b"_-".contains(&c));
-    let text = match key {
-        // Whoever takes it for the secret's own place writes the secret there; variables are nobody's business.
-        "secret_file" if is_path => format!("{key} = {value}"),
-        "secret_file" | "env" => format!("{key} = {MASK}"),
-        _ if accepted(key).is_some() => format!("{key} = {value}"),
-        _ if is_name => format!("{key} = {MASK}"),
-        _ => MASK.to_owned(),
+    // Variables are nobody's business, and who takes a file's name for its content writes the secret there.
+    let is_hidden = key == "env" || (key.ends_with("_file") && !is_path);
+    let text = match accepted(key) {
+        Some(_) if !is_hidden => format!("{key} = {value}"),
+        Some(_) => format!("{key} = {MASK}"),
+        None if is_name => format!("{key} = {MASK}"),
+        None => MASK.to_owned(),
     };
     excerpt(&redact(&text, []))
 }

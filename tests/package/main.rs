@@ -176,6 +176,13 @@ fn output(command: &mut Command) -> String {
     text
 }
 
+/// Copies an executable, by a child: no other thread can have forked while it was open for writing, which would keep it
+/// from being started ("Text file busy").
+#[track_caller]
+fn install(from: &Path, to: &Path) {
+    output(Command::new("install").args(["-m", "755"]).args([from, to]));
+}
+
 /// The one file of a folder whose name ends so.
 fn only(folder: &Path, end: &str) -> Option<PathBuf> {
     let mut found = fs::read_dir(folder)
@@ -442,7 +449,7 @@ mod chroot {
         for folder in ["etc", "home/me"] {
             fs::create_dir_all(at(folder)).unwrap();
         }
-        fs::copy(PACKAGES.program(), at("deploy-cgi")).unwrap();
+        install(&PACKAGES.program(), &at("deploy-cgi"));
         let mut passwd = fs::read_to_string("/etc/passwd").unwrap();
         writeln!(passwd, "me:x:{ME}:{ME}:Me:/home/me:/bin/sh").unwrap();
         fs::write(at("etc/passwd"), passwd).unwrap();

@@ -3,13 +3,12 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{output, without_our_package};
+use crate::{install, output, without_our_package};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_deploy-cgi");
 
@@ -32,14 +31,14 @@ impl Desk {
             fs::create_dir(desk.path(folder)).unwrap();
         }
         fs::write(desk.path("here/a key"), "").unwrap();
+        let command = desk.path("command");
+        fs::write(
+            &command,
+            "#!/bin/sh\n(printf '[%s]' \"$@\"; echo) >>\"$OUT\"\n",
+        )
+        .unwrap();
         for program in ["bin/deploy-cgi", "here/deploy.cgi", "here/www/deploy.cgi"] {
-            let path = desk.path(program);
-            fs::write(
-                &path,
-                "#!/bin/sh\n(printf '[%s]' \"$@\"; echo) >>\"$OUT\"\n",
-            )
-            .unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            install(&command, &desk.path(program));
         }
         desk
     }
