@@ -16,6 +16,11 @@ impl RepositoryName {
         };
         (is_part(owner) && is_part(name)).then(|| Self(text.to_owned()))
     }
+
+    /// The part behind the owner.
+    pub(crate) fn name(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(_, name)| name)
+    }
 }
 
 impl Display for RepositoryName {

@@ -50,7 +50,10 @@ fn over_ssh(cause: &str, or: &str, at: &Situation<'_>) -> Option<Diagnosis> {
     let ssh = url.for_ssh().as_deref().map(word)?;
     let (git, remote) = (at.git(), word(&at.followed.remote));
     let mut first = format!("{or}let the checkout use a deploy key");
-    let use_it = if at.submodule().is_some() {
+    let use_it = if at.repository_beside(&url).is_some() {
+        // The key `ssh_keys` has it go over ssh.
+        None
+    } else if at.submodule().is_some() {
         let url = word(&url.to_string());
         Some(git_config(&at.user, &format!("url.{ssh}.insteadOf {url}")))
     } else if at.git.checkout.is_being_cloned() {
@@ -151,7 +154,15 @@ pub(super) fn not_found(at: &Situation<'_>) -> Diagnosis {
         .url_of_output()
         .map_or_else(String::new, |url| format!("{url}, "));
     let path = line_of(path);
-    tell!(at, "{url}the remote of the submodule {path}, is not there, or {user} may not see it";
+    let cause =
+        format!("{url}the remote of the submodule {path}, is not there, or {user} may not see it");
+    let its_own = at.url();
+    if at.repository_beside(&its_own).is_some() && !at.site.has_key_of(&its_own) {
+        let first = "if .gitmodules has a wrong URL, mend it there and push. GitHub says \"not found\" also for a private \
+                     repository without access: then make a key for it";
+        return new_key(cause, first, None, at);
+    }
+    tell!(at, "{cause}";
         "if .gitmodules has another URL by now, use that; else mend it there and push. GitHub says \"not found\" \
          also for a private repository without access; then a deploy key helps";
         "{git} submodule sync --recursive"; "{git} submodule update --init --recursive")

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Diagnosis, Situation, with_ending};
 use crate::redaction::{line_of, list};
 use crate::remote_url::RemoteUrl;
+use crate::repository_name::RepositoryName;
 use crate::shell::{quoted, word};
 use crate::site::read_small;
 
@@ -132,6 +133,16 @@ impl Situation<'_> {
         keys.extend(self.site.ssh_key.clone());
         keys.extend(self.site.ssh_keys.iter().map(|(_, key)| key.clone()));
         keys.into_iter().find(|key| key == named)
+    }
+}
+
+impl Situation<'_> {
+    /// The repository of a URL where it is another one than the checkout's at the same host: it needs a key of its own.
+    pub(super) fn repository_beside<'u>(&self, url: &'u RemoteUrl) -> Option<&'u RepositoryName> {
+        let remote = &self.followed.url;
+        let is_beside = (url.is_ssh() || url.is_https()) && remote.has_host_of(url);
+        url.repository()
+            .filter(|repository| is_beside && remote.repository() != Some(repository))
     }
 }
 
@@ -293,8 +304,12 @@ pub(super) fn new_key(
     use_it: Option<String>,
     at: &Situation<'_>,
 ) -> Diagnosis {
-    let named = at.git.key_named_for(&at.url());
-    let key = named.unwrap_or_else(|| usual_key(at));
+    let url = at.url();
+    let own = at.repository_beside(&url);
+    let own = own.filter(|_| !at.site.has_key_of(&url));
+    let own = own.map(|repository| folder_for_keys(at).join(repository.name()));
+    let key = own.or_else(|| at.git.key_named_for(&url));
+    let key = key.unwrap_or_else(|| usual_key(at));
     new_key_at(&key, cause, first, use_it, at)
 }
 
@@ -307,11 +322,14 @@ fn new_key_at(
 ) -> Diagnosis {
     let mut commands = make_key(key, at);
     commands.extend(use_it);
-    let name_it = if at.git.key_named_for(&at.url()).as_deref() == Some(key) {
+    let (url, site_file, shown) = (at.url(), at.site_file(), line_of(key));
+    let name_it = if at.git.key_named_for(&url).as_deref() == Some(key) {
         String::new()
+    } else if let Some(repository) = at.repository_beside(&url) {
+        let repository = line_of(repository.to_string());
+        format!(", name it in {site_file} (ssh_keys = {{ \"{repository}\" = \"{shown}\" }})")
     } else {
-        let (site_file, key) = (at.site_file(), line_of(key));
-        format!(", name it in {site_file} (ssh_key = \"{key}\")")
+        format!(", name it in {site_file} (ssh_key = \"{shown}\")")
     };
     let page = deploy_keys_page(&at.url());
     at.advise(

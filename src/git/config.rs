@@ -55,6 +55,14 @@ impl Config {
         urls.map(|(_, url)| RemoteUrl::parse(url))
     }
 
+    /// The URLs that branches follow which follow no remote by its name (git-config(1), `branch.<name>.remote`).
+    pub(super) fn upstream_urls(&self) -> impl Iterator<Item = RemoteUrl> {
+        let is_upstream = |key: &str| key.starts_with("branch.") && key.ends_with(".remote");
+        let upstreams = self.0.iter().filter(move |(key, _)| is_upstream(key));
+        let urls = upstreams.map(|(_, remote)| RemoteUrl::parse(remote));
+        urls.filter(|url| url.host().is_some())
+    }
+
     /// What git takes in place of a URL (git-config(1), `url.<base>.insteadOf`).
     pub(super) fn rewritten(&self, url: &RemoteUrl) -> Option<RemoteUrl> {
         let rewrites = self.0.iter().filter_map(|(key, begin)| {

@@ -109,7 +109,8 @@ impl Git<'_> {
     /// The URLs of the remotes, as they are and as git rewrites them.
     fn remotes(&self) -> Vec<RemoteUrl> {
         let config = self.known_config().unwrap_or_default();
-        let mut remotes: Vec<_> = config.remote_urls().chain(self.clone.clone()).collect();
+        let named = config.remote_urls().chain(config.upstream_urls());
+        let mut remotes: Vec<_> = named.chain(self.clone.clone()).collect();
         let rewritten = remotes.iter().filter_map(|url| config.rewritten(url));
         remotes.extend(rewritten.collect::<Vec<_>>());
         remotes

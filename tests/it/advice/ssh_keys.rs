@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
+use super::Told;
 use crate::docs::block_with;
 use crate::person::{Person, Sshd};
 use crate::world::{World, payload_after, quoted, search_path, text, write_executable};
@@ -36,12 +37,6 @@ impl Forge {
         );
         write_executable(&person.home.join("only"), &only);
         person.does("mkdir -p -m 700 .ssh");
-        for name in ["site", "posts", "lib"] {
-            person.does(&format!("ssh-keygen -q -t ed25519 -N '' -f .ssh/{name}"));
-            person.does(&format!(
-                "echo \"restrict,command=\\\"{home}/only {name}\\\" $(cat .ssh/{name}.pub)\" >>.ssh/authorized_keys"
-            ));
-        }
         for host in hosts {
             person.does(&format!(
                 "printf 'Host {host}\\n HostName 127.0.0.1\\n Port {}\\n HostKeyAlias {FORGE}\\n' >>.ssh/config",
@@ -54,7 +49,19 @@ impl Forge {
             world,
         };
         forge.knows(FORGE);
+        for name in ["site", "posts", "lib"] {
+            let key = format!("ssh-keygen -q -t ed25519 -N '' -f .ssh/{name}; cat .ssh/{name}.pub");
+            forge.enters(name, &forge.person.does(&key));
+        }
         forge
+    }
+
+    /// Takes a key for a repository.
+    fn enters(&self, name: &str, public: &str) {
+        let (home, public) = (text(&self.person.home), public.trim());
+        self.person.does(&format!(
+            "echo 'restrict,command=\"{home}/only {name}\" {public}' >>.ssh/authorized_keys"
+        ));
     }
 
     fn knows(&self, host: &str) {
@@ -118,6 +125,49 @@ impl Forge {
             .map(|line| line.replace("git-upload-pack ", ""))
             .collect()
     }
+}
+
+/// As people meet it who gave the checkout a deploy key, and have a private submodule.
+#[test]
+#[ignore = "needs sshd and root: ./tests/run"]
+fn a_submodule_that_the_key_of_the_checkout_does_not_open() {
+    let mut forge = Forge::new(World::new(), &[FORGE]);
+    forge.person.does("rm .ssh/posts .ssh/posts.pub");
+    forge.world.push_to("posts", "second.md", "two", "A post");
+    let commit = forge.push_submodules("site", &[("posts", "../posts.git")]);
+    let remote = forge.at(FORGE, "site");
+    let checkout = forge.world.checkout();
+    let set_url = ["remote", "set-url", "origin", &remote];
+    forge.world.git(&checkout, &set_url);
+    let key = quoted(&forge.key("site"));
+    forge.world.key("ssh_key", &key);
+    forge.takes();
+    let run = forge.person.verb(&forge.world, &["run"]);
+    run.expect_exit(1);
+    let told = Told::parse(&run.stdout);
+    let plain = told.text().replace(&text(&forge.person.home), "<home>");
+    let plain = forge
+        .world
+        .plain(&plain.replace(&forge.person.name, "<person>"));
+    assert_eq!(
+        plain.trim(),
+        r#"
+<person>@forge.test:me/posts.git, the remote of the submodule posts, is not there, or <person> may not see it. The main tree is new already; not at the recorded commit: posts
+-> if .gitmodules has a wrong URL, mend it there and push. GitHub says "not found" also for a private repository without access: then make a key for it, enter what the `cat` line shows as a deploy key at the host of <person>@forge.test:me/posts.git, name it in <world>/cgi-bin/deploy.cgi (ssh_keys = { "me/posts" = "<home>/.ssh/posts" }), then press Redeliver:
+$ ssh-keygen -q -t <id> -N '' -f <home>/.ssh/posts
+$ cat <home>/.ssh/posts.pub
+"#
+        .trim(),
+        "{plain}"
+    );
+    let does = |_, line: &String| forge.person.does(line);
+    let public = told.commands.iter().fold(String::new(), does);
+    forge.enters("posts", &public);
+    let (_, table) = told.words.split_once("(ssh_keys = ").unwrap();
+    let (table, _) = table.split_once(')').unwrap();
+    forge.world.key("ssh_keys", table);
+    forge.person.owns(&forge.world.path("cgi-bin"));
+    forge.deploys(&commit);
 }
 
 fn set(lines: &[&str]) -> BTreeSet<String> {
