@@ -319,12 +319,6 @@ const TABLE: &[Row] = table! { field, output:
     "Error in object" => Cause::ObjectRefused(
         find(output, "object +: +: *").map(|field| field.into_iter().map(str::to_owned).collect()),
     );
-    // The commit is missed only where the fetch before went well.
-    "Unable to fetch in submodule path '*'; trying to directly fetch +:",
-    "Unable to fetch in submodule path '*'" => Cause::SubmoduleNotFetched(last_message(output));
-    "Fetched in submodule path '*', but it did not contain +. Direct fetching of that commit failed." =>
-        Cause::SubmoduleCommitMissing(Some(field[1].into()));
-    "Unable to find current revision in submodule path '*'" => Cause::SubmoduleCommitMissing(None);
     // builtin/clone.c, `cmd_clone`.
     "destination path '*' already exists and is not an empty directory." => Cause::FolderInTheWay(field[0].into());
     "No url found for submodule path '*' in .gitmodules" => Cause::NotASubmodule(field[0].into());
@@ -389,6 +383,15 @@ const TABLE: &[Row] = table! { field, output:
         Cause::NotWritable(Some(field[0].trim_end_matches('/').into()));
     "*: Permission denied",
     "*: Operation not permitted" => Cause::NotWritable(None);
+
+    // ---- submodules, whose fetch failed for none of these reasons
+    // The commit is missed only where the fetch before went well.
+    "Unable to fetch in submodule path '*'; trying to directly fetch +:",
+    "Unable to fetch in submodule path '*'",
+    "clone of '*' into submodule path '*' failed" => Cause::SubmoduleNotFetched(last_message(output));
+    "Fetched in submodule path '*', but it did not contain +. Direct fetching of that commit failed." =>
+        Cause::SubmoduleCommitMissing(Some(field[1].into()));
+    "Unable to find current revision in submodule path '*'" => Cause::SubmoduleCommitMissing(None);
 };
 
 const EDITED: &str = "Your local changes to the following files would be overwritten by +:";

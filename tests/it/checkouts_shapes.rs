@@ -540,7 +540,7 @@ fn a_branch_that_was_switched_by_hand_is_followed_or_named() {
     let reply = push_of(&world, "me/site", "main", &commit).send();
     reply.expect(500, "failed");
     reply.says("next is checked out");
-    reply.says("switch main");
+    reply.says("checkout main --");
     world.settle();
     assert_eq!((world.head(), tree_of(&world.checkout())), before);
     world.git(&world.checkout(), &["switch", "-q", "main"]);
