@@ -99,51 +99,56 @@ impl Concern {
             _ => ("submodules", "they follow"),
         };
         let named = format!("the {are} {}", paths.join(", "));
-        match submodules {
-            Submodules::Skip => Ok(Self::Not(format!(
-                "the push to {}, {named}: this site leaves submodules alone (submodules = \"skip\")",
-                excerpt(&push.repository)
-            ))),
-            Submodules::Recorded => Ok(Self::Not(format!(
-                "the push to {}, {named}: this site deploys the commit that its own repository records; set \
-                 submodules = \"latest\" to follow the submodule itself",
-                excerpt(&push.repository)
-            ))),
-            Submodules::Latest if push.deletion => {
-                Ok(Self::Not(format!("the deletion of a branch of {named}")))
+        let repository = excerpt(&push.repository);
+        let why_not = match submodules {
+            Submodules::Skip => {
+                format!(
+                    "the push to {repository}, {named}: this site leaves submodules alone (submodules = \"skip\")"
+                )
             }
+            Submodules::Recorded => format!(
+                "the push to {repository}, {named}: this site deploys the commit that its own repository records; set \
+                 submodules = \"latest\" to follow the submodule itself"
+            ),
+            Submodules::Latest if push.deletion => format!("the deletion of a branch of {named}"),
             Submodules::Latest => {
                 let mut followed = BTreeSet::new();
                 for source in sources {
-                    let mut new_default = None;
-                    let mut ours = source.branch.clone();
-                    if ours.is_none() {
-                        ours = git.submodule(&source.path).default_branch()?;
-                        // It may be another one by now.
-                        if ours.as_deref() != Some(branch) {
-                            new_default = git.ask_default_branch(&source.path)?;
-                            ours = new_default.clone().or(ours);
-                        }
-                    }
-                    match ours {
-                        Some(ours) if ours != branch => {
-                            followed.insert(excerpt(&ours));
-                        }
-                        Some(_) | None => {
-                            return Ok(Self::Submodule {
-                                path: source.path.to_string_lossy().into_owned(),
-                                new_default,
-                            });
-                        }
-                    }
+                    match Self::of_source(source, branch, git)? {
+                        Self::Not(ours) => followed.insert(ours),
+                        concern => return Ok(concern),
+                    };
                 }
-                Ok(Self::Not(format!(
-                    "the push to {} of {named}: {follow} {}",
-                    excerpt(branch),
-                    followed.into_iter().collect::<Vec<_>>().join(", ")
-                )))
+                let followed: Vec<_> = followed.into_iter().collect();
+                let followed = followed.join(", ");
+                format!(
+                    "the push to {} of {named}: {follow} {followed}",
+                    excerpt(branch)
+                )
+            }
+        };
+        Ok(Self::Not(why_not))
+    }
+
+    /// A push to a branch of one submodule. Where that follows another one, its name.
+    fn of_source(source: &Source, branch: &str, git: &Git<'_>) -> Result<Self> {
+        let mut new_default = None;
+        let mut ours = source.branch.clone();
+        if ours.is_none() {
+            ours = git.submodule(&source.path).default_branch()?;
+            // It may be another one by now.
+            if ours.as_deref() != Some(branch) {
+                new_default = git.ask_default_branch(&source.path)?;
+                ours = new_default.clone().or(ours);
             }
         }
+        Ok(match ours {
+            Some(ours) if ours != branch => Self::Not(excerpt(&ours)),
+            Some(_) | None => Self::Submodule {
+                path: source.path.to_string_lossy().into_owned(),
+                new_default,
+            },
+        })
     }
 }
 

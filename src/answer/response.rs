@@ -67,7 +67,7 @@ impl Answer {
                      ./deploy.cgi run --anyway."
                 ),
             ),
-            Self::Pushed(result) => return result.into_response(),
+            Self::Pushed(result) => (result.status(), result.in_words()),
             Self::Error(error) => (
                 INTERNAL_SERVER_ERROR,
                 format!("error in deploy-cgi: {error:#}"),
@@ -78,27 +78,33 @@ impl Answer {
 }
 
 impl PushResult {
-    fn into_response(self) -> Response {
-        let (status, body) = match self {
+    fn status(&self) -> Status {
+        match self {
+            Self::Ended { record, .. } => match record.verdict {
+                Verdict::Deployed | Verdict::Unchanged | Verdict::Ignored | Verdict::Back => OK,
+                Verdict::Failed => INTERNAL_SERVER_ERROR,
+            },
+            Self::WorkerDied(_) => INTERNAL_SERVER_ERROR,
+            Self::Accepted { .. } | Self::Queued => ACCEPTED,
+            Self::Held(..) => OK,
+            Self::NotQueued(_) => SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn in_words(self) -> String {
+        match self {
             Self::Ended { record, before } => {
-                let status = match record.verdict {
-                    Verdict::Deployed | Verdict::Unchanged | Verdict::Ignored | Verdict::Back => OK,
-                    Verdict::Failed => INTERNAL_SERVER_ERROR,
-                };
                 let mut body = record.report;
                 if let Some(before) = before {
                     let _ = write!(body, "\nThis delivery came before. What became of it, {}:\n\n{}", before.time, before.report);
                 }
-                (status, each_block_once(&body))
+                each_block_once(&body)
             }
             Self::WorkerDied(output) => {
-                let reason = if output.is_empty() { "no reason was reported".to_owned() } else { output };
-                (
-                    INTERNAL_SERVER_ERROR,
-                    format!(
-                        "failed at start: the deploy ended without an outcome: {reason}\n\nWhat to do: press Redeliver. The \
-                         deploy is still owed, and the next delivery does it."
-                    ),
+                let reason = if output.is_empty() { "no reason was reported" } else { &output };
+                format!(
+                    "failed at start: the deploy ended without an outcome: {reason}\n\nWhat to do: press Redeliver. The deploy \
+                     is still owed, and the next delivery does it."
                 )
             }
             Self::Accepted { delivery, waited } => {
@@ -108,43 +114,32 @@ impl PushResult {
                     let waited = humantime::format_duration(waited);
                     format!("the deploy is still running after {waited}, and goes on")
                 };
-                (
-                    ACCEPTED,
-                    format!(
-                        "accepted by deploy-cgi: {state}.\n\nTo see how it ended: press Redeliver on this delivery, or \
-                         on the ping; on the server: ./deploy.cgi status {delivery}"
-                    ),
+                format!(
+                    "accepted by deploy-cgi: {state}.\n\nTo see how it ended: press Redeliver on this delivery, or on the \
+                     ping; on the server: ./deploy.cgi status {delivery}"
                 )
             }
-            Self::Queued => (
-                ACCEPTED,
+            Self::Queued => {
                 "queued by deploy-cgi: another deploy is running, and the next one, already in line, includes this \
                  push.\n\nTo see how it ended: press Redeliver on this delivery, or on the ping."
-                    .to_owned(),
-            ),
+                    .to_owned()
+            }
             Self::Held(hold, waiting) => {
                 let wait = match waiting {
                     1 => "1 delivery waits".to_owned(),
                     n => format!("{n} deliveries wait"),
                 };
-                (
-                    OK,
-                    format!(
-                        "held by deploy-cgi: {}. {wait}.\n\nTo go on: ./deploy.cgi release on the server. Without a \
-                         shell: delete the file .git/deploy-cgi/hold in the checkout, then press Redeliver.",
-                        hold.in_words()
-                    ),
+                format!(
+                    "held by deploy-cgi: {}. {wait}.\n\nTo go on: ./deploy.cgi release on the server. Without a shell: \
+                     delete the file .git/deploy-cgi/hold in the checkout, then press Redeliver.",
+                    hold.in_words()
                 )
             }
-            Self::NotQueued(why) => (
-                SERVICE_UNAVAILABLE,
-                format!(
-                    "error in deploy-cgi: the deploy could not be queued, and was not begun: {why}\n\nWhat to do: mend \
-                     that, then press Redeliver."
-                ),
+            Self::NotQueued(why) => format!(
+                "error in deploy-cgi: the deploy could not be queued, and was not begun: {why}\n\nWhat to do: mend that, \
+                 then press Redeliver."
             ),
-        };
-        response(status, body)
+        }
     }
 }
 

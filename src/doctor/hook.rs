@@ -9,21 +9,20 @@ const HOOK: &str = "hook";
 impl Doctor<'_> {
     pub(super) fn hook(&mut self, ping: &Ping, delivery: &Delivery) {
         let findings = &mut self.findings;
-        match &ping.events {
-            Some(events) if !events.iter().any(|event| event == "push" || event == "*") => findings
-                .problem(
-                    HOOK,
-                    "it does not deliver pushes",
-                    "choose \"Just the push event\" in the webhook's settings",
-                    [],
-                ),
-            Some(_) => findings.ok(HOOK, "delivers pushes"),
-            None => {}
-        }
         let sends = |wanted: &str| {
             let events = ping.events.as_deref();
             events.is_none_or(|events| events.iter().any(|event| event == wanted || event == "*"))
         };
+        if !sends("push") {
+            findings.problem(
+                HOOK,
+                "it does not deliver pushes",
+                "choose \"Just the push event\" in the webhook's settings",
+                [],
+            );
+        } else if ping.events.is_some() {
+            findings.ok(HOOK, "delivers pushes");
+        }
         if let Some(workflow) = &self.site.workflow
             && !sends("workflow_run")
         {
@@ -58,21 +57,28 @@ impl Doctor<'_> {
                 [],
             );
         }
-        let is_followed = |theirs: &String| self.repositories.iter().any(|ours| *ours == **theirs);
-        if let Some(theirs) = ping.repository.as_ref()
-            && !self.repositories.is_empty()
-            && !is_followed(theirs)
-        {
-            findings.problem(
-                HOOK,
-                format!(
-                    "it belongs to {}, and this site follows {}: its pushes will be ignored",
-                    excerpt(theirs),
-                    self.repositories[0]
-                ),
-                "make the hook in the repository that this site follows; or, where that was renamed, set the key `repository`",
-                [],
-            );
+        if let Some(theirs) = &ping.repository {
+            self.repository_of_hook(theirs);
         }
+    }
+
+    fn repository_of_hook(&mut self, theirs: &str) {
+        let Some(ours) = self.repositories.first() else {
+            return;
+        };
+        if self
+            .repositories
+            .iter()
+            .any(|followed| *followed == *theirs)
+        {
+            return;
+        }
+        let theirs = excerpt(theirs);
+        self.findings.problem(
+            HOOK,
+            format!("it belongs to {theirs}, and this site follows {ours}: its pushes will be ignored"),
+            "make the hook in the repository that this site follows; or, where that was renamed, set the key `repository`",
+            [],
+        );
     }
 }
