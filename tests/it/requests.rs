@@ -1068,8 +1068,7 @@ on_update   <time>
 200 OK
 unchanged main is at <id>: nothing is new
 
-pull        <time>
-submodules  <time>
+pull  <time>
 
 == failed
 500 Internal Server Error
@@ -1082,9 +1081,8 @@ it said:
 
   <id> Say three
 
-pull        <time>
-submodules  <time>
-on_update   <time>  exit code 1
+pull       <time>
+on_update  <time>  exit code 1
 
 == failed
 500 Internal Server Error
@@ -1097,9 +1095,8 @@ it said:
 
   <id> Say three
 
-pull        <time>
-submodules  <time>
-on_update   <time>  exit code 1
+pull       <time>
+on_update  <time>  exit code 1
 
 This delivery came before. What became of it, <date>:
 
@@ -1112,9 +1109,8 @@ it said:
 
   <id> Say three
 
-pull        <time>
-submodules  <time>
-on_update   <time>  exit code 1
+pull       <time>
+on_update  <time>  exit code 1
 
 == repaired
 200 OK
@@ -1122,9 +1118,8 @@ deployed main <id>..<id>, 1 commit
 
   <id> Say three
 
-pull        <time>
-submodules  <time>
-on_update   <time>
+pull       <time>
+on_update  <time>
 
 == in-the-way
 500 Internal Server Error
