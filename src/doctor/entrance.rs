@@ -63,77 +63,70 @@ fn can_be_run(file: &Path) -> bool {
     rustix::fs::access(file, Access::EXEC_OK).is_ok()
 }
 
-/// The line that names the program, for the kernel.
+/// The line that names the program, for the kernel: what may be wrong with it, one after the other.
 fn first_line(file: &Path, env: &Environment, findings: &mut Findings<'_>) {
     let text = read_small(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let line = text.split('\n').next().unwrap_or_default();
-    let edit = |script: &str| format!("sed -i {script} {}", quoted(file));
-    let us = std::env::current_exe().ok();
-    if line.starts_with('\u{feff}') {
-        findings.problem(
-            FIRST_LINE,
-            "a byte order mark stands before it, so that the server says \"Exec format error\"",
+    let named = line.strip_prefix("#!");
+    let program = named.and_then(|words| words.split_whitespace().next());
+    let program = Path::new(program.unwrap_or_default());
+    let (user, shown) = (findings.user.shown(), line_of(program));
+    let edit = |script: &str| Some(format!("sed -i {script} {}", quoted(file)));
+    let us = std::env::current_exe().unwrap_or_default();
+    let us = us.display();
+    let (found, words, command) = if line.starts_with('\u{feff}') {
+        (
+            "a byte order mark stands before it, so that the server says \"Exec format error\""
+                .into(),
             "save the file without it",
-            [edit("'1s/^\\xEF\\xBB\\xBF//'")],
-        );
-    } else if line.ends_with('\r') && line.starts_with("#!") {
-        findings.problem(
-            FIRST_LINE,
-            "it ends in a carriage return (Windows), so that the server says \"No such file or directory\"",
-            "save the file with Unix line ends",
-            [edit("'s/\\r$//'")],
-        );
-    } else if let Some(words) = line.strip_prefix("#!") {
-        let name_us = us.map(|us| edit(&format!("'1s|.*|#!{}|'", us.display())));
-        named_program(line.len(), words, name_us, findings);
-    } else if env.first("DEPLOY_CGI_SITE").is_none() {
-        findings.problem(
-            FIRST_LINE,
-            format!("{} does not begin with one, so the server says \"Exec format error\"", line_of(file)),
+            edit("'1s/^\\xEF\\xBB\\xBF//'"),
+        )
+    } else if named.is_none() && env.first("DEPLOY_CGI_SITE").is_some() {
+        return;
+    } else if named.is_none() {
+        (
+            format!(
+                "{} does not begin with one, so the server says \"Exec format error\"",
+                line_of(file)
+            ),
             "begin the file with #! and the path of deploy-cgi (where the server names the program instead, as \
              lighttpd's cgi.assign can, it needs none)",
-            us.map(|us| edit(&format!("'1i#!{}'", us.display()))),
-        );
-    }
-}
-
-/// What stands behind the `#!`, in a line of so many bytes.
-fn named_program(bytes: usize, words: &str, name_us: Option<String>, findings: &mut Findings<'_>) {
-    let mut words = words.split_whitespace();
-    let program = Path::new(words.next().unwrap_or_default());
-    let (user, shown) = (findings.user.shown(), line_of(program));
-    if bytes > MAX_LINE {
-        findings.problem(
-            FIRST_LINE,
-            format!("it has {bytes} bytes, and the kernel takes {MAX_LINE}"),
+            edit(&format!("'1i#!{us}'")),
+        )
+    } else if line.ends_with('\r') {
+        (
+            "it ends in a carriage return (Windows), so that the server says \"No such file or directory\"".into(),
+            "save the file with Unix line ends",
+            edit("'s/\\r$//'"),
+        )
+    } else if line.len() > MAX_LINE {
+        (
+            format!(
+                "it has {} bytes, and the kernel takes {MAX_LINE}",
+                line.len()
+            ),
             "put deploy-cgi into a folder with a shorter path, such as ~/bin, and name it there",
-            [],
-        );
+            None,
+        )
     } else if !program.is_absolute() || !program.exists() {
-        findings.problem(
-            FIRST_LINE,
+        (
             format!(
                 "it names {shown}, which is not there or in a folder that {user} may not enter"
             ),
             "name the program that you have",
-            name_us,
-        );
+            edit(&format!("'1s|.*|#!{us}|'")),
+        )
     } else if !can_be_run(program) {
-        findings.problem(
-            FIRST_LINE,
+        (
             format!("{user} may not run {shown}"),
             "make it executable",
-            [format!("chmod 755 {}", quoted(program))],
-        );
-    } else if words.next().is_some() {
-        findings.warn(
-            FIRST_LINE,
-            "something stands behind the program",
-            "leave nothing but #! and the path of deploy-cgi: the rest arrives as one argument",
-            [],
-        );
-    }
+            Some(format!("chmod 755 {}", quoted(program))),
+        )
+    } else {
+        return;
+    };
+    findings.problem(FIRST_LINE, found, words, command);
 }
 
 /// What suexec refuses, which starts scripts as their owner on shared hosts.
