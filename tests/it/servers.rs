@@ -13,7 +13,7 @@ use crate::docs::block_with;
 use crate::http::Answer;
 use crate::server::{
     Account, Kind, Route, Server, copy_program, core_rule_set, give, hand_over, hand_over_for,
-    move_file,
+    is_root, move_file,
 };
 use crate::world::{
     Delivery, Fault, NOWHERE, Spoken, World, quoted, sha256_signature, text, wait_until,
@@ -149,7 +149,14 @@ fn the_readmes_requests_by_hand_are_answered() {
     let server = Server::start(Kind::Lighttpd, &world);
     let run = |block: &str| {
         let block = block.replace("https://example.org", &server.address());
-        let mut shell = world.clean("/bin/bash");
+        // As whom the site belongs to.
+        let mut shell = if is_root() {
+            let mut shell = world.clean("runuser");
+            shell.args(["-u", "www-data", "--", "/bin/bash"]);
+            shell
+        } else {
+            world.clean("/bin/bash")
+        };
         shell
             .current_dir(world.path("cgi-bin"))
             .args(["-e", "-o", "pipefail", "-c", &block]);
