@@ -222,7 +222,7 @@ impl Refusal {
             Self::Event => "the header X-GitHub-Event is missing or malformed.",
             Self::Id => "the header X-GitHub-Delivery is missing or malformed.",
             Self::SignatureAbsent => {
-                "the delivery is not signed: X-Hub-Signature-256 is missing. Enter the secret in the webhook's settings."
+                "the delivery is not signed: X-Hub-Signature-256 is missing or empty. Enter the secret in the webhook's settings."
             }
             Self::SignatureMalformed => {
                 "the signature is malformed: it has to be sha256= and 64 lower-case hex digits."

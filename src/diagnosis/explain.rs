@@ -2,8 +2,8 @@
 //! file of their subject.
 
 use super::{
-    Cause, Diagnosis, Situation, aside, branch, git_in, remote, repository, ssh, submodule,
-    work_tree,
+    Cause, Diagnosis, Situation, aside, branch, git_in, host_key, remote, repository, ssh,
+    submodule, work_tree,
 };
 use crate::process::End;
 use crate::redaction::{excerpt, line_of, list};
@@ -83,8 +83,8 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
             tell!(at, "ssh refuses to work for a user without a name: uid {uid} is not in /etc/passwd";
                 "the host has to name that user; or use an https address for the remote")
         }
-        Cause::HostKeyChanged(file) => ssh::host_key_changed(file.as_deref(), at),
-        Cause::HostKeyUnknown => ssh::host_key_unknown(at),
+        Cause::HostKeyChanged(file) => host_key::changed(file.as_deref(), at),
+        Cause::HostKeyUnknown => host_key::unknown(at),
         Cause::KeyTooOpen(key) => ssh::key_too_open(key, at),
         Cause::KeyIsPublic(key) => ssh::key_is_public(key, at),
         Cause::KeyDamaged(key) => ssh::key_damaged(key, at),

@@ -15,6 +15,7 @@ macro_rules! tell {
 mod branch;
 mod cause;
 mod explain;
+mod host_key;
 mod message;
 mod remote;
 mod repository;

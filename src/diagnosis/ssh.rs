@@ -1,4 +1,4 @@
-//! The keys of hosts, and our own.
+//! Our own keys.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,114 +10,11 @@ use crate::repository_name::RepositoryName;
 use crate::shell::{quoted, word};
 use crate::site::read_small;
 
-/// Where GitHub publishes the fingerprints of its host keys.
-const FINGERPRINTS: &str = "https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints";
-
 /// Where the documentation keeps the keys of a user that has no home of its own, such as `www-data`.
 pub(super) const FOLDER_OF_THE_HOST: &str = "/etc/deploy-cgi";
 
 /// How many files are looked at for a private key.
 const MAX_FILES: usize = 100;
-
-// ---- the keys of hosts
-
-pub(super) fn host_key_unknown(at: &Situation<'_>) -> Diagnosis {
-    let (url, file, user) = (at.url(), line_of(known_hosts(at)), at.user());
-    let of = at
-        .user
-        .own_home()
-        .map_or_else(String::new, |_| format!(" of {user}"));
-    at.advise(
-        format!("ssh does not know the host key of {url}: it is not in {file}{of}"),
-        format!(
-            "get the key, compare its fingerprint with the one that the host publishes{}, and only then accept it with \
-             the last line; then press Redeliver",
-            published(&url)
-        ),
-        accept_host_key(&url, None, at),
-    )
-}
-
-pub(super) fn host_key_changed(file: Option<&Path>, at: &Situation<'_>) -> Diagnosis {
-    let (url, known) = (at.url(), known_hosts(at));
-    let file = file.unwrap_or(&known);
-    let cause = format!(
-        "{url} shows another host key than the one that is in {}: it has a new one, or somebody stands between",
-        line_of(file)
-    );
-    if file.starts_with(at.git_dir().join("deploy-cgi")) {
-        return tell!(at, "{cause}";
-            "do not go on before you have compared: the keys of GitHub that are built into deploy-cgi are in that file, \
-             and GitHub publishes its fingerprints at {FINGERPRINTS}. If GitHub has a new key, a newer deploy-cgi has it too");
-    }
-    let is_own = file.starts_with(at.home().join(".ssh"));
-    let forget_in = if is_own { file } else { &known };
-    at.advise(
-        cause,
-        format!(
-            "compare the fingerprint of the new key with the one that the host publishes{}. Only if they are the same, \
-             forget the old key and accept the new one with the last two lines; then press Redeliver",
-            published(&url)
-        ),
-        accept_host_key(&url, Some(forget_in), at),
-    )
-}
-
-/// Where a host key is accepted for this user: by root for all, where the home is not the user's own.
-fn known_hosts(at: &Situation<'_>) -> PathBuf {
-    at.user.own_home().map_or_else(
-        || "/etc/ssh/ssh_known_hosts".into(),
-        |home| home.join(".ssh/known_hosts"),
-    )
-}
-
-fn published(url: &RemoteUrl) -> String {
-    if url.is_github() {
-        format!(" ({FINGERPRINTS})")
-    } else {
-        String::new()
-    }
-}
-
-/// Fetches a host's keys into a file of their own and shows their fingerprints; the last command accepts them, once the
-/// old ones are forgotten.
-fn accept_host_key(url: &RemoteUrl, forget_in: Option<&Path>, at: &Situation<'_>) -> Vec<String> {
-    let Some(host) = url.host().filter(|_| url.is_ssh()) else {
-        return Vec::new();
-    };
-    let (option, name) = match url.port() {
-        Some(port) => (format!("-p {} ", word(port)), format!("[{host}]:{port}")),
-        None => (String::new(), host.to_owned()),
-    };
-    let known = known_hosts(at);
-    let (new, known, name) = (
-        quoted(&known.with_extension("new")),
-        quoted(forget_in.unwrap_or(&known)),
-        word(&name),
-    );
-    let look = format!("ssh-keygen -l -f {new}");
-    let forget = forget_in.map(|_| format!("ssh-keygen -R {name} -f {known}"));
-    let scan = format!("ssh-keyscan {option}{}", word(host));
-    let Some(home) = at.user.own_home() else {
-        let as_root = |line: String| format!("sudo sh -c {}", word(&format!("umask 022; {line}")));
-        return [as_root(format!("{scan} >{new}")), look]
-            .into_iter()
-            .chain(forget.map(|forget| format!("sudo {forget}")))
-            .chain([as_root(format!("cat {new} >>{known}"))])
-            .collect();
-    };
-    [
-        format!("mkdir -p -m 700 {}", quoted(&home.join(".ssh"))),
-        format!("{scan} >{new}"),
-        look,
-    ]
-    .into_iter()
-    .chain(forget)
-    .chain([format!("cat {new} >>{known}")])
-    .collect()
-}
-
-// ---- our own keys
 
 impl Situation<'_> {
     /// The keys that ssh has to offer for a URL and that are there.
@@ -155,14 +52,15 @@ pub(super) fn key_has_passphrase(key: &Path, at: &Situation<'_>) -> Diagnosis {
 }
 
 pub(super) fn key_too_open(key: &Path, at: &Situation<'_>) -> Diagnosis {
-    if is_public(key) {
+    let own = at.own_key(key);
+    if own.as_deref().is_some_and(is_public) {
         return key_is_public(key, at);
     }
+    let key = line_of(key);
     at.advise(
-        format!("ssh ignores the key {}: others can read it", line_of(key)),
+        format!("ssh ignores the key {key}: others can read it"),
         "close it, then press Redeliver",
-        at.own_key(key)
-            .map(|key| format!("chmod 600 {}", quoted(&key))),
+        own.map(|key| format!("chmod 600 {}", quoted(&key))),
     )
 }
 
@@ -183,23 +81,20 @@ pub(super) fn key_is_public(key: &Path, at: &Situation<'_>) -> Diagnosis {
 
 /// What ssh takes for no key at all.
 pub(super) fn key_damaged(key: &Path, at: &Situation<'_>) -> Diagnosis {
-    if let Some(other) = unusable(key, at) {
+    let own = at.own_key(key);
+    if let Some(other) = own.as_deref().and_then(|key| unusable(key, at)) {
         return other;
     }
-    let (shown, own) = (line_of(key), at.own_key(key));
-    let text = own
-        .as_deref()
-        .map(read_small)
-        .and_then(Result::ok)
-        .unwrap_or_default();
-    let unix = own
-        .filter(|_| text.contains(&b'\r'))
-        .map(|key| quoted(&key));
+    let is_of_windows = |key: &PathBuf| read_small(key).is_ok_and(|text| text.contains(&b'\r'));
+    let mend = own
+        .filter(is_of_windows)
+        .map(|key| format!("sed -i 's/\\r$//' {}", quoted(&key)));
+    let key = line_of(key);
     at.advise(
-        format!("{shown} is no private key that ssh can read: it was changed on its way here"),
+        format!("{key} is no private key that ssh can read: it was changed on its way here"),
         "bring it here once more, in binary mode, as it was made; where its lines only end as on Windows, mend them. Then \
          press Redeliver",
-        unix.map(|key| format!("sed -i 's/\\r$//' {key}")),
+        mend,
     )
 }
 

@@ -1000,7 +1000,7 @@ refused by deploy-cgi: the header X-GitHub-Delivery is missing or malformed.
 
 == unsigned
 403 Forbidden
-refused by deploy-cgi: the delivery is not signed: X-Hub-Signature-256 is missing. Enter the secret in the webhook's settings.
+refused by deploy-cgi: the delivery is not signed: X-Hub-Signature-256 is missing or empty. Enter the secret in the webhook's settings.
 
 == malformed
 403 Forbidden
@@ -1170,7 +1170,7 @@ stderr: deploy-cgi: error: the secret file <world>/secret.txt is empty; write th
 
 == unsigned, empty secret
 403 Forbidden
-refused by deploy-cgi: the delivery is not signed: X-Hub-Signature-256 is missing. Enter the secret in the webhook's settings.
+refused by deploy-cgi: the delivery is not signed: X-Hub-Signature-256 is missing or empty. Enter the secret in the webhook's settings.
 
 == no secret
 500 Internal Server Error
@@ -1189,5 +1189,5 @@ stderr: deploy-cgi: error: <world>/cgi-bin/deploy.cgi:2: `repo = 1`: `repo` has 
 
 == unsigned, broken site
 403 Forbidden
-refused by deploy-cgi: the delivery is not signed: X-Hub-Signature-256 is missing. Enter the secret in the webhook's settings.
+refused by deploy-cgi: the delivery is not signed: X-Hub-Signature-256 is missing or empty. Enter the secret in the webhook's settings.
 ";

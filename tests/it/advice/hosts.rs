@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::{Told, bring_about, failed, told};
 use crate::docs::block_with;
-use crate::person::Person;
+use crate::person::{Person, free_port};
 use crate::world::{Fault, Spoken, World, quoted, text};
 
 #[test]
@@ -224,6 +224,17 @@ fn a_large_file_that_git_lfs_cannot_fetch() {
          git add .; git commit -q -m Picture; git push -q origin main",
     );
     let commit = world.head_of("seed/site");
+    world.git(
+        &world.checkout(),
+        &[
+            "config",
+            "lfs.url",
+            &format!("http://127.0.0.1:{}", free_port()),
+        ],
+    );
+    let told = failed(&world.push_delivery(&commit).send());
+    assert!(told.cause.contains("connection refused"), "{}", told.cause);
+    world.git(&world.checkout(), &["config", "--unset", "lfs.url"]);
     let told = failed(&world.push_delivery(&commit).send());
     assert!(
         told.cause
