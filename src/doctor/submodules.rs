@@ -33,7 +33,7 @@ impl Doctor<'_> {
         for (name, module) in &modules {
             let url = config.last(&format!("submodule.{name}.url"));
             let url = RemoteUrl::parse(url.unwrap_or(&module.url));
-            self.url(git, module, &url);
+            self.url(git, config, module, &url);
             if self.site.submodules == Submodules::Latest && !self.repositories.is_empty() {
                 self.repositories.extend(url.repository().cloned());
             }
@@ -53,11 +53,14 @@ impl Doctor<'_> {
     }
 
     /// Whether git can clone a submodule from its URL.
-    fn url(&mut self, git: &Git<'_>, module: &Module, url: &RemoteUrl) {
+    fn url(&mut self, git: &Git<'_>, config: &Config, module: &Module, url: &RemoteUrl) {
         let path = line_of(&module.path);
         let has_no_key = || {
+            // Somebody has said already what is to be used in place of what.
             let keys = git.keys_offered(url);
-            self.site.ssh_key.is_none() && keys.iter().all(|key| !key.exists())
+            !config.has_url_rewrites()
+                && self.site.ssh_key.is_none()
+                && keys.iter().all(|key| !key.exists())
         };
         if module.url.is_empty() {
             self.findings.problem(

@@ -117,7 +117,7 @@ impl Config {
         })
     }
 
-    pub(super) fn has_url_rewrites(&self) -> bool {
+    pub(crate) fn has_url_rewrites(&self) -> bool {
         self.0
             .iter()
             .any(|(key, _)| key.starts_with("url.") && key.as_bytes().ends_with(b".insteadof"))

@@ -347,7 +347,7 @@ fn a_deploy_that_failed_of_what_nobody_can_examine() {
 /// Who may pass the home and read the secret, for a site of another user's than root.
 #[test]
 #[ignore = "needs root: ./tests/run"]
-fn a_home_and_a_secret_that_are_closed() {
+fn a_home_and_a_secret_that_are_closed_and_a_submodule_without_a_key() {
     let person = Person::new();
     let mut world = World::new();
     person.takes(&mut world);
@@ -364,7 +364,10 @@ fn a_home_and_a_secret_that_are_closed() {
             .lines()
             .filter_map(|line| line.strip_prefix("    "))
             .find(|line| !line.starts_with(' '));
-        person.does(command.unwrap());
+        // As the site has it.
+        let config = text(&world.path("home/.gitconfig"));
+        let done = person.shell(command.unwrap(), &[("GIT_CONFIG_GLOBAL", &config)]);
+        assert!(done.status.success(), "{told}: {done:?}");
     };
     let cured = |state: &str, verdict: &str| {
         let told = check();
@@ -398,6 +401,14 @@ fn a_home_and_a_secret_that_are_closed() {
     .unwrap();
     mode(&closed, 0o700);
     cured("PROBLEM  secret file", "A deploy would fail.\n");
+    let checkout = text(&world.checkout());
+    person.does(&format!(
+        "git -C '{checkout}' config submodule.posts.url git@github.com:me/posts.git"
+    ));
+    let no_key = "warning  submodules    posts is reached by ssh";
+    assert!(check().contains(no_key), "{}", check());
+    obey(&check());
+    assert!(!check().contains(no_key), "{}", check());
 }
 
 #[test]
