@@ -209,13 +209,13 @@ fn ssh_command(host_keys: Option<&Path>) -> String {
     file.map_or_else(|| SSH.to_owned(), |file| format!("{SSH} {file}"))
 }
 
-/// The options of ssh, for a shell, with which it offers one key and none of an agent's. A path may hold blanks: the shell takes
-/// one kind of quotes away, ssh the other (`ssh_config(5)`).
+/// The options of ssh, for a shell, with which it offers one key and none of an agent's, and shares no connection that another
+/// key has opened. A path may hold blanks: the shell takes one kind of quotes away, ssh the other (`ssh_config(5)`).
 pub(super) fn identity(key: &Path) -> Option<String> {
     fits(key).then(|| {
         let key = key.to_string_lossy().replace('%', "%%");
         let file = shell_word(&format!("-oIdentityFile=\"{key}\""));
-        format!(" -oIdentitiesOnly=yes {file}")
+        format!(" -oIdentitiesOnly=yes -oControlPath=none {file}")
     })
 }
 
@@ -237,7 +237,7 @@ mod tests {
     fn blanks_in_a_path_survive_the_shell_and_ssh() {
         assert_eq!(
             identity(Path::new("/h/my 50% key's")).unwrap(),
-            " -oIdentitiesOnly=yes '-oIdentityFile=\"/h/my 50%% key'\\''s\"'"
+            " -oIdentitiesOnly=yes -oControlPath=none '-oIdentityFile=\"/h/my 50%% key'\\''s\"'"
         );
         assert_eq!(
             ssh_command(Some(Path::new("/w/my site/k"))),

@@ -179,6 +179,10 @@ fn set(lines: &[&str]) -> BTreeSet<String> {
 #[ignore = "needs sshd and root: ./tests/run"]
 fn each_repository_is_brought_with_its_own_key() {
     let mut forge = Forge::new(World::new(), &[FORGE]);
+    // A connection that was opened with one key must not serve for another.
+    forge.person.does(
+        "printf ' ControlMaster auto\\n ControlPath ~/.ssh/shared\\n ControlPersist 60\\n' >>.ssh/config",
+    );
     let lib = text(&forge.world.path("upstream/me/lib.git"));
     let posts = text(&forge.world.path("seed/posts"));
     let bare = ["clone", "-q", "--bare", &posts, &lib];
