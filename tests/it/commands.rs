@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::Stdio;
 
 use crate::kills::watch_git;
@@ -374,4 +375,28 @@ fn a_block_of_commands_is_printed_once() {
         assert_eq!(reply.body.matches(cure).count(), 1, "{reply:?}");
         reply.says(", as above\n");
     }
+}
+
+/// With a site file that is there already, its path is in it; without one, that of the packages.
+#[test]
+fn the_file_for_php_is_printed_and_nothing_is_written() {
+    let world = World::new();
+    let packaged = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cmd/deploy.php"));
+    let packaged = packaged.unwrap();
+    let init = |site: &[&Path]| {
+        let mut init = world.clean(&world.program);
+        Spoken::from(init.args(["init", "--php"]).args(site).output().unwrap())
+    };
+    let bare = init(&[]);
+    bare.expect_exit(0);
+    assert_eq!(bare.all(), packaged);
+    let site = world.site_file();
+    let before = fs::read(&site).unwrap();
+    for named in [&site, &world.path("cgi-bin")] {
+        let printed = init(&[named]);
+        printed.expect_exit(0);
+        let expected = packaged.replace("/home/me/deploy.cgi", &text(&site));
+        assert_eq!(printed.all(), expected);
+    }
+    assert_eq!(fs::read(&site).unwrap(), before);
 }
