@@ -281,3 +281,57 @@ fn a_name_for_the_host_for_each_submodule_brings_it_with_its_key() {
     let asked = forge.asked();
     assert_eq!(asked, set(&["site 'me/site.git'", "posts 'me/posts.git'"]));
 }
+
+/// From the first ping on, for people without a shell: the remote and the submodule have addresses for https.
+#[test]
+fn addresses_for_https_go_over_ssh_where_their_repository_has_a_key() {
+    let mut world = World::new();
+    let fake = world.path("fake");
+    let ssh = format!(
+        "#!/bin/sh\nprintf '<%s>' \"$@\" >>'{0}/asked'; echo >>'{0}/asked'\n\
+         for word; do command=$word; done\nrepository=${{command#*\\'}}; repository=${{repository%\\'}}\n\
+         exec git-upload-pack '{1}'/\"${{repository%.git}}.git\"\n",
+        text(&fake),
+        text(&world.path("upstream")),
+    );
+    write_executable(&fake.join("ssh"), &ssh);
+    world.key(
+        "path",
+        &quoted(&format!("{}:{}", text(&fake), search_path())),
+    );
+    let commit = world.push_to(
+        "site",
+        ".gitmodules",
+        "[submodule \"posts\"]\n\tpath = posts\n\turl = ../posts.git\n",
+        "Point beside",
+    );
+    fs::remove_dir_all(world.checkout()).unwrap();
+    world.key("clone", "\"https://Forge.test/me/site\"");
+    world.key(
+        "ssh_keys",
+        "{ \"ME/site\" = \"/keys/site\", \"me/posts\" = \"/keys/my posts\" }",
+    );
+    world
+        .delivery("push", payload_after(&commit, &commit).to_string())
+        .send()
+        .expect(200, "deployed");
+    world.settle();
+    assert_eq!(world.read("checkout/posts/first.md"), "the first post\n");
+    let asked = world.read("fake/asked");
+    for line in asked.lines() {
+        let (key, repository) = if line.contains("site") {
+            ("/keys/site", "'me/site'")
+        } else {
+            ("/keys/my posts", "'me/posts.git'")
+        };
+        assert!(line.contains("<-oIdentitiesOnly=yes>"), "{line}");
+        assert_eq!(line.matches("<-oIdentityFile=").count(), 1, "{line}");
+        assert!(
+            line.contains(&format!("<-oIdentityFile=\"{key}\">")),
+            "{line}"
+        );
+        let end = format!("<git@Forge.test><git-upload-pack {repository}>");
+        assert!(line.ends_with(&end), "{line}");
+    }
+    assert!(asked.contains("posts") && asked.contains("site"), "{asked}");
+}
