@@ -95,8 +95,14 @@ impl PushResult {
         match self {
             Self::Ended { record, before } => {
                 let mut body = record.report;
-                if let Some(before) = before {
-                    let _ = write!(body, "\nThis delivery came before. What became of it, {}:\n\n{}", before.time, before.report);
+                match before {
+                    Some(before) if before.cause.is_some() && before.cause == record.cause => {
+                        let _ = writeln!(body, "\nThis delivery came before. It failed for the same reason, {}.", before.time);
+                    }
+                    Some(before) => {
+                        let _ = write!(body, "\nThis delivery came before. What became of it, {}:\n\n{}", before.time, before.report);
+                    }
+                    None => {}
                 }
                 each_block_once(&body)
             }

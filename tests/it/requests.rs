@@ -1098,19 +1098,7 @@ it said:
 pull       <time>
 on_update  <time>  exit code 1
 
-This delivery came before. What became of it, <date>:
-
-failed at on_update: the command ended with exit code 1; the new files are in place, the command is run again with the next deploy
-
-What to do: mend what it says below; then press Redeliver
-
-it said:
-  the app is restarted
-
-  <id> Say three
-
-pull       <time>
-on_update  <time>  exit code 1
+This delivery came before. It failed for the same reason, <date>.
 
 == repaired
 200 OK
