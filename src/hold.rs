@@ -6,14 +6,14 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::files;
 use crate::redaction::excerpt;
 use crate::state::StateFolder;
 
 /// The file. Whatever is at this path holds, be it empty, a folder or a link.
-const FILE: &str = "hold";
+pub(crate) const FILE: &str = "hold";
 
 /// The most that is read of it, in bytes.
 const MAX_BYTES: u64 = 4096;
@@ -39,15 +39,16 @@ impl Hold {
         })
     }
 
-    /// Holds deploys from now on, in place of what was said before.
+    /// Holds deploys from now on, in place of what was said before and without a gap: only a folder has to go first.
     pub(crate) fn set(state: &StateFolder, reason: &str) -> Result<()> {
-        clear(state)?;
+        remove_folder(state)?;
         state.write(FILE, reason.as_bytes())
     }
 
     /// Lets deploys go on.
     pub(crate) fn release(state: &StateFolder) -> Result<()> {
-        clear(state)
+        remove_folder(state)?;
+        state.remove(FILE)
     }
 
     /// What an answer says of it.
@@ -73,12 +74,16 @@ fn reason(folder: &Path) -> Option<String> {
     (!words.is_empty()).then(|| excerpt(&words.join(" ")))
 }
 
-fn clear(state: &StateFolder) -> Result<()> {
+fn remove_folder(state: &StateFolder) -> Result<()> {
     let path = state.path(FILE);
-    if path.symlink_metadata().is_ok_and(|there| there.is_dir()) {
-        std::fs::remove_dir(&path)
-            .with_context(|| format!("cannot remove the folder {}", path.display()))
-    } else {
-        state.remove(FILE)
+    if !path.symlink_metadata().is_ok_and(|there| there.is_dir()) {
+        return Ok(());
+    }
+    match std::fs::remove_dir(&path) {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => bail!(
+            "{} is a folder with files in it, and holds as long as it is there: remove it",
+            path.display()
+        ),
+        removed => removed.with_context(|| format!("cannot remove {}", path.display())),
     }
 }

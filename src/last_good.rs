@@ -37,7 +37,7 @@ pub(crate) struct LastGood {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) moved: Vec<String>,
     /// Whether this is what a person left, and not a deploy.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     by_a_person: bool,
 }
 
@@ -154,6 +154,13 @@ impl LastGood {
             .filter(|path| self.submodules.get(*path) != before.submodules.get(*path))
     }
 
+    /// Whether what `self` says is what is there; of submodules it may say nothing.
+    pub(crate) fn is_part_of(&self, there: &Self) -> bool {
+        let mut submodules = self.submodules.iter();
+        self.head == there.head
+            && submodules.all(|(path, commit)| there.submodules.get(path) == Some(commit))
+    }
+
     /// Whether a person would see another site.
     pub(crate) fn differs_from(&self, other: &Self) -> bool {
         self.head != other.head || self.submodules != other.submodules
@@ -186,23 +193,37 @@ impl GoodDeploys {
         Ok(known.unwrap_or_default())
     }
 
-    /// Adds what a deploy left, and before the first one what was there.
+    /// Adds what a deploy left, unless it is the last one already, and before the first one what was there.
     pub(crate) fn add(state: &StateFolder, before: &LastGood, now: &LastGood) -> Result<()> {
         let mut known = Self::read(state)?;
         if known.0.is_empty() && before.head.is_some() {
             known.0.push(before.clone());
         }
-        known.0.push(now.clone());
+        if known.0.last().is_none_or(|last| last.differs_from(now)) {
+            known.0.push(now.clone());
+        }
         let too_many = known.0.len().saturating_sub(MAX_GOOD_DEPLOYS);
         known.0.drain(..too_many);
         state.write_unsynced(GOOD_DEPLOYS, &serde_json::to_vec(&known)?)
     }
 
-    /// The last one before what is live.
-    pub(crate) fn before(&self, live: &LastGood) -> Option<&LastGood> {
-        let is_live = |known: &LastGood| !known.differs_from(live);
-        let at = self.0.iter().rposition(is_live).unwrap_or(self.0.len());
-        self.0[..at].iter().rfind(|known| known.differs_from(live))
+    /// The last one before what is live; where that is none of them, the last one that was `older`.
+    pub(crate) fn before(
+        &self,
+        live: &LastGood,
+        older: impl Fn(&CommitId) -> Result<bool>,
+    ) -> Result<Option<&LastGood>> {
+        let is_other = |known: &&LastGood| known.differs_from(live);
+        let at = self.0.iter().rposition(|known| !is_other(&known));
+        let earlier = &self.0[..at.unwrap_or(self.0.len())];
+        for known in earlier.iter().rev().filter(is_other) {
+            if let Some(head) = &known.head
+                && (at.is_some() || older(head)?)
+            {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
     }
 
     /// The commits of a work tree below the checkout that any of them had.

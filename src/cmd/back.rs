@@ -25,14 +25,12 @@ pub(crate) fn back(site: &Site, env: &Environment, commit: Option<&str>) -> Resu
     let git = Git::new(site, &checkout, env)?;
     // Before anything is held: there may be nothing to go back to.
     let target = target_of(site, &git, &state, commit)?;
-    if Hold::of(&state).is_none() {
-        let to = target.head.as_ref().map_or("-", CommitId::short);
-        Hold::set(&state, &format!("went back to {to}"))?;
-    }
+    hold_at(&state, &target)?;
     let queue = Queue::of(&state);
     let turn = queue.wait_in_line()?.take_turn(&queue)?;
     // A deploy that ran until now may have changed what was the last good one.
     let target = target_of(site, &git, &state, commit)?;
+    hold_at(&state, &target)?;
     unfinished_back::leave(&state, &target)?;
     let foreground = Foreground {
         site,
@@ -43,6 +41,20 @@ pub(crate) fn back(site: &Site, env: &Environment, commit: Option<&str>) -> Resu
     turn.end()?;
     print("\nDeploys are held; to go forward again: ./deploy.cgi release\n")?;
     Ok(done)
+}
+
+/// Holds deploys, and says why, unless a person's own words do.
+fn hold_at(state: &StateFolder, target: &LastGood) -> Result<()> {
+    const WHY: &str = "went back to ";
+    let is_ours = |hold: &Hold| {
+        let reason = hold.reason.as_deref();
+        reason.is_some_and(|reason| reason.starts_with(WHY))
+    };
+    if Hold::of(state).is_some_and(|hold| !is_ours(&hold)) {
+        return Ok(());
+    }
+    let to = target.head.as_ref().map_or("-", CommitId::short);
+    Hold::set(state, &format!("{WHY}{to}"))
 }
 
 fn target_of(
@@ -59,15 +71,20 @@ fn target_of(
         Submodules::Skip => Vec::new(),
     };
     let now = LastGood::of(git.checkout, git.top().head()?, &submodules);
-    let last_good = LastGood::read(state)?;
-    match last_good.filter(|last_good| last_good.head.is_some()) {
+    let failed = unfinished_back::read_failed(state)?;
+    let last_good = LastGood::read(state)?.filter(|last_good| last_good.head.is_some());
+    match (failed, last_good) {
+        // A `back` that did not come so far is tried again.
+        (Some(failed), _) if !failed.is_part_of(&now) => return Ok(failed),
         // A deploy that failed left something else.
-        Some(last_good) if last_good.differs_from(&now) => Ok(last_good),
-        Some(last_good) => match GoodDeploys::read(state)?.before(&last_good) {
-            Some(earlier) => Ok(earlier.clone()),
-            None => bail!("there is nothing to go back to: no earlier good deploy is known"),
-        },
-        None => bail!("there is nothing to go back to: nothing was deployed yet"),
+        (None, Some(last_good)) if last_good.differs_from(&now) => return Ok(last_good),
+        (None, None) => bail!("there is nothing to go back to: nothing was deployed yet"),
+        (Some(_), _) | (None, Some(_)) => {}
+    }
+    let is_older = |commit: &CommitId| Ok(git.top().ancestry(commit)? == Ancestry::Contained);
+    match GoodDeploys::read(state)?.before(&now, is_older)? {
+        Some(earlier) => Ok(earlier.clone()),
+        None => bail!("there is nothing to go back to: no earlier good deploy is known"),
     }
 }
 

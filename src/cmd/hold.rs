@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
-use super::run;
+use super::run::{Foreground, Passing, forward};
 use super::{Done, print};
 use crate::cgi::Environment;
 use crate::deploy::{clone, unfinished_back};
+use crate::git::Checkout;
 use crate::hold::Hold;
 use crate::queue::Queue;
 use crate::site::Site;
@@ -13,7 +14,7 @@ use crate::state::StateFolder;
 
 /// Holds deploys. One that runs ends first.
 pub(crate) fn hold(site: &Site, reason: &str) -> Result<Done> {
-    let state = state_of(site)?;
+    let (_, state) = open(site)?;
     Hold::set(&state, reason)?;
     let running = if Queue::of(&state).is_somebodys_turn()? {
         "A deploy is running, and ends first.\n"
@@ -28,14 +29,22 @@ pub(crate) fn hold(site: &Site, reason: &str) -> Result<Done> {
 
 /// Goes on: deploys now, whether or not anything waits.
 pub(crate) fn release(site: &Site, env: &Environment) -> Result<Done> {
-    let state = state_of(site)?;
-    // Forward again, wherever a `back` that was killed was going.
-    unfinished_back::remove(&state)?;
+    let (checkout, state) = open(site)?;
+    // Forward again, wherever a `back` that was killed or failed was going.
+    unfinished_back::end(&state, None)?;
     Hold::release(&state)?;
-    run::run(site, env, run::Passing::Nothing)
+    let queue = Queue::of(&state);
+    let foreground = Foreground {
+        site,
+        env,
+        checkout: &checkout,
+    };
+    forward(&foreground, &queue, queue.wait_in_line()?, Passing::Nothing)
 }
 
-fn state_of(site: &Site) -> Result<StateFolder> {
+fn open(site: &Site) -> Result<(Checkout, StateFolder)> {
     rustix::process::umask(site.umask);
-    StateFolder::open(&clone::checkout_of(site)?, site)
+    let checkout = clone::checkout_of(site)?;
+    let state = StateFolder::open(&checkout, site)?;
+    Ok((checkout, state))
 }

@@ -15,7 +15,7 @@ use crate::hold::Hold;
 use crate::ignored::ignore;
 use crate::outcome::Verdict;
 use crate::process::Progress;
-use crate::queue::{Queue, Turn};
+use crate::queue::{InLine, Queue, Turn};
 use crate::redaction::{escape, redact};
 use crate::site::Site;
 use crate::state::StateFolder;
@@ -42,11 +42,19 @@ impl From<&bool> for Passing {
 /// Deploys a site and prints the report.
 pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Done> {
     rustix::process::umask(site.umask);
-    let checkout = clone::checkout_of(site)?;
-    let state = StateFolder::open(&checkout, site)?;
+    let checkout = &clone::checkout_of(site)?;
+    let state = StateFolder::open(checkout, site)?;
     let queue = Queue::of(&state);
-    let hold = || Hold::of(&state).filter(|_| passing == Passing::Nothing);
-    if let Some(hold) = hold()
+    let foreground = Foreground {
+        site,
+        env,
+        checkout,
+    };
+    if passing == Passing::All {
+        // Whoever is in line already does not pass what this does.
+        return forward(&foreground, &queue, queue.wait_in_line()?, passing);
+    }
+    if let Some(hold) = Hold::of(&state)
         && unfinished_back::read(&state)?.is_none()
     {
         return held(&hold);
@@ -57,14 +65,27 @@ pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Do
         )?;
         return Ok(Done::Yes);
     };
-    let turn = place.take_turn(&queue)?;
-    let site = &site.read_again(env)?;
+    forward(&foreground, &queue, place, passing)
+}
+
+/// Goes to what the remote has, once it is our turn.
+pub(super) fn forward(
+    foreground: &Foreground<'_>,
+    queue: &Queue<'_>,
+    place: InLine,
+    passing: Passing,
+) -> Result<Done> {
+    let turn = place.take_turn(queue)?;
+    let state = turn.state;
+    let hold = || Hold::of(state).filter(|_| passing == Passing::Nothing);
+    let Foreground { env, checkout, .. } = *foreground;
+    let site = &foreground.site.read_again(env)?;
     let foreground = Foreground {
         site,
         env,
-        checkout: &checkout,
+        checkout,
     };
-    if let Some(target) = unfinished_back::read(&state)? {
+    if let Some(target) = unfinished_back::read(state)? {
         in_foreground(&foreground, &turn, Aim::Back(&target))?;
     }
     if let Some(hold) = hold() {
@@ -78,7 +99,7 @@ pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Do
     turn.end()?;
     // A ticket may have to wait for its commit still, or was left by a worker that died.
     if !queue.is_empty()?
-        && Hold::of(&state).is_none()
+        && Hold::of(state).is_none()
         && let Some(place) = queue.try_line()?
     {
         Worker::start(site, env, place, None)?;

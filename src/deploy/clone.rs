@@ -24,6 +24,7 @@ use crate::diagnosis::Cause;
 use crate::files;
 use crate::git::{self, CLONING, Checkout, Git, ObjectFormat, RemoteHead, WorkTree};
 use crate::green::Green;
+use crate::hold;
 use crate::outcome::Step;
 use crate::process::Ended;
 use crate::redaction;
@@ -112,13 +113,13 @@ fn is_unfinished(repo: &Path) -> bool {
     repo.join(".git").join(STATE).join(CLONING).exists()
 }
 
-/// Not there, or an empty folder, or a link to one, or where a first checkout died at its very beginning. Anything else is
-/// somebody's.
+/// Not there, or an empty folder, or a link to one, or where a first checkout died at its very beginning, or deploys are
+/// held already. Anything else is somebody's.
 fn is_nothing(repo: &Path) -> bool {
     let git_dir = repo.join(".git");
     holds_at_most(repo, ".git")
         && holds_at_most(&git_dir, STATE)
-        && holds_at_most(&git_dir.join(STATE), "")
+        && holds_at_most(&git_dir.join(STATE), hold::FILE)
 }
 
 /// Whether a folder is not there, or has nothing in it but this.
@@ -187,7 +188,11 @@ impl Deploy<'_> {
         let (top, state) = (git.top(), self.state());
         let tip = top.remote_tip(&branch)?;
         let green = match (self.aim, &tip) {
-            (Aim::Green(workflow), Some(tip)) => Some(first_green(workflow, tip, &top, state)?),
+            (Aim::Green(workflow), Some(tip)) => {
+                let green = first_green(tip, &top, state)?;
+                let none = || StepFailed::stated(Step::Clone, Cause::NothingGreen(workflow.into()));
+                Some(green.ok_or_else(none)?)
+            }
             (Aim::Green(_), None) | (Aim::Tip | Aim::Back(_), _) => None,
         };
         if state.read(CLONING)?.as_deref() != Some(WRITING) {
@@ -213,20 +218,14 @@ impl Deploy<'_> {
 
 /// The newest commit of a branch that a workflow is known to have succeeded for.
 fn first_green(
-    workflow: &str,
     tip: &CommitId,
     top: &WorkTree<'_>,
     state: &StateFolder,
-) -> Result<CommitId> {
+) -> Result<Option<CommitId>> {
     let known = Green::read(state)?;
     let passed = known.commits();
     let commits = top.newest_commits(tip, None)?;
-    commits
-        .into_iter()
-        .find(|commit| passed.contains(commit))
-        .with_context(|| {
-            format!("the first checkout is made at the first commit that {workflow} succeeds for; none is known yet")
-        })
+    Ok(commits.into_iter().find(|commit| passed.contains(commit)))
 }
 
 /// A first checkout writes over whatever is there; so what came while it could not be made has to go first.

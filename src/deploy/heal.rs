@@ -58,19 +58,22 @@ impl<'h> Healer<'h> {
         }
     }
 
-    /// Puts everything back. Returns a sentence about it, if there was anything. To be called under the turn, with no
-    /// git of ours alive; if it is cut short itself, it can be called again.
-    pub(super) fn heal(mut self) -> Result<Option<String>> {
+    /// Puts everything back. `going_to` is where the run was going, if not to the tip of the remote's branch. Returns a
+    /// sentence about it, if there was anything. To be called under the turn, with no git of ours alive; if it is cut short
+    /// itself, it can be called again.
+    pub(super) fn heal(mut self, going_to: Option<&CommitId>) -> Result<Option<String>> {
         let (git, checkout) = (self.git, self.git.checkout);
         self.remove_unfinished()?;
         self.heal_modules(&checkout.folder, &checkout.git_dir)?;
         if let Tracking::Upstream(upstream) = git.tracking(None)?
             && let Heads {
                 head: Some(head),
-                upstream: Some(target),
+                upstream: Some(tip),
             } = git.heads(&upstream.branch)?
         {
-            self.put_back(&git.top(), &head, &target)?;
+            for target in going_to.into_iter().chain([&tip]) {
+                self.put_back(&git.top(), &head, target)?;
+            }
         }
         for submodule in git.submodules()? {
             if let Found::At(head) = &submodule.found {

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::commit_id::CommitId;
 use crate::process;
 use crate::state::StateFolder;
 
@@ -14,9 +15,15 @@ pub(crate) const MARKER: &str = "running";
 struct Marker {
     /// The session of its worker: git commands that are left of it are in the same one.
     session: i32,
-    /// Where a healing has begun: when the run began that it puts right.
+    /// When the run began, where the marker was written again since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    healing: Option<SystemTime>,
+    began: Option<SystemTime>,
+    /// Whether a healing of it has begun.
+    #[serde(default)]
+    is_healing: bool,
+    /// Where the checkout is going, where that is not the tip of the remote's branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<CommitId>,
 }
 
 /// A run that was cut short.
@@ -36,8 +43,8 @@ pub(super) fn read(state: &StateFolder) -> Result<Option<Interrupted>> {
     let written = path.metadata().and_then(|marker| marker.modified());
     let written = written.with_context(|| format!("cannot look at {}", path.display()))?;
     Ok(Some(Interrupted {
-        began: marker.healing.unwrap_or(written),
-        is_healing: marker.healing.is_some(),
+        began: marker.began.unwrap_or(written),
+        is_healing: marker.is_healing,
     }))
 }
 
@@ -47,21 +54,43 @@ pub(super) fn session(state: &StateFolder) -> Result<Option<i32>> {
     Ok(text.map(|text| parse(&text).session))
 }
 
+/// Where a run was going that was cut short, where that is not the tip of the remote's branch.
+pub(super) fn target(state: &StateFolder) -> Result<Option<CommitId>> {
+    let text = state.read(MARKER)?;
+    Ok(text.and_then(|text| parse(&text).target))
+}
+
 /// Leaves the marker. Returns its time, by the clock that the file system gives to files.
 pub(super) fn leave(state: &StateFolder) -> Result<SystemTime> {
-    state.write(MARKER, &text_of(None)?)?;
+    write(state, Marker::default())?;
     let left = read(state)?.context("the marker that was just written is gone")?;
     Ok(left.began)
 }
 
-/// Says in the marker that what a run left is being put right.
-pub(super) fn leave_for_healing(state: &StateFolder, of: &Interrupted) -> Result<()> {
-    state.write(MARKER, &text_of(Some(of.began))?)
+/// Says in the marker where this run is going.
+pub(super) fn aim_at(state: &StateFolder, target: &CommitId) -> Result<()> {
+    let marker = Marker {
+        began: read(state)?.map(|run| run.began),
+        target: Some(target.clone()),
+        ..Marker::default()
+    };
+    write(state, marker)
 }
 
-fn text_of(healing: Option<SystemTime>) -> Result<Vec<u8>> {
+/// Says in the marker that what a run left is being put right.
+pub(super) fn leave_for_healing(state: &StateFolder, of: &Interrupted) -> Result<()> {
+    let marker = Marker {
+        began: Some(of.began),
+        is_healing: true,
+        target: target(state)?,
+        ..Marker::default()
+    };
+    write(state, marker)
+}
+
+fn write(state: &StateFolder, marker: Marker) -> Result<()> {
     let session = process::session();
-    Ok(serde_json::to_vec(&Marker { session, healing })?)
+    state.write(MARKER, &serde_json::to_vec(&Marker { session, ..marker })?)
 }
 
 /// One that can't be read still says that a run died; then nothing is known to be of it.

@@ -109,7 +109,7 @@ impl Deploy<'_> {
         };
         let before = match self.prepare(&git, journal) {
             Ok(before) => before,
-            Err(failed) => return TurnResult::failed(tickets, failed),
+            Err(failed) => return TurnResult::without_a_checkout(tickets, failed),
         };
         let upstream = match self.upstream(&git) {
             Ok(upstream) => upstream,
@@ -197,7 +197,7 @@ impl Deploy<'_> {
     /// Puts right what a run left. The marker says that this has begun, and by whom, should it be cut short itself.
     fn heal(&self, git: &Git<'_>, interrupted: &Interrupted) -> Result<Option<String>> {
         marker::leave_for_healing(self.state(), interrupted)?;
-        Healer::new(git, *interrupted).heal()
+        Healer::new(git, *interrupted).heal(marker::target(self.state())?.as_ref())
     }
 
     /// What the last good deploy left. Before the first one, that is what the person had checked out.
@@ -211,9 +211,9 @@ impl Deploy<'_> {
         };
         let paths = submodules.iter().map(|submodule| submodule.path.as_path());
         ensure_no_submodule_replaced(git, paths)?;
-        let found = LastGood::of(self.checkout, git.top().head()?, &submodules);
+        let found = LastGood::of(self.checkout, git.top().head()?, &submodules).left_by_a_person();
         found.write(self.state())?;
-        Ok(found.left_by_a_person())
+        Ok(found)
     }
 
     fn upstream(&self, git: &Git<'_>) -> Result<Upstream, StepFailed> {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::failure::StepFailed;
 use super::journal::Journal;
+use super::marker;
 use super::update::Update;
 use crate::commit_id::CommitId;
 use crate::diagnosis::Cause;
@@ -75,6 +76,7 @@ impl Update<'_> {
                 return Err(StepFailed::stated(Step::Fetch, Cause::HeadIsNotUpstream));
             }
         };
+        self.say_where_to(&heads, &target)?;
         match update {
             site::Update::FastForward if heads.head.as_ref() == Some(&target) => {}
             site::Update::FastForward => {
@@ -84,6 +86,15 @@ impl Update<'_> {
             site::Update::Reset => self.reset(&heads, &target, before.as_ref(), journal)?,
         }
         Ok(Some(target))
+    }
+
+    /// Says in the marker what the files are about to be, where the remote's branch does not: should this be cut short, they
+    /// are told from a person's.
+    fn say_where_to(&self, heads: &Heads, target: &CommitId) -> Result<()> {
+        if heads.upstream.as_ref() == Some(target) {
+            return Ok(());
+        }
+        marker::aim_at(self.deploy.state(), target)
     }
 
     /// Makes the tracked files those of an earlier commit, which is fetched where it is not here any more.
@@ -101,6 +112,7 @@ impl Update<'_> {
             journal.step(Step::Fetch, started.elapsed(), &fetched, self.git)?;
         }
         let heads = self.git.heads(&self.upstream.branch)?;
+        self.say_where_to(&heads, commit)?;
         self.reset(&heads, commit, heads.upstream.as_ref(), journal)?;
         Ok(commit.clone())
     }

@@ -48,6 +48,31 @@ impl TurnResult {
             failed: Some(failed),
         }
     }
+
+    /// A turn that ended before there was anything to update. A run whose commit the branch does not have makes no first
+    /// checkout, and that is no failure.
+    pub(super) fn without_a_checkout(tickets: Vec<Ticket>, failed: StepFailed) -> Self {
+        let run = |ticket: &Ticket| {
+            let push = ticket.push.as_ref().filter(|push| push.green)?;
+            Some(push.after.as_ref()?.short().to_owned())
+        };
+        let runs: Option<Vec<String>> = tickets.iter().map(run).collect();
+        match (runs, &failed.cause) {
+            (Some(runs), Cause::NothingGreen(_)) if !runs.is_empty() => {
+                let why = |run| format!("the run for {run}: the branch does not have this commit");
+                let ignored = tickets.into_iter().zip(runs.into_iter().map(why));
+                Self {
+                    tickets: Triage {
+                        ignored: ignored.collect(),
+                        ..Triage::default()
+                    },
+                    failed: None,
+                    ..Self::failed(Vec::new(), failed)
+                }
+            }
+            _ => Self::failed(tickets, failed),
+        }
+    }
 }
 
 impl Deploy<'_> {
@@ -70,12 +95,15 @@ impl Deploy<'_> {
         if let (None, Some(now)) = (&ended.failed, &ended.now)
             && *now != ended.before
         {
+            // First: what is not known as live yet is deployed, and remembered, once more.
+            self.remember_good(&ended.before, now)?;
             now.write(self.state())?;
         }
-        match self.aim {
-            Aim::Back(_) => unfinished_back::remove(self.state())?,
-            Aim::Tip | Aim::Green(_) => self.remember_good(ended)?,
-        }
+        let failed_back = match self.aim {
+            Aim::Back(target) if ended.failed.is_some() => Some(target),
+            Aim::Back(_) | Aim::Tip | Aim::Green(_) => None,
+        };
+        unfinished_back::end(self.state(), failed_back)?;
         let failed = records
             .iter()
             .find(|record| record.verdict == Verdict::Failed);
@@ -105,12 +133,10 @@ impl Deploy<'_> {
     }
 
     /// Remembers a good deploy that brought something, for `back`.
-    fn remember_good(&self, ended: &TurnResult) -> Result<()> {
-        let before = &ended.before;
-        let now = ended.now.as_ref().filter(|_| ended.failed.is_none());
-        let Some(now) = now.filter(|now| now.differs_from(before)) else {
+    fn remember_good(&self, before: &LastGood, now: &LastGood) -> Result<()> {
+        if matches!(self.aim, Aim::Back(_)) || !now.differs_from(before) {
             return Ok(());
-        };
+        }
         GoodDeploys::add(self.state(), before, now)?;
         let git = Git::new(self.site, self.checkout, self.host)?;
         for left in [before, now] {

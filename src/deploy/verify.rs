@@ -63,10 +63,7 @@ impl Triage {
                 triage.ready.push(ticket);
                 continue;
             };
-            let seen = match &green {
-                Some(green) => visibility_of_a_run(push, &commit, update, green)?,
-                None => None,
-            };
+            let seen = visibility_of_a_run(push, &commit, update, green.as_ref())?;
             let seen = seen.map_or_else(
                 || visibility(push, &commit, update.git, update.upstream, now),
                 Ok,
@@ -91,7 +88,7 @@ fn visibility_of_a_run(
     push: &PushRequest,
     commit: &CommitId,
     update: &Update<'_>,
-    green: &Green,
+    green: Option<&Green>,
 ) -> Result<Option<Visibility>> {
     let Upstream { branch, .. } = update.upstream;
     if push.green {
@@ -107,7 +104,7 @@ fn visibility_of_a_run(
         }));
     }
     // It came while deploys were held, or is not the newest any more.
-    let waits = !green.is_green(commit);
+    let waits = green.is_some_and(|green| !green.is_green(commit));
     Ok(waits.then(|| {
         Visibility::ReadyBut(format!(
             "the pushed commit {} waits for its workflow to succeed",

@@ -57,6 +57,9 @@ impl Doctor<'_> {
         let (shown, user) = (line_of(repo), self.user);
         let begun = Checkout::begun(repo).ok();
         let state = begun.and_then(|begun| StateFolder::existing(&begun));
+        if let Some(state) = &state {
+            self.what_stops(state);
+        }
         let last = state.and_then(|state| History::of(&state).last().ok().flatten());
         if let Some(last) = last.filter(|last| last.verdict == Verdict::Failed) {
             let why = last.report.lines().next().unwrap_or_default();

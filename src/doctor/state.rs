@@ -21,23 +21,28 @@ impl Doctor<'_> {
         let Some(state) = StateFolder::existing(checkout) else {
             return;
         };
-        if let Some(hold) = Hold::of(&state) {
+        self.what_stops(&state);
+        self.queue(&state);
+        self.last_deploy(&state);
+    }
+
+    /// What keeps pushes from being deployed although all is well.
+    pub(super) fn what_stops(&mut self, state: &StateFolder) {
+        if let Some(hold) = Hold::of(state) {
             let release = format!("{} release", quoted(&self.site.file));
             self.findings
                 .warn("hold", hold.in_words(), "to go on", [release]);
         }
         if let Some(workflow) = &self.site.workflow
-            && let Some(green) = self.known("workflow", Green::read(&state))
+            && let Some(green) = self.known("workflow", Green::read(state))
         {
-            let live = LastGood::read(&state).ok().flatten();
+            let live = LastGood::read(state).ok().flatten();
             let live = live.and_then(|live| live.head);
             self.findings.ok(
                 "workflow",
                 format!("{workflow}: {}", green.in_words(live.as_ref())),
             );
         }
-        self.queue(&state);
-        self.last_deploy(&state);
     }
 
     fn queue(&mut self, state: &StateFolder) {

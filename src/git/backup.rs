@@ -3,14 +3,15 @@
 //! Must not know when a reset is allowed.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::command::line;
 use super::{WorkTree, common_dir};
 use crate::commit_id::CommitId;
-use crate::files::remove_if_there;
+use crate::files::{UNFINISHED, remove_if_there};
 
 /// Who makes the commits that keep what a reset removes: git wants somebody, and the host's user may have no name.
 const COMMITTER_OF_BACKUPS: &[(&str, &str)] = &[
@@ -20,8 +21,15 @@ const COMMITTER_OF_BACKUPS: &[(&str, &str)] = &[
     ("GIT_COMMITTER_EMAIL", "deploy-cgi@localhost"),
 ];
 
-/// Refs that keep what good deploys left.
-const GOOD_REFS: &str = "refs/deploy-cgi/good/";
+/// The refs that keep what good deploys left. All work trees of a repository have the same ones, and each its own deploys.
+fn good_refs(git_dir: &Path) -> String {
+    let name = git_dir.file_name().unwrap_or_default();
+    if common_dir(git_dir) == git_dir {
+        "refs/deploy-cgi/good/".to_owned()
+    } else {
+        format!("refs/deploy-cgi/good-{}/", hex::encode(name.as_bytes()))
+    }
+}
 
 impl WorkTree<'_> {
     /// Keeps a commit from being pruned. Without starting git: this is done at each deploy.
@@ -29,8 +37,9 @@ impl WorkTree<'_> {
         let Some(git_dir) = self.git_dir()? else {
             return Ok(());
         };
+        let refs = good_refs(&git_dir);
         let git_dir = common_dir(&git_dir);
-        let name = format!("{GOOD_REFS}{commit}");
+        let name = format!("{refs}{commit}");
         if git_dir.join("reftable").exists() {
             return if self.refs_below(&name)?.is_empty() {
                 self.create_ref(&name, commit)
@@ -38,16 +47,23 @@ impl WorkTree<'_> {
                 Ok(())
             };
         }
-        let file = git_dir.join(&name);
+        let (folder, file) = (git_dir.join(refs), git_dir.join(name));
         let what = || format!("cannot write {}", file.display());
-        std::fs::create_dir_all(git_dir.join(GOOD_REFS)).with_context(what)?;
-        std::fs::write(&file, format!("{commit}\n")).with_context(what)
+        std::fs::create_dir_all(&folder).with_context(what)?;
+        // Half a ref stops git. What begins with a dot is none.
+        let unfinished = folder.join(format!("{UNFINISHED}{commit}"));
+        std::fs::write(&unfinished, format!("{commit}\n")).with_context(what)?;
+        std::fs::rename(&unfinished, &file).with_context(what)
     }
 
     /// Lets those commits go that were kept so, but these.
     pub(crate) fn keep_only(&self, commits: &BTreeSet<&CommitId>) -> Result<()> {
-        for kept in self.refs_below(GOOD_REFS)? {
-            let commit = kept.strip_prefix(GOOD_REFS).and_then(CommitId::parse);
+        let Some(git_dir) = self.git_dir()? else {
+            return Ok(());
+        };
+        let refs = good_refs(&git_dir);
+        for kept in self.refs_below(&refs)? {
+            let commit = kept.strip_prefix(&refs).and_then(CommitId::parse);
             if commit.is_none_or(|commit| !commits.contains(&commit)) {
                 self.delete_ref(&kept)?;
             }
@@ -81,11 +97,7 @@ impl WorkTree<'_> {
 
     /// The tree that a command makes in an index of its own, which begins as a copy of another one or empty.
     fn tree(&self, fill: &str, start: Option<&Path>) -> Result<String> {
-        let git_dir = self
-            .git_dir()?
-            .context("a work tree has no git directory")?;
-        let scratch = git_dir.join("deploy-cgi-index");
-        remove_if_there(&scratch)?;
+        let scratch = self.scratch_index()?;
         if let Some(start) = start {
             std::fs::copy(start, &scratch)
                 .with_context(|| format!("cannot copy {}", start.display()))?;
@@ -98,6 +110,16 @@ impl WorkTree<'_> {
         let tree = run("write-tree")?;
         remove_if_there(&scratch)?;
         Ok(tree)
+    }
+
+    /// A place for an index of its own, where none is yet.
+    pub(super) fn scratch_index(&self) -> Result<PathBuf> {
+        let git_dir = self.git_dir()?;
+        let scratch = git_dir
+            .context("a work tree has no git directory")?
+            .join("deploy-cgi-index");
+        remove_if_there(&scratch)?;
+        Ok(scratch)
     }
 
     fn commit(&self, tree: &str, parents: &[&CommitId]) -> Result<CommitId> {

@@ -320,7 +320,10 @@ impl WorkTree<'_> {
         let objects = line(&list.ask("look for a commit")?);
         let mut commits = Vec::new();
         for object in objects.lines().filter_map(CommitId::parse) {
-            if self.has_commit(&object)? {
+            // Git does not look at more digits than an id has. And the object of a tag is none, although it leads to one.
+            if object.as_str().starts_with(digits)
+                && self.commit_named(&format!("{object}^{{commit}}"))?.as_ref() == Some(&object)
+            {
                 commits.push(object);
             }
         }

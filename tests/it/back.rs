@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::docs::block_with;
 use crate::process::{kill, wait_until_quiet};
-use crate::world::{Fault, Spoken, World, wait_until};
+use crate::world::{Fault, Spoken, World, quoted, text, wait_until};
 
 /// What is live: the page, and a post in the submodule.
 #[track_caller]
@@ -113,12 +113,21 @@ fn a_commit_of_the_branch_can_be_named_and_nothing_else() {
     // Names that look like ids are none.
     world.git(&checkout, &["branch", "abcdef1", &three.0]);
     world.git(&checkout, &["tag", "1234567", &three.0]);
+    // Nor is a tag's object the commit that it names.
+    world.git(&checkout, &["tag", "-a", "-m", "Tag", "v1", &one.0]);
+    let object = world.git(&checkout, &["rev-parse", "v1"]);
     world.git(&checkout, &["commit-tree", "-m", "Stray", "HEAD^{tree}"]);
     let stray = world.git(&checkout, &["commit-tree", "-m", "Stray", "HEAD^{tree}"]);
     for (name, exit, said) in [
         ("abcdef1", 1, "no commit of main here begins with abcdef1"),
         ("1234567", 1, "no commit of main here begins with 1234567"),
         (&stray.trim()[..12], 1, "no commit of main here begins with"),
+        (object.trim(), 1, "no commit of main here begins with"),
+        (
+            &format!("{}00", one.0),
+            1,
+            "no commit of main here begins with",
+        ),
         ("main", 2, "the first 7 to 64 hex digits"),
         ("HEAD~1", 2, "the first 7 to 64 hex digits"),
         (&one.0[..6], 2, "the first 7 to 64 hex digits"),
@@ -195,11 +204,12 @@ fn a_back_whose_command_fails_exits_with_1_and_is_still_held() {
 }
 
 /// Begins a `back`, and ends it and its git in the middle of a step.
-fn killed_back(world: &mut World, step: &str) {
+fn killed_back(world: &mut World, step: &str, meanwhile: impl FnOnce()) {
     world.fake_git(step, &Fault::Hang);
     let mut command = world.clean(world.site_file());
     let mut running = command.arg("back").spawn().unwrap();
     wait_until("the hung git", || world.exists("fake/hung"));
+    meanwhile();
     let hung = world.read("fake/hung");
     running.kill().unwrap();
     running.wait().unwrap();
@@ -214,7 +224,7 @@ fn a_back_that_was_killed_is_finished_by_the_next_delivery_although_held() {
         let mut world = World::new();
         let one = deployed(&world, "one");
         deployed(&world, "two");
-        killed_back(&mut world, step);
+        killed_back(&mut world, step, || ());
         let newest = world.push("three");
         world.push_delivery(&newest).send().expect(200, "held");
         wait_until("the end of the back", || !world.state("back").exists());
@@ -231,7 +241,7 @@ fn a_back_that_was_killed_is_finished_by_run_and_given_up_by_release() {
     let mut world = World::new();
     let one = deployed(&world, "one");
     let two = deployed(&world, "two");
-    killed_back(&mut world, "submodule");
+    killed_back(&mut world, "submodule", || ());
     let run = world.verb(&["run"]);
     run.expect_exit(1);
     run.says("back main");
@@ -239,7 +249,7 @@ fn a_back_that_was_killed_is_finished_by_run_and_given_up_by_release() {
     is_live(&world, &one.0, &one.1);
     world.verb(&["release"]).expect_exit(0);
     is_live(&world, &two.0, &two.1);
-    killed_back(&mut world, "reset");
+    killed_back(&mut world, "reset", || ());
     let released = world.verb(&["release"]);
     released.expect_exit(0);
     assert!(!released.stdout.contains("back main"), "{released:?}");
@@ -299,4 +309,106 @@ fn the_last_ten_good_deploys_are_known() {
     back.expect_exit(1);
     back.says("no earlier good deploy is known");
     world.verb(&["release"]).expect_exit(0);
+}
+
+#[test]
+fn back_from_a_commit_that_was_named_goes_further_back_and_not_forward() {
+    let world = World::new();
+    let one = deployed(&world, "one");
+    let between = world.push("between");
+    deployed(&world, "two");
+    world.verb(&["back", &between]).expect_exit(0);
+    assert_eq!(world.head(), between);
+    world.verb(&["back"]).expect_exit(0);
+    is_live(&world, &one.0, &one.1);
+}
+
+#[test]
+fn after_a_back_that_failed_back_goes_one_further_and_not_forward() {
+    let mut world = World::new();
+    let one = deployed(&world, "one");
+    let two = deployed(&world, "two");
+    deployed(&world, "three");
+    world.key("on_update", "\"! grep -q two index.html\"");
+    world.verb(&["back"]).expect_exit(1);
+    is_live(&world, &two.0, &two.1);
+    // One that did not come so far is tried again.
+    world.fake_git("reset", &Fault::Fail("fatal: no"));
+    world.verb(&["back"]).expect_exit(1);
+    is_live(&world, &two.0, &two.1);
+    world.fake_git("none", &Fault::Note);
+    world.verb(&["back"]).expect_exit(0);
+    is_live(&world, &one.0, &one.1);
+}
+
+#[test]
+fn a_good_deploy_that_could_not_be_remembered_is_done_again() {
+    let world = World::new();
+    deployed(&world, "one");
+    let known = fs::read(world.state("good-deploys")).unwrap();
+    fs::remove_file(world.state("good-deploys")).unwrap();
+    fs::create_dir(world.state("good-deploys")).unwrap();
+    let (two, post) = world.push_with_post("two");
+    world.push_delivery(&two).send();
+    wait_until_quiet(&world);
+    fs::remove_dir(world.state("good-deploys")).unwrap();
+    fs::write(world.state("good-deploys"), known).unwrap();
+    world.verb(&["run"]).expect_exit(0);
+    deployed(&world, "three");
+    world.verb(&["back"]).expect_exit(0);
+    is_live(&world, &two, &post);
+}
+
+#[test]
+fn a_back_that_was_killed_among_its_files_leaves_nothing_that_looks_like_an_edit() {
+    let mut world = World::new();
+    let one = deployed(&world, "one");
+    deployed(&world, "two");
+    let page = world.checkout().join("index.html");
+    killed_back(&mut world, "reset", || {
+        fs::write(&page, "with one").unwrap();
+    });
+    world.verb(&["run"]).expect_exit(1);
+    is_live(&world, &one.0, &one.1);
+    let saved = ["for-each-ref", "refs/deploy-cgi/saved"];
+    assert_eq!(world.git(&world.checkout(), &saved), "");
+}
+
+#[test]
+fn what_one_work_tree_keeps_the_maintenance_of_another_leaves() {
+    let mut world = World::new();
+    let one = deployed(&world, "one");
+    let seed = world.path("seed/site");
+    world.key("update", "\"reset\"");
+    world.git(&seed, &["reset", "-q", "--hard", "HEAD~1"]);
+    let head = world.commit("site", "index.html", "instead", "Instead");
+    world.force_push();
+    world.push_delivery(&head).send().expect(200, "deployed");
+    world.settle();
+    let checkout = world.checkout();
+    let other = world.path("other");
+    let place = text(&other);
+    let words = [
+        "worktree",
+        "add",
+        "-q",
+        "--track",
+        "-b",
+        "other",
+        &place,
+        "origin/main",
+    ];
+    world.git(&checkout, &words);
+    world.key("repo", &quoted(&text(&other)));
+    world.push("more");
+    let run = world.verb(&["run"]);
+    run.expect_exit(0);
+    assert!(
+        checkout
+            .join(".git/worktrees/other/deploy-cgi/maintenance")
+            .exists()
+    );
+    world.git(&checkout, &["reflog", "expire", "--expire=now", "--all"]);
+    world.git(&checkout, &["gc", "-q", "--prune=now"]);
+    world.git(&checkout, &["cat-file", "-e", &one.0]);
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use crate::docs::block_with;
 use crate::process::wait_until_quiet;
@@ -237,4 +239,93 @@ fn a_redelivery_while_held_is_held_too_and_shows_nothing_twice() {
     released.expect_exit(0);
     released.says("unchanged main");
     world.push_delivery(&first).send().expect(200, "unchanged");
+}
+
+#[test]
+fn holding_again_leaves_no_gap() {
+    let world = World::new();
+    world.verb(&["hold"]).expect_exit(0);
+    let hold = world.state("hold");
+    let is_done = AtomicBool::new(false);
+    let gaps = thread::scope(|scope| {
+        let look = scope.spawn(|| {
+            let mut gaps = 0;
+            while !is_done.load(Ordering::Relaxed) {
+                gaps += usize::from(hold.symlink_metadata().is_err());
+            }
+            gaps
+        });
+        for n in 0..20 {
+            world.verb(&["hold", &n.to_string()]).expect_exit(0);
+        }
+        is_done.store(true, Ordering::Relaxed);
+        look.join().unwrap()
+    });
+    assert_eq!(gaps, 0);
+    assert_eq!(fs::read_to_string(&hold).unwrap(), "19");
+}
+
+#[test]
+fn a_folder_with_files_holds_until_a_person_removes_it() {
+    let world = World::new();
+    world.verb(&["hold"]).expect_exit(0);
+    let hold = world.state("hold");
+    fs::remove_file(&hold).unwrap();
+    fs::create_dir(&hold).unwrap();
+    fs::write(hold.join("file"), "mine").unwrap();
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(200, "held");
+    let released = world.verb(&["release"]);
+    released.expect_exit(1);
+    released.says("is a folder with files in it, and holds as long as it is there: remove it");
+    assert!(hold.join("file").exists());
+    fs::remove_dir_all(&hold).unwrap();
+    world.verb(&["release"]).expect_exit(0);
+    assert_eq!(world.head(), commit);
+}
+
+#[test]
+fn release_and_run_anyway_deploy_themselves_although_the_line_is_taken() {
+    for words in [&["release"] as &[&str], &["run", "--anyway"]] {
+        let mut world = World::new();
+        world.key("wait", "\"30s\"");
+        world.fake_git("pull", &Fault::Hold);
+        let first = world.push("two");
+        let running = world.push_delivery(&first).start();
+        world.wait_until_held();
+        let second = world.push("three");
+        let next = push_of(&world, &second, '2').start();
+        wait_until("the second ticket", || world.tickets() == 2);
+        world.verb(&["hold"]).expect_exit(0);
+        let spoken = thread::scope(|scope| {
+            let by_hand = scope.spawn(|| world.verb(words));
+            if words == ["release"] {
+                wait_until("the release", || !world.state("hold").exists());
+            }
+            world.release();
+            by_hand.join().unwrap()
+        });
+        spoken.expect_exit(0);
+        assert!(!spoken.stdout.contains("queued"), "{spoken:?}");
+        spoken.says("main");
+        running.reply().expect(200, "deployed");
+        next.reply();
+        wait_until_quiet(&world);
+        assert_eq!((world.head(), world.tickets()), (second, 0));
+    }
+}
+
+#[test]
+fn a_hold_before_the_first_checkout_is_one_too() {
+    let mut world = World::new();
+    fs::remove_dir_all(world.checkout()).unwrap();
+    let url = world.origin.url("me/site.git");
+    world.key("clone", &format!("\"{url}\""));
+    // As a person with FTP would.
+    fs::create_dir_all(world.state("")).unwrap();
+    fs::write(world.state("hold"), "not yet").unwrap();
+    world.ping_delivery().send().says("warning  hold");
+    world.verb(&["status"]).says(": not yet;");
+    world.verb(&["release"]).expect_exit(0);
+    assert!(world.checkout().join("index.html").exists());
 }
