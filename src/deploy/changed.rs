@@ -39,12 +39,12 @@ impl Changed {
         };
         let Some((old, new, mut paths)) = known else {
             return Ok(Self {
-                paths: top.tracked_paths(&[])?,
+                paths: top.tracked_paths()?,
                 concerns: true,
             });
         };
-        // With "latest" they move without a commit that says so.
-        let submodules: Vec<_> = now.moved_since(before).map(PathBuf::from).collect();
+        // With "latest" they move without a commit that says so; and nested ones are no paths of ours.
+        let submodules: BTreeSet<_> = now.moved_since(before).map(PathBuf::from).collect();
         paths.extend(submodules.iter().cloned());
         if only.is_empty() {
             return Ok(Self {
@@ -52,12 +52,8 @@ impl Changed {
                 concerns: true,
             });
         }
-        let mut concerns = !top.matching_paths_between(old, new, only)?.is_empty();
-        if !concerns && !submodules.is_empty() {
-            let named = top.tracked_paths(only)?;
-            let is_named = |moved: &PathBuf| moved.ancestors().any(|above| named.contains(above));
-            concerns = submodules.iter().any(is_named);
-        }
+        let concerns = !top.matching_paths_between(old, new, only)?.is_empty()
+            || top.is_any_named(&submodules, new, only)?;
         Ok(Self { paths, concerns })
     }
 }

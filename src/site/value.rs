@@ -41,7 +41,10 @@ pub(super) fn submodules(text: &str) -> Option<Submodules> {
 
 /// A pattern of paths below the checkout; no magic of git's in front of it.
 pub(super) fn pattern(text: &str) -> Option<String> {
-    let is_pattern = !text.is_empty() && !text.starts_with([':', '/']) && !text.contains('\0');
+    let is_pattern = !text.is_empty()
+        && !text.starts_with([':', '/'])
+        && !text.contains('\0')
+        && text.split('/').all(|part| part != "..");
     is_pattern.then(|| text.to_owned())
 }
 

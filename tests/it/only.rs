@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::checkouts::{change, deployed, publish};
+use crate::checkouts_submodules::{add, plant, point};
 use crate::docs::block_with;
 use crate::world::{Fault, World};
 
@@ -143,6 +145,9 @@ fn a_pattern_with_magic_in_front_of_it_is_refused() {
         "[\":!site\"]",
         "[\":(top)a\"]",
         "[\"/etc\"]",
+        "[\"../site\"]",
+        "[\"a/../../b\"]",
+        "[\"a/../../b\"]",
         "[1]",
         "\"site\"",
         "[]",
@@ -163,4 +168,44 @@ fn the_page_has_patterns_that_are_taken() {
     let world = noting_world(&only);
     assert!(pushed(&world, "drafts/new.md").contains(NOT_RUN));
     assert!(!pushed(&world, "site/page.html").contains(NOT_RUN));
+}
+
+/// A deploy that never ended well is none, however often it is tried.
+#[test]
+fn before_the_first_good_deploy_the_command_is_run_whatever_changed() {
+    let mut world = World::new();
+    world.key("only", "[\"site/**\"]");
+    world.key("on_update", "\"false\"");
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(500, "failed");
+    world.key("on_update", "\"touch ../ran\"");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    assert!(world.exists("ran"));
+}
+
+#[test]
+fn a_nested_submodule_is_named_by_its_path() {
+    let patterns = [
+        ("posts/notes", true),
+        ("posts/n*", true),
+        ("posts/**", true),
+        ("posts/other", false),
+        ("other/**", false),
+    ];
+    let mut world = World::new();
+    let note = plant(&world, "notes", "note", "one");
+    add(&world, "posts", "notes", "../notes.git", &note);
+    let post = publish(&world, "posts");
+    point(&world, "site", "posts", &post);
+    deployed(&world, &publish(&world, "site"));
+    world.key("on_update", "\"touch ../ran\"");
+    for (n, (only, runs)) in patterns.into_iter().enumerate() {
+        world.key("only", &format!("[\"{only}\"]"));
+        let note = change(&world, "notes", &[("note", Some(&n.to_string()))]);
+        point(&world, "posts", "notes", &note);
+        point(&world, "site", "posts", &publish(&world, "posts"));
+        deployed(&world, &publish(&world, "site"));
+        assert_eq!(world.exists("ran"), runs, "{only}");
+        drop(fs::remove_file(world.path("ran")));
+    }
 }
