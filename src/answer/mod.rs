@@ -319,7 +319,10 @@ impl VerifiedRequest<'_> {
         };
         let waits = self.waits_for_a_run(&state, push)?;
         match waits.filter(|_| Hold::of(&state).is_none()) {
-            Some(waits) => Ok(waits),
+            Some(waits) => {
+                self.serve_what_waits(&state)?;
+                Ok(waits)
+            }
             None => self.deploy(&state, request).map(Answer::Pushed),
         }
     }

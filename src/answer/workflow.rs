@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use anyhow::Result;
 
-use super::{Answer, VerifiedRequest};
+use super::{Answer, PushResult, VerifiedRequest};
 use crate::commit_id::CommitId;
 use crate::delivery::{Push, WorkflowRun};
 use crate::green::{Green, Run};
@@ -35,6 +35,10 @@ impl VerifiedRequest<'_> {
         };
         let (state, request) = match self.state_for(&push)? {
             ControlFlow::Continue(ours) => ours,
+            ControlFlow::Break(Answer::Ignored(why)) => {
+                let what = why.strip_prefix("the push to ").unwrap_or(&why);
+                return Ok(Answer::Ignored(format!("the run of {workflow} for {what}")));
+            }
             ControlFlow::Break(answer) => return Ok(answer),
         };
         let run = Run {
@@ -44,7 +48,10 @@ impl VerifiedRequest<'_> {
             conclusion: excerpt(conclusion),
         };
         let commit = run.commit.clone();
-        let known = Green::change(&state, |green| green.note(run))?;
+        let known = match Green::change(&state, |green| green.note(run)) {
+            Ok(known) => known,
+            Err(error) => return Ok(not_kept(&error)),
+        };
         if let Some(newest) = known.run_of(&commit).filter(|newest| !newest.is_green()) {
             return self.ignore(format!(
                 "the run of {workflow} for {}: the newest one ended with {}; {}",
@@ -69,7 +76,10 @@ impl VerifiedRequest<'_> {
         let (Some(workflow), Some(commit)) = (&self.site.workflow, &push.after) else {
             return Ok(None);
         };
-        let known = Green::change(state, |green| green.pushed = Some(commit.clone()))?;
+        let known = match Green::change(state, |green| green.pushed = Some(commit.clone())) {
+            Ok(known) => known,
+            Err(error) => return Ok(Some(not_kept(&error))),
+        };
         if known.is_green(commit) {
             return Ok(None);
         }
@@ -109,6 +119,11 @@ fn counted<'r>(run: &'r WorkflowRun, workflow: &str) -> Result<(&'r str, &'r str
         (None, _) => Err(format!("{what}: it names no branch")),
         (Some(_), None) => Err(format!("{what}: it does not say how it ended")),
     }
+}
+
+/// What was said was not written down, as where a ticket could not be.
+fn not_kept(error: &anyhow::Error) -> Answer {
+    Answer::Pushed(PushResult::NotQueued(format!("{error:#}")))
 }
 
 /// What visitors go on to see.

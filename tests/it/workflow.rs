@@ -436,3 +436,93 @@ fn the_first_checkout_is_made_at_the_first_green_commit() {
     green(&world, &newest, 2).send().expect(200, "deployed");
     assert_eq!(world.head(), newest);
 }
+
+/// What git writes then is neither what was there nor the tip of the branch.
+#[test]
+fn a_merge_that_was_killed_among_its_files_is_finished_by_the_next_run() {
+    let mut world = waiting_world();
+    world.key("wait", "\"0s\"");
+    let commit = world.push("two");
+    world.push("three");
+    world.fake_git("merge", &Fault::Hang);
+    green(&world, &commit, 1).send().expect(202, "accepted");
+    wait_until("the hung git", || world.exists("fake/hung"));
+    fs::write(world.checkout().join("index.html"), "two").unwrap();
+    let hung = fs::read_to_string(world.path("fake/hung")).unwrap();
+    crate::process::kill_session_of(hung.split_whitespace().next().unwrap());
+    world.fake_git("none", &Fault::Note);
+    let run = world.verb(&["run"]);
+    run.expect_exit(0);
+    run.says("what git had left half-done was put right: 1 file");
+    assert_eq!((world.head(), world.changes()), (commit, String::new()));
+}
+
+#[test]
+fn a_push_that_waits_for_its_run_serves_what_nobody_attends() {
+    let world = waiting_world();
+    world.verb(&["hold"]).expect_exit(0);
+    let commit = world.push("two");
+    green(&world, &commit, 1).send().expect(200, "held");
+    // As a person with FTP would.
+    fs::remove_file(world.state("hold")).unwrap();
+    let newer = world.push("three");
+    world.push_delivery(&newer).send().expect(200, "waiting");
+    world.settle();
+    assert_eq!(world.head(), commit);
+}
+
+#[test]
+fn a_green_commit_that_the_branch_does_not_have_is_ignored_by_every_deploy() {
+    let mut world = waiting_world();
+    world.verb(&["hold"]).expect_exit(0);
+    let gone = "0123456789".repeat(4);
+    green(&world, &gone, 1).send().expect(200, "held");
+    let run = world.verb(&["run", "--anyway"]);
+    run.expect_exit(0);
+    run.says("ignored the run for 0123456: origin/main does not have this commit\n");
+    world.verb(&["release"]);
+    // Nor does it make a first checkout.
+    fs::remove_dir_all(world.checkout()).unwrap();
+    let url = world.origin.url("me/site.git");
+    world.key("clone", &format!("\"{url}\""));
+    world.key("repository", "\"me/site\"");
+    let reply = green(&world, &gone, 1).send();
+    reply.expect(200, "ignored");
+    reply.says("the run for 0123456: the branch does not have this commit");
+    let commit = world.push("two");
+    green(&world, &commit, 2).send().expect(200, "deployed");
+    assert_eq!(world.head(), commit);
+}
+
+#[test]
+fn a_result_that_cannot_be_kept_is_an_error_and_can_be_sent_again() {
+    let world = waiting_world();
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(200, "waiting");
+    let file = world.state("workflow-runs");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    for delivery in [green(&world, &commit, 1), world.push_delivery(&commit)] {
+        let reply = delivery.send();
+        assert_eq!((reply.status, reply.first_word()), (503, "error"));
+    }
+    fs::remove_dir(&file).unwrap();
+    green(&world, &commit, 1).send().expect(200, "deployed");
+}
+
+#[test]
+fn a_run_for_another_branch_or_repository_is_called_a_run() {
+    let world = waiting_world();
+    let commit = world.push("two");
+    let mut payload = run_payload(&commit, 1, "success");
+    payload["workflow_run"]["head_branch"] = json!("dev");
+    delivery_of(&world, &payload)
+        .send()
+        .says("ignored the run of .github/workflows/ci.yml for dev: this site follows main.\n");
+    payload = run_payload(&commit, 1, "success");
+    payload["repository"]["full_name"] = json!("me/else");
+    payload["workflow_run"]["head_repository"]["full_name"] = json!("me/else");
+    delivery_of(&world, &payload)
+        .send()
+        .says("ignored the run of .github/workflows/ci.yml for the repository me/else:");
+}
