@@ -1,7 +1,7 @@
 //! A push to live, spawn to answer, against the bare `git pull --ff-only && git submodule update --init --recursive` in
 //! another checkout of the same upstream that is in the same state.
 //!
-//! `cargo bench --bench deploy -- [PAIRS] [one] [eight] [redelivery] [counts] [growth] [growth-large]`
+//! `cargo bench --bench deploy -- [PAIRS] [one] [eight] [redelivery] [back] [counts] [growth] [growth-large]`
 //!
 //! Each row has a remote over HTTP on loopback (`git http-backend`) and one on a plain path.
 #![expect(
@@ -15,11 +15,11 @@ mod lab;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use lab::origin::{self, Origin};
 use lab::race::{COMMANDS, Race};
-use lab::{Args, Delivery, Lab, Pairs, head, under};
+use lab::{Args, Delivery, Lab, Pairs, head, timed, under};
 
 const PAIRS: usize = 40;
 
@@ -56,7 +56,8 @@ fn main() -> Result<()> {
     println!("{}", head("row", WIDTH));
     for remote in [Remote::Http, Remote::Path] {
         let name = remote.name();
-        if args.wants("one") || args.wants("counts") || args.wants("redelivery") {
+        let wants_one = ["one", "counts", "redelivery", "back"];
+        if wants_one.into_iter().any(|row| args.wants(row)) {
             let mut race = race(&lab, &origin, remote, "one", 1000, 1)?;
             if args.wants("one") {
                 let row = format!("1 of 1 submodules bumped, 1k files, {name}");
@@ -64,6 +65,9 @@ fn main() -> Result<()> {
             }
             if args.wants("redelivery") {
                 redelivery(&race, name, pairs)?;
+            }
+            if args.wants("back") {
+                back(&race, name, pairs)?;
             }
             if args.wants("counts") {
                 counts(&mut race, name, 1)?;
@@ -132,6 +136,33 @@ fn redelivery(race: &Race<'_>, name: &str, pairs: usize) -> Result<()> {
     println!("{row:<WIDTH$} {}", pairs_alone.fields());
     let pairs = Pairs::run(pairs, ROW, || Ok(()), || race.pull(), ours)?;
     let row = format!("redelivery, {name}");
+    println!("{row:<WIDTH$} {}", pairs.fields());
+    Ok(())
+}
+
+/// A deploy of one commit undone, where nothing has to be fetched: against what a person would type.
+fn back(race: &Race<'_>, name: &str, pairs: usize) -> Result<()> {
+    let verb = |verb: &str, word: &str| {
+        let mut command = race.lab.clean(&race.site.file);
+        let (took, said) = timed(command.arg(verb), b"")?;
+        if !said.starts_with(word.as_bytes()) {
+            bail!("{verb} said:\n{}", String::from_utf8_lossy(&said));
+        }
+        Ok(took)
+    };
+    let forward = || {
+        race.pull()?;
+        verb("release", "")?;
+        race.world.is_live_in(&race.site.checkout)
+    };
+    let by_hand = || {
+        let reset = race.git(&["reset", "-q", "--hard", "HEAD~1"])?;
+        Ok(reset + race.git(COMMANDS[1])?)
+    };
+    let ours = || verb("back", "back main");
+    let pairs = Pairs::run(pairs, ROW, forward, by_hand, ours)?;
+    forward()?;
+    let row = format!("back, base: git reset --hard HEAD~1, {name}");
     println!("{row:<WIDTH$} {}", pairs.fields());
     Ok(())
 }
