@@ -111,31 +111,32 @@ impl Update<'_> {
     }
 
     /// Brings submodules to where an earlier deploy left them, where the checkout does not record that.
-    fn restore(&self, there: Vec<Submodule>) -> Result<Vec<Submodule>, StepFailed> {
+    fn restore(&self, mut there: Vec<Submodule>) -> Result<Vec<Submodule>, StepFailed> {
         let Aim::Back(target) = self.deploy.aim else {
             return Ok(there);
         };
-        let is_there = |submodule: &Submodule, commit| submodule.found == Found::At(commit);
-        let wanted = |submodule: &Submodule| target.commit_of(&submodule.path).cloned();
-        let mut moved = Vec::new();
-        for submodule in &there {
-            if let Some(commit) = wanted(submodule).filter(|it| !is_there(submodule, it.clone())) {
-                self.git.submodule(&submodule.path).check_out(&commit)?;
-                moved.push(submodule.path.clone());
-            }
-        }
-        if moved.is_empty() {
-            return Ok(there);
-        }
-        let there = self.git.submodules()?;
-        for submodule in &there {
-            if wanted(submodule).is_some_and(|commit| !is_there(submodule, commit)) {
+        // One moves what is nested in it.
+        let mut moved = BTreeSet::new();
+        loop {
+            let elsewhere = there.iter().find_map(|submodule| {
+                let wanted = target.commit_of(&submodule.path)?;
+                let is_there = submodule.found == Found::At(wanted.clone());
+                (!is_there).then(|| (submodule.path.clone(), wanted))
+            });
+            let Some((path, wanted)) = elsewhere else {
+                return Ok(there);
+            };
+            if moved.contains(&path) {
                 let failed = StepFailed::stated(Step::Submodules, Cause::SubmodulesMissing);
-                let behind = vec![submodule.path.clone()];
+                let behind = vec![path];
                 return Err(StepFailed { behind, ..failed });
             }
+            let submodule = self.git.submodule(&path);
+            submodule.check_out(wanted)?;
+            submodule.update_nested()?;
+            moved.insert(path);
+            there = self.git.submodules()?;
         }
-        Ok(there)
     }
 
     fn update_listed(

@@ -261,6 +261,13 @@ impl WorkTree<'_> {
         check_out.write_or_fail("check out a submodule")
     }
 
+    /// Brings what is nested in a submodule to where that records it.
+    pub(crate) fn update_nested(&self) -> Result<()> {
+        self.git.rewrite_urls()?;
+        let update = self.writing("submodule update --init --recursive");
+        update.write_or_fail("update what is nested in a submodule")
+    }
+
     /// Lets HEAD of a repository be a commit.
     pub(crate) fn set_head(&self, commit: &CommitId) -> Result<()> {
         let set = self.writing("update-ref --no-deref HEAD").arg(commit);

@@ -2,8 +2,11 @@
 
 use std::fs;
 
+use crate::checkouts::publish;
+use crate::checkouts_submodules::{add, plant};
 use crate::docs::block_with;
 use crate::process::{kill, wait_until_quiet};
+use crate::tree::{is_tree, tree_of};
 use crate::world::{Fault, Spoken, World, quoted, text, wait_until};
 
 /// What is live: the page, and a post in the submodule.
@@ -290,6 +293,27 @@ fn a_followed_submodule_goes_back_to_where_it_was_and_not_to_what_is_recorded() 
     world.verb(&["back"]).expect_exit(0);
     assert_eq!((world.head(), world.submodule_head()), (site, first));
     world.verb(&["release"]).expect_exit(0);
+}
+
+#[test]
+fn what_is_nested_in_a_followed_submodule_comes_back_with_it() {
+    let world = World::latest();
+    let note = plant(&world, "notes", "note", "one");
+    let site = world.push("one");
+    world.push_delivery(&site).send().expect(200, "deployed");
+    add(&world, "posts", "notes", "../notes.git", &note);
+    publish(&world, "posts");
+    world.verb(&["run"]).says("deployed main");
+    let nested = tree_of(&world.checkout());
+    let seed = world.path("seed/posts");
+    world.git(&seed, &["rm", "-q", "--cached", "notes", ".gitmodules"]);
+    fs::remove_file(seed.join(".gitmodules")).unwrap();
+    publish(&world, "posts");
+    world.verb(&["run"]).says("deployed main");
+    world.verb(&["back"]).expect_exit(0);
+    is_tree(&tree_of(&world.checkout()), nested, &[]);
+    world.verb(&["release"]).expect_exit(0);
+    assert!(!world.exists("checkout/posts/notes"));
 }
 
 #[test]

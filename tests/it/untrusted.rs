@@ -169,7 +169,9 @@ fn a_first_checkout_brings_the_followed_branch_and_no_other() {
         .send();
     reply.expect(200, "deployed");
     world.settle();
-    let listed = world.git(&world.checkout(), &["for-each-ref", "--format=%(refname)"]);
+    let list = "for-each-ref --format=%(refname) refs/heads refs/remotes refs/tags";
+    let list: Vec<_> = list.split(' ').collect();
+    let listed = world.git(&world.checkout(), &list);
     assert_eq!(listed, "refs/heads/main\nrefs/remotes/origin/main");
 }
 
