@@ -92,6 +92,18 @@ impl Findings<'_> {
         self.add(what, Health::Ok, found, None);
     }
 
+    fn ill(
+        &mut self,
+        state: Health,
+        what: &'static str,
+        found: impl Into<String>,
+        words: impl Into<String>,
+        commands: impl IntoIterator<Item = String>,
+    ) {
+        let advice = Advice::new(self.user, words, commands);
+        self.add(what, state, found, Some(advice));
+    }
+
     fn unknown(
         &mut self,
         what: &'static str,
@@ -99,8 +111,7 @@ impl Findings<'_> {
         words: impl Into<String>,
         commands: impl IntoIterator<Item = String>,
     ) {
-        let advice = Advice::new(self.user, words, commands);
-        self.add(what, Health::Unknown, found, Some(advice));
+        self.ill(Health::Unknown, what, found, words, commands);
     }
 
     fn warn(
@@ -110,8 +121,7 @@ impl Findings<'_> {
         words: impl Into<String>,
         commands: impl IntoIterator<Item = String>,
     ) {
-        let advice = Advice::new(self.user, words, commands);
-        self.add(what, Health::Warning, found, Some(advice));
+        self.ill(Health::Warning, what, found, words, commands);
     }
 
     fn problem(
@@ -121,8 +131,7 @@ impl Findings<'_> {
         words: impl Into<String>,
         commands: impl IntoIterator<Item = String>,
     ) {
-        let advice = Advice::new(self.user, words, commands);
-        self.add(what, Health::Problem, found, Some(advice));
+        self.ill(Health::Problem, what, found, words, commands);
     }
 
     /// What somebody stated as the cause, in the words of the diagnosis.

@@ -29,21 +29,26 @@ impl Doctor<'_> {
         let Some(modules) = self.known(WHAT, git.top().gitmodules(None)) else {
             return;
         };
+        let mode = self.site.submodules;
+        let missing = there.iter().filter(|submodule| !submodule.is_there(mode));
+        let missing: Vec<&PathBuf> = missing.map(|submodule| &submodule.path).collect();
         let before = self.findings.all.len();
         for (name, module) in &modules {
             let url = config.last(&format!("submodule.{name}.url"));
             let url = RemoteUrl::parse(url.unwrap_or(&module.url));
-            self.url(git, config, module, &url);
-            if self.site.submodules == Submodules::Latest && !self.repositories.is_empty() {
+            let state = if missing.contains(&&module.path) {
+                Health::Problem
+            } else {
+                Health::Warning
+            };
+            self.url(git, config, module, &url, state);
+            if mode == Submodules::Latest && !self.repositories.is_empty() {
                 self.repositories.extend(url.repository().cloned());
             }
         }
         if self.findings.all.len() > before {
             return;
         }
-        let mode = self.site.submodules;
-        let missing = there.iter().filter(|submodule| !submodule.is_there(mode));
-        let missing: Vec<&PathBuf> = missing.map(|submodule| &submodule.path).collect();
         let state = if missing.is_empty() {
             ", all there".to_owned()
         } else {
@@ -52,8 +57,15 @@ impl Doctor<'_> {
         self.findings.ok(WHAT, format!("{}{state}", there.len()));
     }
 
-    /// Whether git can clone a submodule from its URL.
-    fn url(&mut self, git: &Git<'_>, config: &Config, module: &Module, url: &RemoteUrl) {
+    /// Whether git can clone a submodule from its URL. Where it cannot, that is a warning as long as the submodule is there.
+    fn url(
+        &mut self,
+        git: &Git<'_>,
+        config: &Config,
+        module: &Module,
+        url: &RemoteUrl,
+        state: Health,
+    ) {
         let path = line_of(&module.path);
         let has_no_key = || {
             // Somebody has said already what is to be used in place of what.
@@ -63,21 +75,24 @@ impl Doctor<'_> {
                 && keys.iter().all(|key| !key.exists())
         };
         if module.url.is_empty() {
-            self.findings.problem(
+            self.findings.ill(
+                state,
                 WHAT,
                 format!("{path} has no URL in .gitmodules"),
                 "give it one where the site is written, and push",
                 [],
             );
         } else if url.is_path() {
-            self.findings.warn(
+            self.findings.ill(
+                state,
                 WHAT,
                 format!("{path} comes from a path on this machine, which git does not clone from"),
                 "give it a URL in .gitmodules where it is written, and push",
                 [],
             );
         } else if url.is_ssh() && url.host() == Some("github.com") && has_no_key() {
-            self.findings.warn(
+            self.findings.ill(
+                state,
                 WHAT,
                 format!(
                     "{path} is reached by ssh, and {} has no key: {url}",

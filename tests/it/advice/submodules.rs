@@ -81,8 +81,11 @@ the commit <id> that the checkout records for the submodule posts is not at the 
 -> push it where it was made (git push --recurse-submodules=on-demand), then press Redeliver. If the submodule moved to another URL by now, use that:
 $ git -C '<world>/checkout' submodule sync --recursive
 ").obey(&world);
+    // Nobody can tell from here whether it was pushed meanwhile.
+    world.verb(&["check"]).says("A deploy may fail.");
     world.git(&world.path("seed/posts"), &["push", "-q", "origin", "main"]);
     world.push_delivery(&commit).send().expect(200, "deployed");
+    world.verb(&["check"]).says("A deploy would work.");
 }
 
 #[test]
@@ -127,6 +130,9 @@ git does not clone a submodule from a path on this machine. The main tree is new
 -> give the submodule a URL in .gitmodules where it is written, and push
 ",
     );
+    let check = world.verb(&["check"]);
+    check.expect_exit(1);
+    check.says("PROBLEM  submodules    more comes from a path on this machine, which git does not clone from");
     let url = world.origin.url("me/posts.git");
     world.git(
         &seed,
@@ -136,6 +142,7 @@ git does not clone a submodule from a path on this machine. The main tree is new
     let commit = world.push("three");
     let reply = world.push_delivery(&commit).send();
     reply.expect(200, "deployed");
+    world.verb(&["check"]).says("A deploy would work.");
 }
 
 #[test]
