@@ -222,11 +222,13 @@ impl Git<'_> {
             CommitId::parse(text.split(['\t', '\n']).next()?)
         };
         let is_checked_out = self.checkout.head_branch().as_ref() == Some(&followed.branch);
+        // Else git knows of no tracking branch, whatever files there are.
+        let is_whole_ref = followed.remote_ref.starts_with("refs/heads/");
         let branch = format!("refs/heads/{}", followed.branch);
         let tracking = format!("refs/remotes/{}", followed.upstream_name());
         let fetched = id_in(git_dir.join("FETCH_HEAD")).filter(|fetched| {
             let mut refs = [branch, tracking].into_iter().map(|name| common.join(name));
-            is_checked_out && refs.all(|file| id_in(file).as_ref() == Some(fetched))
+            is_checked_out && is_whole_ref && refs.all(|file| id_in(file).as_ref() == Some(fetched))
         });
         if fetched.is_none() {
             return self.heads(&followed.branch);
