@@ -21,7 +21,7 @@ use super::pull::Aim;
 use crate::backup::Backup;
 use crate::commit_id::CommitId;
 use crate::diagnosis::Cause;
-use crate::files;
+use crate::files::{self, Sync};
 use crate::git::{self, CLONING, Checkout, Git, ObjectFormat, RemoteHead, WorkTree};
 use crate::green::Green;
 use crate::hold;
@@ -31,6 +31,9 @@ use crate::redaction;
 use crate::remote_url::RemoteUrl;
 use crate::site::Site;
 use crate::state::StateFolder;
+
+/// In the place of a URL that no command line may have.
+const URL_TO_COME: &str = "deploy-cgi-url-to-come";
 
 /// What the file [`CLONING`] in the state folder says once files are being written: from then on, what is in the work tree may be ours.
 const WRITING: &[u8] = b"writing";
@@ -246,9 +249,21 @@ fn ensure_no_files(folder: &Path) -> Result<()> {
     )
 }
 
-/// The remote, without its login.
+/// The remote, without its login. What may still be one stands on no command line: git gets another word for it, in whose
+/// place it comes into the file.
 fn set_remote(git: &Git<'_>, url: &RemoteUrl) -> Result<()> {
     let url = git::without_login(url)?;
-    git.set_config("remote.origin.url", url.as_str())?;
+    if url.credential().is_none() {
+        git.set_config("remote.origin.url", url.as_str())?;
+    } else {
+        git.set_config("remote.origin.url", URL_TO_COME)?;
+        let file = git.checkout.git_dir.join("config");
+        let what = || format!("cannot write the remote into {}", file.display());
+        let text = std::fs::read_to_string(&file).with_context(what)?;
+        let mode = file.metadata().with_context(what)?.permissions();
+        let text = text.replacen(URL_TO_COME, &git::quoted(url.as_str()), 1);
+        files::replace(&file, text.as_bytes(), Sync::No)?;
+        std::fs::set_permissions(&file, mode).with_context(what)?;
+    }
     git.set_config("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
 }

@@ -173,7 +173,7 @@ pub(super) fn config_section(name: &str, subsection: &str) -> String {
 }
 
 /// A value, or the name of a subsection, as it stands there.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

@@ -55,7 +55,7 @@ pub(crate) use checkout::{
     CLONING, Checkout, ObjectFormat, common_dir, git_dir_of, gitmodules_text, is_shallow,
 };
 pub(crate) use command::GitFailed;
-pub(crate) use config::{Config, Module};
+pub(crate) use config::{Config, Module, quoted};
 pub(crate) use index::{Blob, Change, Difference, Edits, Entry, Gitlink, Indexed, Kind};
 pub(crate) use login::{has_lost_its_login, without_login};
 pub(crate) use object::begins_with;
