@@ -100,7 +100,6 @@ impl Doctor<'_> {
         let branch = self.site.branch.as_deref();
         let remote_ref = branch.map(|branch| format!("refs/heads/{branch}"));
         let followed = Upstream {
-            remote: url.as_str().to_owned(),
             remote_ref: remote_ref.unwrap_or_else(|| "HEAD".into()),
             ..Upstream::to_be_cloned(&url, branch)
         };

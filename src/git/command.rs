@@ -154,8 +154,9 @@ impl<'g> WorkTree<'g> {
         let more = of_submodules.then_some(SUBMODULE_SETTINGS);
         let settings = WRITING_SETTINGS.iter().chain(more.into_iter().flatten());
         let (logins, rewrites) = (self.git.logins.borrow(), self.git.rewrites.borrow());
+        let remote = self.git.remote.borrow();
         let logins = logins.iter().map(|logins| &logins.path);
-        let files = logins.chain(rewrites.iter().map(|(_, path)| path));
+        let files = logins.chain(rewrites.iter().chain(remote.iter()).map(|(_, path)| path));
         let includes = files.map(|path| option("include.path=", path));
         let run = Run {
             env: self.writing_env(),

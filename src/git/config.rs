@@ -11,6 +11,7 @@ use super::command::line;
 use super::login::{Logins, without_login};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
+use crate::process;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
 
@@ -275,7 +276,8 @@ impl Git<'_> {
         set.write_or_fail("set the configuration")
     }
 
-    /// Knows a remote that is in no repository yet. Returns its URL, without its login.
+    /// Knows a remote that is in no repository yet, as `origin`: on a command line its URL would show what may be a token.
+    /// Returns its URL, without its login.
     pub(crate) fn know_remote(&self, url: &RemoteUrl) -> Result<RemoteUrl> {
         let url = without_login(url)?;
         let mut config = self.top().read_config()?;
@@ -285,6 +287,11 @@ impl Git<'_> {
         self.logins
             .replace(Logins::of(&config, self.clone.as_ref())?);
         self.config.replace(Some(Rc::new(config)));
+        let section = config_section("remote", "origin");
+        let text = format!("{section}\turl = {}\n", quoted(url.as_str()));
+        let file = process::file_in_memory(text.as_bytes())?;
+        self.remote.replace(Some(file));
+        self.rewrite_urls()?;
         Ok(url)
     }
 

@@ -78,6 +78,8 @@ pub(crate) struct Git<'s> {
     clone: Option<RemoteUrl>,
     /// The URLs that go over ssh, since their repositories have keys of their own.
     rewrites: RefCell<Option<(File, PathBuf)>>,
+    /// A remote that is in no repository yet.
+    remote: RefCell<Option<(File, PathBuf)>>,
     ssh: ssh::Ssh,
     /// Who ssh takes us for, whatever HOME says.
     user: User,
@@ -119,6 +121,7 @@ impl<'s> Git<'s> {
             logins: RefCell::new(None),
             clone: site.clone.clone(),
             rewrites: RefCell::new(None),
+            remote: RefCell::new(None),
             host_keys: None,
             until: None,
             progress: None,
