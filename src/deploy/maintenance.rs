@@ -1,6 +1,7 @@
 //! Git's tidying up, once a day: the last act of a worker, still under its turn, ended when a ticket comes. It can be killed
 //! at any moment.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -44,7 +45,17 @@ impl Deploy<'_> {
         };
         state.write(DONE, b"")?;
         marker::leave(state)?;
-        let git = Git::new(self.site, self.checkout, self.host)?.holding(&git_lock);
+        let end = self.tidy_up(&git_lock, &is_unwanted);
+        // What was killed may have left something.
+        if !matches!(end, Ok(End::Signal(_) | End::Limit(_))) {
+            state.remove(MARKER)?;
+        }
+        end.map(drop)
+    }
+
+    /// Lets git tidy up each repository. Returns how that ended, which git does by itself where it is told to.
+    fn tidy_up(&self, git_lock: &File, is_unwanted: &dyn Fn() -> bool) -> Result<End> {
+        let git = Git::new(self.site, self.checkout, self.host)?.holding(git_lock);
         let submodules = match self.site.submodules {
             Submodules::Recorded | Submodules::Latest => git.submodules()?,
             Submodules::Skip => Vec::new(),
@@ -54,17 +65,15 @@ impl Deploy<'_> {
             .filter(|submodule| submodule.found != Found::Nothing);
         let work_trees = std::iter::once(git.top())
             .chain(populated.map(|submodule| git.submodule(&submodule.path)));
-        let good = GoodDeploys::read(state)?;
+        let good = GoodDeploys::read(self.state())?;
         for work_tree in work_trees {
             let below = work_tree.folder.strip_prefix(&self.checkout.folder);
             work_tree.keep_only(&good.commits_of(below.unwrap_or(Path::new(""))))?;
-            match work_tree.gc(&is_unwanted)?.end {
+            match work_tree.gc(is_unwanted)?.end {
                 End::Exit(_) => {}
-                // Git clears up after itself when it is told to end.
-                End::Stopped => break,
-                End::Signal(_) | End::Limit(_) => return Ok(()),
+                end @ (End::Stopped | End::Signal(_) | End::Limit(_)) => return Ok(end),
             }
         }
-        state.remove(MARKER)
+        Ok(End::Exit(0))
     }
 }
