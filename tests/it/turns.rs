@@ -191,6 +191,24 @@ fn a_killed_deploy_is_healed_by_the_next() {
 }
 
 #[test]
+fn what_a_killed_maintenance_leaves_is_cleared_by_the_next_deploy() {
+    let mut world = World::new();
+    world.fake_git("gc", &Fault::Hold);
+    let first = world.push("two");
+    world.push_delivery(&first).send().expect(200, "deployed");
+    let (git, worker) = world.held();
+    kill(&worker);
+    let lock = world.path("checkout/.git/packed-refs.lock");
+    fs::write(&lock, "").unwrap();
+    world.fake_git("none", &Fault::Note);
+    let commit = world.push("three");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    assert!(!is_alive(&git), "no second git joined it");
+    assert!(!lock.exists());
+    world.settle();
+}
+
+#[test]
 fn a_lock_of_the_persons_is_not_taken_for_a_dead_deploys() {
     let world = World::new();
     let lock = world.path("checkout/.git/index.lock");
