@@ -40,7 +40,7 @@ const EVENT: &str =
     "400 Bad Request\nrefused by deploy-cgi: the header X-GitHub-Event is missing or malformed.\n";
 const ID: &str = "400 Bad Request\nrefused by deploy-cgi: the header X-GitHub-Delivery is missing or malformed.\n";
 const UNSIGNED: &str = "403 Forbidden\nrefused by deploy-cgi: the delivery is not signed: X-Hub-Signature-256 is \
-                        missing. Enter the secret in the webhook's settings.\n";
+                        missing or empty. Enter the secret in the webhook's settings.\n";
 const MALFORMED: &str = "403 Forbidden\nrefused by deploy-cgi: the signature is malformed: it has to be sha256= and \
                          64 lower-case hex digits.\n";
 const WRONG: &str = "403 Forbidden\nrefused by deploy-cgi: the signature does not match. The secret in the webhook's \
