@@ -445,9 +445,9 @@ fn owner_and_name_are_read_out_of_every_form_of_a_url() {
             payload["repository"]["full_name"] = "-/-".into();
             let reply = world.delivery("push", payload.to_string()).send();
             let expected = format!(
-                "ignored the push to the repository -/-: this site follows {owner}/{name}.\n"
+                "ignored the push to the repository -/-: this site follows {owner}/{name}, as its remote's URL says. "
             );
-            prop_assert_eq!(reply.body, expected);
+            prop_assert!(reply.body.starts_with(&expected), "{:?}", reply);
             Ok(())
         },
     );
