@@ -22,7 +22,7 @@ const MAX_COMMITS: usize = 200;
 /// What is known of the commits of the followed branch.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Green {
-    /// The newest that was pushed, as the last delivery of a push said.
+    /// The newest that was pushed, as far as deliveries said.
     pub(crate) pushed: Option<CommitId>,
     /// One of each commit, the newest; in the order in which they came.
     runs: Vec<Run>,
@@ -78,6 +78,14 @@ impl Green {
         self.runs.push(run);
         let too_many = self.runs.len().saturating_sub(MAX_COMMITS);
         self.runs.drain(..too_many);
+    }
+
+    /// Notes a push, unless it came before: then a later commit has been run since.
+    pub(crate) fn note_push(&mut self, commit: &CommitId) {
+        let id = self.run_of(commit).map(|run| run.id);
+        if id.is_none_or(|id| self.runs.iter().all(|run| run.id <= id)) {
+            self.pushed = Some(commit.clone());
+        }
     }
 
     /// The newest run of a commit.

@@ -76,7 +76,7 @@ impl VerifiedRequest<'_> {
         let (Some(workflow), Some(commit)) = (&self.site.workflow, &push.after) else {
             return Ok(None);
         };
-        let known = match Green::change(state, |green| green.pushed = Some(commit.clone())) {
+        let known = match Green::change(state, |green| green.note_push(commit)) {
             Ok(known) => known,
             Err(error) => return Ok(Some(not_kept(&error))),
         };

@@ -360,6 +360,11 @@ fn status_check_and_a_ping_show_live_newest_green_and_newest() {
         short(&live),
         short(&newest)
     );
+    // A push that is delivered again is none of the newest.
+    ended(&world, &newest, 2, "failure")
+        .send()
+        .expect(200, "ignored");
+    world.push_delivery(&live).send().expect(200, "unchanged");
     world.verb(&["check"]).says(&told);
     world.ping_delivery().send().says(&told);
     world.verb(&["status"]).says(&told);
