@@ -69,7 +69,7 @@ fn a_site_that_answers_well_is_deployed_and_one_that_does_not_has_failed() {
     let first = world.push("two");
     let reply = world.push_delivery(&first).send();
     reply.expect(200, "deployed");
-    reply.says("\nlive        0.");
+    reply.says("\nlive       0.");
     assert_eq!(site.asked(), 1);
     // Nothing new is not asked about.
     world.push_delivery(&first).send().expect(200, "unchanged");
