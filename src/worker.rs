@@ -110,16 +110,20 @@ fn serve(
 ) -> Result<()> {
     let turn = place.take_turn(queue)?;
     let site = &site.read_again(host)?;
+    let deploy = Deploy {
+        site,
+        host,
+        checkout,
+        turn: &turn,
+        aim: Aim::of(site),
+        progress: None,
+    };
     if let Some(target) = unfinished_back::read(turn.state)? {
-        let deploy = Deploy {
-            site,
-            host,
-            checkout,
-            turn: &turn,
+        let back = Deploy {
             aim: Aim::Back(&target),
-            progress: None,
+            ..deploy
         };
-        deploy.serve(&mut |_| {})?;
+        back.serve(&mut |_| {})?;
     }
     if Hold::of(turn.state).is_some() {
         return turn.end();
@@ -130,14 +134,6 @@ fn serve(
         // Served by another worker in the meantime: its outcome is known.
         pipe.close();
     }
-    let deploy = Deploy {
-        site,
-        host,
-        checkout,
-        turn: &turn,
-        aim: Aim::of(site),
-        progress: None,
-    };
     if !tickets.is_empty() {
         deploy.serve(&mut |record| pipe.recorded(record))?;
     }

@@ -35,7 +35,8 @@ impl Update<'_> {
         let newer = top.newest_commits(tip, beyond)?;
         let at = newer.iter().position(|commit| passed.contains(commit));
         let ahead = at.unwrap_or(newer.len());
-        if ahead > 0 {
+        // Of a branch that was rewritten, and has nothing green, it is not known by how much.
+        if ahead > 0 && (is_in_branch || at.is_some()) {
             journal.remark(format!(
                 "{} is {ahead} commit{} ahead: {workflow} is not known to have succeeded for {}",
                 self.upstream.upstream_name(),
