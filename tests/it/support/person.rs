@@ -152,12 +152,17 @@ impl Person {
 
 impl Drop for Person {
     fn drop(&mut self) {
-        let removed = as_root("userdel").arg(&self.name).output();
-        drop(as_root("rm").arg("-rf").arg(&self.home).output());
-        if !std::thread::panicking() {
-            let removed = removed.unwrap();
-            assert!(removed.status.success(), "{removed:?}");
+        let is_removed = || {
+            let removed = as_root("userdel").arg(&self.name).output();
+            removed.is_ok_and(|removed| removed.status.success())
+        };
+        if std::thread::panicking() {
+            is_removed();
+        } else {
+            // A session of sshd's may take a moment to end.
+            wait_until("the end of the person's processes", is_removed);
         }
+        drop(as_root("rm").arg("-rf").arg(&self.home).output());
     }
 }
 
