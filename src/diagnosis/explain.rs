@@ -190,12 +190,7 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         Cause::SubmoduleBranchUnknown { branch, path } => {
             submodule::branch_unknown(branch, path, at)
         }
-        Cause::LinkInTheWay(path) => submodule::in_the_way(
-            path,
-            |place| format!("a symbolic link is in the way of a submodule: {place}"),
-            "move it away, then press Redeliver",
-            at,
-        ),
+        Cause::LinkInTheWay(path) => submodule::link_in_the_way(path, at),
         Cause::FolderInTheWay(path) => submodule::in_the_way(
             path,
             |place| format!("files are in the way of the submodule {place}"),

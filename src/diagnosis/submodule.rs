@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Advice, Cause, Diagnosis, Situation, aside, explain, git_in};
+use super::{Advice, Diagnosis, Situation, aside, git_in};
 use crate::git;
 use crate::redaction::line_of;
 use crate::shell::{quoted, word};
@@ -60,6 +60,15 @@ pub(super) fn in_the_way(
     at.advise(cause(&place), words, move_away(&path, at))
 }
 
+pub(super) fn link_in_the_way(path: &Path, at: &Situation<'_>) -> Diagnosis {
+    in_the_way(
+        path,
+        |place| format!("a symbolic link is in the way of a submodule: {place}"),
+        "move it away, then press Redeliver",
+        at,
+    )
+}
+
 pub(super) fn repository_lost(path: &Path, at: &Situation<'_>) -> Diagnosis {
     in_the_way(
         path,
@@ -74,7 +83,7 @@ pub(super) fn commit_missing(id: Option<&str>, at: &Situation<'_>) -> Diagnosis 
     // Git to 2.39.3 looks for the commit behind a link.
     let is_link = |part: &&Path| at.folder().join(part).is_symlink();
     if let Some(link) = path.iter().flat_map(|path| path.ancestors()).find(is_link) {
-        return explain(&Cause::LinkInTheWay(link.to_owned()), at);
+        return link_in_the_way(link, at);
     }
     let named = |name: String| format!(" {name}");
     let id = id.and_then(|id| id.get(..7)).map(line_of);

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
-use std::rc::Rc;
 
 use anyhow::Result;
 
 use super::checkout::{ObjectFormat, gitmodules_text, passes_a_link};
 use super::command::line;
-use super::login::{Logins, without_login};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
-use crate::process;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
 
@@ -72,6 +69,12 @@ impl Config {
         });
         let (_, base, rest) = rewrites.max_by_key(|(begin, ..)| begin.len())?;
         Some(RemoteUrl::parse(&format!("{base}{rest}")))
+    }
+
+    /// Adds a remote, as `origin`.
+    pub(super) fn add_origin(&mut self, url: &RemoteUrl) {
+        self.0
+            .push(("remote.origin.url".into(), url.as_str().into()));
     }
 
     /// Whether what is fetched of any branch of a remote is kept (git-fetch(1), `<refspec>`).
@@ -248,24 +251,6 @@ impl WorkTree<'_> {
 }
 
 impl Git<'_> {
-    /// The configuration of the checkout, read once. One process answers what would take one for each question.
-    pub(crate) fn config(&self) -> Result<Rc<Config>> {
-        match self.known_config() {
-            Some(known) => Ok(known),
-            None => self.read_config(),
-        }
-    }
-
-    /// The same, read anew.
-    pub(crate) fn read_config(&self) -> Result<Rc<Config>> {
-        let config = Rc::new(self.top().read_config()?);
-        self.logins
-            .replace(Logins::of(&config, self.clone.as_ref())?);
-        self.config.replace(Some(Rc::clone(&config)));
-        self.rewrite_urls()?;
-        Ok(config)
-    }
-
     /// Sets a key in the checkout's own configuration, whatever it was.
     pub(crate) fn set_config(&self, key: &str, value: &str) -> Result<()> {
         let set = self
@@ -274,30 +259,6 @@ impl Git<'_> {
             .arg(key)
             .arg(value);
         set.write_or_fail("set the configuration")
-    }
-
-    /// Knows a remote that is in no repository yet, as `origin`: on a command line its URL would show what may be a token.
-    /// Returns its URL, without its login.
-    pub(crate) fn know_remote(&self, url: &RemoteUrl) -> Result<RemoteUrl> {
-        let url = without_login(url)?;
-        let mut config = self.top().read_config()?;
-        config
-            .0
-            .push(("remote.origin.url".into(), url.as_str().into()));
-        self.logins
-            .replace(Logins::of(&config, self.clone.as_ref())?);
-        self.config.replace(Some(Rc::new(config)));
-        let section = config_section("remote", "origin");
-        let text = format!("{section}\turl = {}\n", quoted(url.as_str()));
-        let file = process::file_in_memory(text.as_bytes())?;
-        self.remote.replace(Some(file));
-        self.rewrite_urls()?;
-        Ok(url)
-    }
-
-    /// What was read of it, if anything was: before there is a repository there is nothing to read.
-    pub(super) fn known_config(&self) -> Option<Rc<Config>> {
-        self.config.borrow().clone()
     }
 }
 

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use super::checkout::{gitmodules_text, passes_a_link};
 use super::config::{config_section, is_below, quoted};
-use super::ssh::{identity, shell_word};
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
 use crate::site::Site;
@@ -165,6 +164,26 @@ fn pattern(text: &str) -> String {
     pattern
 }
 
+/// The options of ssh, for a shell, with which it offers one key and none of an agent's, and shares no connection that another
+/// key has opened. A path may hold blanks: the shell takes one kind of quotes away, ssh the other (`ssh_config(5)`).
+fn identity(key: &Path) -> Option<String> {
+    fits(key).then(|| {
+        let key = key.to_string_lossy().replace('%', "%%");
+        let file = shell_word(&format!("-oIdentityFile=\"{key}\""));
+        format!(" -oIdentitiesOnly=yes -oControlPath=none {file}")
+    })
+}
+
+/// Whether a path can stand between ssh's quotes.
+pub(super) fn fits(path: &Path) -> bool {
+    path.to_str()
+        .is_some_and(|path| !path.contains(['"', '\\', '\n']))
+}
+
+pub(super) fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,5 +255,13 @@ mod tests {
     fn a_pattern_fits_in_any_case_and_means_nothing_else_to_a_shell() {
         assert_eq!(pattern("a/B-1.x"), "[aA]/[bB]-1.[xX]");
         assert_eq!(pattern("*;'"), r"'*'';'''\'''");
+    }
+
+    #[test]
+    fn blanks_in_the_path_of_a_key_survive_the_shell_and_ssh() {
+        assert_eq!(
+            identity(Path::new("/h/my 50% key's")).unwrap(),
+            " -oIdentitiesOnly=yes -oControlPath=none '-oIdentityFile=\"/h/my 50%% key'\\''s\"'"
+        );
     }
 }

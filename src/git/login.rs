@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use percent_encoding::percent_decode_str;
 
-use super::config::Config;
+use super::config::{Config, config_section, quoted};
 use crate::process;
 use crate::random::fill_with_random;
 use crate::remote_url::RemoteUrl;
@@ -72,17 +72,20 @@ fn new_user() -> Result<String> {
     Ok(format!("{USER}{}", hex::encode(random)))
 }
 
-/// git-config(1), `url.<base>.insteadOf`, and how to quote ("Syntax").
+/// git-config(1), `url.<base>.insteadOf`.
 fn rewrite(url: &str, instead: &str) -> String {
-    let url = url.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("[url \"{instead}\"]\n\tinsteadOf = \"{url}\"\n")
+    let section = config_section("url", instead);
+    format!("{section}\tinsteadOf = {}\n", quoted(url))
 }
 
 /// git-config(1), `http.<url>.*` and `http.extraHeader`.
 fn header(url: &str, login: &str) -> String {
     let login: Vec<u8> = percent_decode_str(login).collect();
-    let login = base64(&login);
-    format!("[http \"{url}\"]\n\textraHeader = Authorization: Basic {login}\n")
+    let section = config_section("http", url);
+    format!(
+        "{section}\textraHeader = Authorization: Basic {}\n",
+        base64(&login)
+    )
 }
 
 /// RFC 4648, section 4.

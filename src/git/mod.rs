@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`command`] | how every git is started |
 //! | [`environment`], [`config`], [`login`], [`ssh`] | what it is given: variables, its own configuration, logins, ssh |
+//! | [`known`] | the configuration as it was last read, and what follows from it |
 //! | [`deploy_keys`] | which key ssh offers to which host and repository |
 //! | [`checkout`] | which folder is a work tree, and where its git directory is |
 //! | [`index`] | the index and what differs from it: one parser for what git lists |
@@ -41,6 +42,7 @@ mod deploy_keys;
 mod diff;
 mod environment;
 mod index;
+mod known;
 mod lfs;
 mod login;
 mod object;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::command::line;
-use super::deploy_keys::DeployKeys;
+use super::deploy_keys::{DeployKeys, fits, shell_word};
 use super::{Git, WorkTree};
 use crate::files::{self, Sync};
 use crate::process::{self, Run};
@@ -116,20 +116,6 @@ impl Git<'_> {
         remotes
     }
 
-    /// Lets URLs for https go over ssh where their repositories have keys of their own, as far as the URLs are known now.
-    pub(super) fn rewrite_urls(&self) -> Result<()> {
-        let Ssh::WithKeys(keys) = &self.ssh else {
-            return Ok(());
-        };
-        let config = self.known_config().unwrap_or_default();
-        let remote = config.a_remote_url().or_else(|| self.clone.clone());
-        let text = remote.map(|remote| keys.rewrites(&remote, &self.checkout.folder));
-        let text = text.filter(|text| !text.is_empty());
-        let rewrites = text.map(|text| process::file_in_memory(text.as_bytes()));
-        self.rewrites.replace(rewrites.transpose()?);
-        Ok(())
-    }
-
     /// A file with GitHub's host keys: in our folder, where there is one and it may be written.
     fn host_keys_file(&self) -> Option<PathBuf> {
         if let Some((_, path)) = &self.host_keys {
@@ -209,36 +195,12 @@ fn ssh_command(host_keys: Option<&Path>) -> String {
     file.map_or_else(|| SSH.to_owned(), |file| format!("{SSH} {file}"))
 }
 
-/// The options of ssh, for a shell, with which it offers one key and none of an agent's, and shares no connection that another
-/// key has opened. A path may hold blanks: the shell takes one kind of quotes away, ssh the other (`ssh_config(5)`).
-pub(super) fn identity(key: &Path) -> Option<String> {
-    fits(key).then(|| {
-        let key = key.to_string_lossy().replace('%', "%%");
-        let file = shell_word(&format!("-oIdentityFile=\"{key}\""));
-        format!(" -oIdentitiesOnly=yes -oControlPath=none {file}")
-    })
-}
-
-/// Whether a path can stand between ssh's quotes.
-fn fits(path: &Path) -> bool {
-    path.to_str()
-        .is_some_and(|path| !path.contains(['"', '\\', '\n']))
-}
-
-pub(super) fn shell_word(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn blanks_in_a_path_survive_the_shell_and_ssh() {
-        assert_eq!(
-            identity(Path::new("/h/my 50% key's")).unwrap(),
-            " -oIdentitiesOnly=yes -oControlPath=none '-oIdentityFile=\"/h/my 50%% key'\\''s\"'"
-        );
+    fn blanks_in_the_path_of_host_keys_survive_the_shell_and_ssh() {
         assert_eq!(
             ssh_command(Some(Path::new("/w/my site/k"))),
             format!(

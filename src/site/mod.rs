@@ -4,6 +4,7 @@
 
 mod keys;
 mod mistake;
+mod table;
 mod value;
 
 use std::ffi::{OsStr, OsString};
@@ -22,7 +23,7 @@ use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
 use crate::signature::{NoSecrets, Secrets};
 use crate::web_address::WebAddress;
-use keys::Keys;
+use table::Table;
 
 pub(crate) use mistake::Mistake;
 
@@ -158,7 +159,7 @@ impl Site {
     }
 
     fn parse(file: PathBuf, text: &[u8], env: &Environment) -> Result<Self, Mistake> {
-        let keys = Keys::parse(&file, text, env)?;
+        let keys = Table::parse(&file, text, env)?;
         let path = keys.value("path", value::folders)?;
         let workflow = keys.value("workflow", value::workflow)?;
         let submodules = keys
