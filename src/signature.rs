@@ -27,6 +27,10 @@ const PLACEHOLDERS: &[&str] = &[
     "yourwebhooksecret",
 ];
 
+/// What the key of the status page is the signature of. No delivery: it is neither JSON nor a form with a payload, so that
+/// who has the key cannot deploy with it.
+const PAGE_LABEL: &[u8] = b"deploy-cgi status page";
+
 /// A shared secret. Never empty, never shown, compared in constant time only.
 pub(crate) struct Secret(Box<[u8]>);
 
@@ -73,6 +77,12 @@ impl Secret {
             sha256: format!("sha256={}", hex::encode(sha256.finalize().into_bytes())),
             sha1: format!("sha1={}", hex::encode(sha1.finalize().into_bytes())),
         }
+    }
+
+    /// The key that opens the status page, in hex.
+    pub(crate) fn page_key(&self) -> String {
+        let mac = keyed::<Hmac<Sha256>>(self).chain_update(PAGE_LABEL);
+        hex::encode(mac.finalize().into_bytes())
     }
 }
 
@@ -256,6 +266,14 @@ mod tests {
         check(&"x".repeat(64), true);
         check("<your webhook secret>", true);
         check("change_me_change_me", true);
+    }
+
+    /// Made with `openssl dgst -sha256 -hmac Jefe`.
+    #[test]
+    fn the_key_of_the_page_is_a_signature_of_its_label() {
+        let secrets = Secrets::parse(b"Jefe").unwrap();
+        let key = "1f868f659a939db7e103d3b8d84807bfdbe8dcdb3fd4e455069a7cfb2ebaf6c9";
+        assert_eq!(secrets.first().page_key(), key);
     }
 
     #[test]

@@ -129,6 +129,9 @@ pub(crate) struct StatusArgs {
     /// Go on telling, every second
     #[arg(long, conflicts_with_all = ["json", "delivery"])]
     pub(crate) watch: bool,
+    /// Print how to open the status page, with its key
+    #[arg(long, conflicts_with_all = ["json", "last", "watch", "delivery"])]
+    pub(crate) link: bool,
     /// A delivery's id, as GitHub shows it, or the beginning of one
     #[arg(value_name = "DELIVERY", value_hint = ValueHint::Other, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) delivery: Option<String>,

@@ -7,6 +7,7 @@ pub(crate) mod cli;
 mod demo;
 mod hold;
 mod init;
+mod link;
 mod local_time;
 mod run;
 mod sign;
@@ -108,6 +109,7 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli, words: &[OsString
         Some(Verb::Hold { why }) => hold::hold(&read()?, why.as_deref().unwrap_or_default()),
         Some(Verb::Back { commit }) => back::back(&read()?, env, commit.as_deref()),
         Some(Verb::Release) => hold::release(&read()?, env),
+        Some(Verb::Status(args)) if args.link => link::link(&read()?),
         Some(Verb::Status(args)) => status::status(&read()?, args, env),
         Some(Verb::Check { json: true }) => check::check(file, env, Format::Json),
         Some(Verb::Check { json: false } | Verb::Demo | Verb::Init(_)) | None => {

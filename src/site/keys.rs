@@ -44,6 +44,7 @@ pub(super) const KEYS: &[(&str, &str)] = &[
         "umask",
         "an octal number that leaves the owner everything, such as \"022\"",
     ),
+    ("status_page", "true, false or \"secret-link\""),
 ];
 
 /// What a key has to be.

@@ -77,6 +77,7 @@ pub(crate) struct Site {
     pub(crate) programs: Programs,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) umask: Mode,
+    pub(crate) status_page: StatusPage,
 }
 
 /// How the checkout is brought to what was pushed.
@@ -97,6 +98,16 @@ pub(crate) enum Submodules {
     Latest,
     /// They are left alone.
     Skip,
+}
+
+/// Who is shown the status page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StatusPage {
+    Off,
+    /// Whoever asks.
+    Open,
+    /// Whoever has the key that is made with the secret.
+    SecretLink,
 }
 
 /// The site file of a request that no script was started for, if there is one: `DEPLOY_CGI_SITE`; else the first
@@ -200,6 +211,9 @@ impl Site {
             programs: path.map_or_else(|| Programs::in_path(env.first("PATH")), Programs::exactly),
             env: keys.env()?,
             umask: keys.value("umask", value::umask)?.unwrap_or(DEFAULT_UMASK),
+            status_page: keys
+                .choice("status_page", value::status_page)?
+                .unwrap_or(StatusPage::Off),
             file,
         })
     }
@@ -288,6 +302,7 @@ mod tests {
             (25 * 1024 * 1024, DEFAULT_UMASK)
         );
         assert_eq!(site.submodules, Submodules::Recorded);
+        assert_eq!(site.status_page, StatusPage::Off);
         assert!(
             site.programs
                 .as_path()
@@ -328,6 +343,18 @@ mod tests {
         assert_eq!(site.env, [("A_1".to_owned(), "x y".to_owned())]);
         assert_eq!(site.on_update.as_deref(), Some("touch tmp/restart.txt"));
         assert_eq!(site.on_failure.as_deref(), Some("mail me"));
+    }
+
+    #[test]
+    fn the_status_page_is_off_open_or_behind_a_secret_link() {
+        for (value, expected) in [
+            ("false", StatusPage::Off),
+            ("true", StatusPage::Open),
+            ("\"secret-link\"", StatusPage::SecretLink),
+        ] {
+            let site = parse(&format!("{MINIMAL}status_page = {value}\n")).unwrap();
+            assert_eq!(site.status_page, expected, "{value}");
+        }
     }
 
     #[track_caller]
@@ -371,6 +398,10 @@ mod tests {
             "4: `update = `: no value; `update` has to be \"fast-forward\" or \"reset\"",
         );
         check_complaint(
+            "status_page = secret-link",
+            "4: `status_page = secret-link`: a value without quotes; `status_page` has to be true, false or \"secret-link\"",
+        );
+        check_complaint(
             "update: \"reset\"",
             "4: `***`: no `=` in it; a line is a key, `=` and a value",
         );
@@ -394,7 +425,7 @@ mod tests {
             "cake = 1",
             "4: `cake = ***`: unknown key `cake`; the keys are repo, secret_file, branch, repository, update, submodules, \
              on_update, on_failure, clone, ssh_key, ssh_keys, workflow, only, live, live_text, wait, timeout, \
-             max_body, path, env, umask",
+             max_body, path, env, umask, status_page",
         );
         check_complaint(
             "clone = https://me:hunter2@example.org/me/blog",
@@ -504,6 +535,9 @@ mod tests {
             "umask = \"0o22\"",
             "umask = \"+22\"",
             "submodules = \"newest\"",
+            "status_page = \"true\"",
+            "status_page = 1",
+            "status_page = \"secret\"",
             "branch = \"--upload-pack=x\"",
             "branch = \"a..b\"",
             "branch = \"x.lock/y\"",

@@ -63,10 +63,19 @@ impl<'t> Table<'t> {
         key: &'static str,
         read: impl Fn(&str) -> Option<T>,
     ) -> Result<Option<T>, Mistake> {
+        self.choice(key, |value| value.as_str().and_then(&read))
+    }
+
+    /// The same for a value that need not be a text.
+    pub(super) fn choice<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&DeValue<'_>) -> Option<T>,
+    ) -> Result<Option<T>, Mistake> {
         let Some(value) = self.entries.get(key) else {
             return Ok(None);
         };
-        let read = value.get_ref().as_str().and_then(read);
+        let read = read(value.get_ref());
         read.map(Some)
             .ok_or_else(|| self.text.value(value.span().start, key))
     }

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use rustix::fs::Mode;
+use toml::de::DeValue;
 
-use super::{Submodules, Update};
+use super::{StatusPage, Submodules, Update};
 use crate::remote_url::RemoteUrl;
 
 /// The longest `wait`: GitHub Enterprise Server hangs up after 30 s.
@@ -118,6 +119,15 @@ pub(super) fn umask(text: &str) -> Option<Mode> {
     let is_octal = matches!(text.len(), 3 | 4) && text.bytes().all(|digit| digit.is_ascii_digit());
     let umask = u32::from_str_radix(text, 8).ok()?;
     (is_octal && umask & !0o077 == 0).then(|| Mode::from_raw_mode(umask))
+}
+
+pub(super) fn status_page(value: &DeValue<'_>) -> Option<StatusPage> {
+    match (value.as_bool(), value.as_str()) {
+        (Some(false), _) => Some(StatusPage::Off),
+        (Some(true), _) => Some(StatusPage::Open),
+        (None, Some("secret-link")) => Some(StatusPage::SecretLink),
+        (None, _) => None,
+    }
 }
 
 /// A duration such as `8s`, `500ms`, `10m` or `1h 30m`.

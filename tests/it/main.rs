@@ -28,6 +28,7 @@ mod hostile;
 mod kills;
 mod live;
 mod only;
+mod page;
 mod properties;
 mod redactions;
 mod requests;
