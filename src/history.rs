@@ -1,7 +1,9 @@
 //! What happened and when: a JSON object a line, in `<git dir>/deploy-cgi/history.jsonl`, bounded in size. The only log.
 //!
-//! A line is one write, so a death leaves all of it or none; a full disk can tear one, which readers pass by.
+//! A line is one write, so a death leaves all of it or none; a full disk can tear one, which readers pass by. A line is a
+//! deploy that ended, or what became known of one afterwards.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::SystemTime;
@@ -19,6 +21,9 @@ const FILE: &str = "history.jsonl";
 
 /// The one older file that is kept.
 const OLDER_FILE: &str = "history.1.jsonl";
+
+/// Held while a line is added: what became known later is added by those whose turn is over.
+const LOCK: &str = "history.lock";
 
 /// Past this size the file becomes the older one, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
@@ -41,8 +46,54 @@ pub(crate) struct Record {
     /// The report, in the words its delivery was answered with.
     pub(crate) report: String,
     /// What became known after the report.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) remark: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) remarks: Vec<String>,
+}
+
+impl Record {
+    pub(crate) fn name(&self) -> RecordName {
+        RecordName {
+            time: self.time.clone(),
+            ticket: self.tickets.first().map(|served| served.ticket.clone()),
+        }
+    }
+
+    /// The report, and what became known after it.
+    pub(crate) fn told(&self) -> String {
+        format!("{}{}", self.report, self.told_later())
+    }
+
+    /// What became known after the report, as lines behind it.
+    pub(crate) fn told_later(&self) -> String {
+        let mut told = String::new();
+        for remark in &self.remarks {
+            let _ = write!(told, "\nlater: {}\n", remark.trim_end());
+        }
+        told
+    }
+}
+
+/// What a deploy in the history is known by: when it ended, and the first ticket that it served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecordName {
+    time: String,
+    ticket: Option<String>,
+}
+
+/// What became known of a deploy after its report.
+#[derive(Debug, Serialize, Deserialize)]
+struct Later {
+    /// First of all: it tells such a line from the others.
+    about: RecordName,
+    remark: String,
+}
+
+impl Later {
+    /// Reads a line; `None` where it is none of these.
+    fn parse(line: &[u8]) -> Option<Self> {
+        line.starts_with(br#"{"about":"#)
+            .then(|| serde_json::from_slice(line).ok())?
+    }
 }
 
 /// This moment, RFC 3339 in UTC: the one form of times in what we write and print.
@@ -59,13 +110,27 @@ impl<'s> History<'s> {
         Self(state)
     }
 
-    /// Adds a line, for all to read; it is safe from a power failure once `sync` returns. Called by the holder of the turn
+    /// Adds a deploy, for all to read; it is safe from a power failure once `sync` returns. Called by the holder of the turn
     /// only.
     pub(crate) fn record(&self, record: &Record) -> Result<()> {
+        self.add(record)
+    }
+
+    /// Adds what became known of a deploy. Called by anybody.
+    pub(crate) fn remark(&self, about: &RecordName, remark: &str) -> Result<()> {
+        self.add(&Later {
+            about: about.clone(),
+            remark: remark.to_owned(),
+        })
+    }
+
+    fn add(&self, line: &impl Serialize) -> Result<()> {
         let path = self.0.path(FILE);
         let what = || format!("cannot write {}", path.display());
-        let mut line = serde_json::to_vec(record).with_context(what)?;
+        let mut line = serde_json::to_vec(line).with_context(what)?;
         line.push(b'\n');
+        let lock = self.0.lock_file(LOCK)?;
+        lock.lock().context("cannot lock the history")?;
         if path
             .metadata()
             .is_ok_and(|file| file.len() + line.len() as u64 > MAX_SIZE)
@@ -96,13 +161,19 @@ impl<'s> History<'s> {
 
     /// All records that can be read, oldest first.
     pub(crate) fn records(&self) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
+        let mut records: Vec<Record> = Vec::new();
         for name in [OLDER_FILE, FILE] {
             let text = self.0.read(name)?.unwrap_or_default();
-            records.extend(
-                text.split(|&byte| byte == b'\n')
-                    .filter_map(|line| serde_json::from_slice(line).ok()),
-            );
+            for line in text.split(|&byte| byte == b'\n') {
+                if let Some(later) = Later::parse(line) {
+                    let mut newest_first = records.iter_mut().rev();
+                    if let Some(record) = newest_first.find(|record| record.name() == later.about) {
+                        record.remarks.push(later.remark);
+                    }
+                } else if let Ok(record) = serde_json::from_slice(line) {
+                    records.push(record);
+                }
+            }
         }
         Ok(records)
     }
@@ -132,16 +203,27 @@ impl<'s> History<'s> {
 
     /// The newest record that served what is asked for. Only lines that name it at all are parsed.
     fn newest(&self, named: &str, serves: impl Fn(&Served) -> bool) -> Result<Option<Record>> {
+        let mut later = Vec::new();
         for name in [FILE, OLDER_FILE] {
             let text = self.0.read(name)?.unwrap_or_default();
-            let found = text
-                .rsplit(|&byte| byte == b'\n')
-                .filter_map(|line| std::str::from_utf8(line).ok())
-                .filter(|line| line.contains(named))
-                .filter_map(|line| serde_json::from_str::<Record>(line).ok())
-                .find(|record| record.tickets.iter().any(&serves));
-            if found.is_some() {
-                return Ok(found);
+            for line in text.rsplit(|&byte| byte == b'\n') {
+                if let Some(remark) = Later::parse(line) {
+                    later.push(remark);
+                    continue;
+                }
+                let record = std::str::from_utf8(line)
+                    .ok()
+                    .filter(|line| line.contains(named))
+                    .and_then(|line| serde_json::from_str::<Record>(line).ok());
+                if let Some(mut record) = record
+                    && record.tickets.iter().any(&serves)
+                {
+                    let name = record.name();
+                    later.retain(|later| later.about == name);
+                    let remarks = later.into_iter().rev().map(|later| later.remark);
+                    record.remarks.extend(remarks);
+                    return Ok(Some(record));
+                }
             }
         }
         Ok(None)

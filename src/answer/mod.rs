@@ -303,7 +303,8 @@ impl VerifiedRequest<'_> {
                 let _ = write!(
                     report,
                     "\nThe last deploy, {}:\n\n{}",
-                    last.time, last.report
+                    last.time,
+                    last.told()
                 );
             }
             self.serve_what_waits(&state)?;

@@ -98,9 +98,10 @@ impl PushResult {
                 match before {
                     Some(before) if before.cause.is_some() && before.cause == record.cause => {
                         let _ = writeln!(body, "\nThis delivery came before. It failed for the same reason, {}.", before.time);
+                        body.push_str(&before.told_later());
                     }
                     Some(before) => {
-                        let _ = write!(body, "\nThis delivery came before. What became of it, {}:\n\n{}", before.time, before.report);
+                        let _ = write!(body, "\nThis delivery came before. What became of it, {}:\n\n{}", before.time, before.told());
                     }
                     None => {}
                 }

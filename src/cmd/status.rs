@@ -102,7 +102,7 @@ fn one(
         print_json(&record)?;
     } else {
         let time = moment(&record.time, env);
-        let report = in_colours(&record.report);
+        let report = in_colours(&record.told());
         print(&format!("{time}\n\n{report}"))?;
     }
     Ok(Done::Yes)

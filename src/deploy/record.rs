@@ -113,11 +113,7 @@ impl Deploy<'_> {
             // Whoever waits need not wait for that.
             records.iter().for_each(&mut *recorded);
             if let Some(remark) = self.run_on_failure(command, ended, failed, journal) {
-                history.record(&Record {
-                    tickets: Vec::new(),
-                    remark: Some(journal.shown(&remark)),
-                    ..failed.clone()
-                })?;
+                history.remark(&failed.name(), &journal.shown(&remark))?;
             }
         }
         for served in records.iter().flat_map(|record| &record.tickets) {
@@ -202,7 +198,7 @@ impl Deploy<'_> {
             old: outcome.old,
             new: outcome.new,
             seconds: journal.started.elapsed().as_secs_f64(),
-            remark: None,
+            remarks: Vec::new(),
         }
     }
 
