@@ -307,7 +307,7 @@ const TABLE: &[Row] = table! { field, output:
         branch: field[0].into(),
         path: field[1].into(),
     };
-    // submodule.c, `validate_submodule_path`, from 2.39.4 and 2.45.1.
+    // submodule.c, `validate_submodule_path`, from 2.45.1, and from 2.39.4 in the releases before it.
     "expected '*' in submodule path '*' not to be a symbolic link",
     "expected submodule path '*' not to be a symbolic link" => Cause::LinkInTheWay(field[0].into());
     // upload-pack.c, `receive_needs`; fetch-pack.c, `report_unmatched_refs`.

@@ -34,6 +34,9 @@ pub(super) fn damaged(at: &Situation<'_>) -> Diagnosis {
 
 /// No repository, at a path that git makes of a work tree's folder and of what the `.git` file there says.
 pub(super) fn none(path: Option<&Path>, at: &Situation<'_>) -> Diagnosis {
+    if let Some(in_the_way) = submodule::unseen_link(at) {
+        return in_the_way;
+    }
     let parts = path.into_iter().flat_map(Path::components);
     let work_tree: PathBuf = parts
         .take_while(|part| *part != Component::ParentDir)

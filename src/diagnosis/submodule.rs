@@ -69,6 +69,14 @@ pub(super) fn link_in_the_way(path: &Path, at: &Situation<'_>) -> Diagnosis {
     )
 }
 
+/// Git that does not refuse a link (see the table of causes) goes through it, and fails behind it.
+pub(super) fn unseen_link(at: &Situation<'_>) -> Option<Diagnosis> {
+    let path = at.submodule()?;
+    let is_link = |part: &&Path| at.folder().join(part).is_symlink();
+    let link = path.ancestors().find(is_link)?;
+    Some(link_in_the_way(link, at))
+}
+
 pub(super) fn repository_lost(path: &Path, at: &Situation<'_>) -> Diagnosis {
     in_the_way(
         path,
@@ -79,12 +87,10 @@ pub(super) fn repository_lost(path: &Path, at: &Situation<'_>) -> Diagnosis {
 }
 
 pub(super) fn commit_missing(id: Option<&str>, at: &Situation<'_>) -> Diagnosis {
-    let path = at.submodule();
-    // Git to 2.39.3 looks for the commit behind a link.
-    let is_link = |part: &&Path| at.folder().join(part).is_symlink();
-    if let Some(link) = path.iter().flat_map(|path| path.ancestors()).find(is_link) {
-        return link_in_the_way(link, at);
+    if let Some(in_the_way) = unseen_link(at) {
+        return in_the_way;
     }
+    let path = at.submodule();
     let named = |name: String| format!(" {name}");
     let id = id.and_then(|id| id.get(..7)).map(line_of);
     let id = id.map_or_else(String::new, named);
@@ -97,6 +103,9 @@ pub(super) fn commit_missing(id: Option<&str>, at: &Situation<'_>) -> Diagnosis 
 }
 
 pub(super) fn not_fetched(said: Option<&str>, at: &Situation<'_>) -> Diagnosis {
+    if let Some(in_the_way) = unseen_link(at) {
+        return in_the_way;
+    }
     let path = at.submodule().unwrap_or_default();
     let why = said.map_or_else(String::new, |said| format!(": {}", line_of(said)));
     let (shown, git) = (line_of(&path), git_in(&at.folder().join(&path)));

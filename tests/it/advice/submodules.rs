@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{bring_about, fails, is_mended, told};
-use crate::world::{World, text, write_executable};
+use crate::world::{Fault, World, text, write_executable};
 
 #[test]
 fn a_submodule_whose_url_leads_nowhere() {
@@ -162,8 +162,8 @@ $ mv -T '<world>/checkout/posts' '<world>/checkout/posts.kept'
     assert_eq!(world.submodule_head(), post);
 }
 
-#[test]
-fn a_link_where_a_submodule_belongs() {
+/// A push to a checkout where a link leads away from the folder of the submodule `lib/a`.
+fn with_a_link_in_the_way() -> (World, String) {
     let world = World::new();
     let seed = world.path("seed/site");
     let url = world.origin.url("me/posts.git");
@@ -173,17 +173,36 @@ fn a_link_where_a_submodule_belongs() {
     fs::rename(world.path("checkout/lib"), world.path("elsewhere")).unwrap();
     std::os::unix::fs::symlink("../elsewhere", world.path("checkout/lib")).unwrap();
     let commit = world.push("three");
-    is_mended(
-        &world,
-        &commit,
-        r"
+    (world, commit)
+}
+
+const LINK_IN_THE_WAY: &str = r"
 a symbolic link is in the way of a submodule: <world>/checkout/lib. The main tree is new already; not at the recorded commit: lib/a
 -> move it away, then press Redeliver:
 $ mv -T '<world>/checkout/lib' '<world>/checkout/lib.kept'
-",
-    );
+";
+
+#[test]
+fn a_link_where_a_submodule_belongs() {
+    let (world, commit) = with_a_link_in_the_way();
+    is_mended(&world, &commit, LINK_IN_THE_WAY);
     assert!(world.exists("checkout/lib/a/first.md"));
     assert!(world.path("checkout/lib.kept").is_symlink());
+}
+
+/// What git says that goes through the link.
+#[test]
+fn a_link_that_git_does_not_see() {
+    for said in [
+        "fatal: not a git repository: /elsewhere/a/../../.git/modules/lib/a\n\
+         Unable to find current revision in submodule path '\\''lib/a'\\''",
+        "Unable to find current revision in submodule path '\\''lib/a'\\''",
+        "fatal: the sky fell\nUnable to fetch in submodule path '\\''lib/a'\\''",
+    ] {
+        let (mut world, commit) = with_a_link_in_the_way();
+        world.fake_git("update", &Fault::Fail(said));
+        fails(&world, &commit, LINK_IN_THE_WAY);
+    }
 }
 
 #[test]
