@@ -73,18 +73,21 @@ pub(crate) fn credential_in(url: &str) -> Option<String> {
     (!credential.is_empty()).then(|| credential.to_owned())
 }
 
-/// Escapes control characters, and the ones that turn the direction of text, so that a commit subject cannot play with
-/// the screen it is shown on. Line ends and tabs stay.
+/// Escapes control characters, the ones that turn the direction of text, and those that nobody sees, so that a commit
+/// subject cannot play with the screen it is shown on. Line ends and tabs stay, and the joiners that scripts and emoji need.
 pub(crate) fn escape(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\n' | '\t' => shown.push(c),
-            '\u{200e}'
+            '\u{61c}'
+            | '\u{200b}'
+            | '\u{200e}'
             | '\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' => {
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' => {
                 shown.extend(c.escape_unicode());
             }
             c if c.is_control() => shown.extend(c.escape_default()),
@@ -291,6 +294,10 @@ mod tests {
         assert_eq!(
             escape("a\x1b[31mb\r\u{202e}c\n\td\u{85}é🚀"),
             "a\\u{1b}[31mb\\r\\u{202e}c\n\td\\u{85}é🚀"
+        );
+        assert_eq!(
+            escape("\u{200b}\u{2028}\u{61c}\u{2060}👩\u{200d}🚀"),
+            "\\u{200b}\\u{2028}\\u{61c}\\u{2060}👩\u{200d}🚀"
         );
         assert_eq!(escape_line("a\nb\tc"), "a\\nb\\tc");
         assert_eq!(excerpt("a\nb"), "a\\nb");
