@@ -202,6 +202,7 @@ pub(crate) fn is_search_words(query: &[u8]) -> bool {
 pub(crate) struct Request<'e> {
     env: &'e Environment,
     pub(crate) method: &'e [u8],
+    pub(crate) query: &'e [u8],
 }
 
 /// Why a request has no head to go by.
@@ -227,7 +228,7 @@ impl<'e> Request<'e> {
             return Err(BadHead::QueryWords);
         }
         match env.variable("REQUEST_METHOD") {
-            Variable::Once(method) => Ok(Self { env, method }),
+            Variable::Once(method) => Ok(Self { env, method, query }),
             Variable::Absent | Variable::Several => Err(BadHead::Incomplete),
         }
     }
@@ -243,6 +244,23 @@ impl<'e> Request<'e> {
             Variable::Absent => self.header("HTTP_CONTENT_TYPE"),
             said => said,
         }
+    }
+
+    /// What follows the script's name in the address (RFC 3875 section 4.1.5). Empty and absent are the same.
+    pub(crate) fn path_info(&self) -> Variable<'e> {
+        match self.env.variable("PATH_INFO") {
+            Variable::Once(b"") => Variable::Absent,
+            said => said,
+        }
+    }
+
+    /// The last part of the script's address, by which a page there can name what is below it: absent where the server
+    /// did not say it (RFC 3875 section 4.1.13).
+    pub(crate) fn script_name(&self) -> Option<&'e [u8]> {
+        let path = self.env.variable("SCRIPT_NAME").once()?;
+        path.rsplit(|&byte| byte == b'/')
+            .next()
+            .filter(|name| !name.is_empty())
     }
 
     /// A header by the name CGI gives it, such as `HTTP_X_GITHUB_EVENT` (RFC 3875 section 4.1.18).
@@ -408,10 +426,26 @@ impl Deref for Memory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Status(pub(crate) u16, pub(crate) &'static str);
 
+/// The type of a text for a person.
+pub(crate) const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+/// Fields of a response's head. No text from outside is in one.
+pub(crate) type Fields = &'static [(&'static str, &'static str)];
+
+/// Nobody keeps it.
+pub(crate) const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
+
+/// It is what its type says.
+pub(crate) const NO_SNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+
 /// What goes back to the server.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: Status,
+    /// What the body is.
+    pub(crate) content_type: &'static str,
+    /// What else the head says of it.
+    pub(crate) fields: Fields,
     /// Text for a person; a final newline is added where it lacks one.
     pub(crate) body: String,
     /// Whether the body is left out, as a HEAD wants it. Not every server cuts it.
@@ -422,19 +456,23 @@ impl Response {
     /// A document response (RFC 3875 section 6.2.1). `Status` comes first: busybox looks nowhere else.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let newline = if self.body.ends_with('\n') { "" } else { "\n" };
-        // A 405 owes it (RFC 9110 section 15.5.6).
-        let allow = match self.status.0 {
-            405 => "Allow: GET, HEAD, POST\r\n",
-            _ => "",
+        let Status(number, words) = self.status;
+        let mut head = format!("Status: {number} {words}\r\n");
+        let mut field = |name: &str, value: &str| {
+            head.extend([name, ": ", value, "\r\n"]);
         };
-        let mut bytes = format!(
-            "Status: {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n\
-             X-Content-Type-Options: nosniff\r\n{allow}Content-Length: {}\r\n\r\n",
-            self.status.0,
-            self.status.1,
-            self.body.len() + newline.len(),
-        )
-        .into_bytes();
+        field("Content-Type", self.content_type);
+        for (name, value) in self.fields {
+            field(name, value);
+        }
+        if number == 405 {
+            // It is owed (RFC 9110 section 15.5.6).
+            field("Allow", "GET, HEAD, POST");
+        }
+        let length = self.body.len() + newline.len();
+        field("Content-Length", &length.to_string());
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
         if !self.head_only {
             bytes.extend_from_slice(self.body.as_bytes());
             bytes.extend_from_slice(newline.as_bytes());

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -28,6 +28,9 @@ const LOCK: &str = "history.lock";
 /// Past this size the file becomes the older one, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
 
+/// What is read first of the end of a file, in bytes: thirty deploys are mostly in it.
+const FIRST_LOOK: u64 = 64 << 10;
+
 /// One deploy that ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -43,6 +46,12 @@ pub(crate) struct Record {
     pub(crate) step: Option<Step>,
     #[serde(default)]
     pub(crate) cause: Option<String>,
+    /// The subject of the newest commit that it brought, and of none where it brought none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
+    /// `owner/name` at GitHub, where the remote is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) github: Option<String>,
     /// The report, in the words its delivery was answered with.
     pub(crate) report: String,
     /// What became known after the report.
@@ -99,6 +108,23 @@ impl Later {
 /// This moment, RFC 3339 in UTC: the one form of times in what we write and print.
 pub(crate) fn timestamp() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+/// The end of a file.
+struct End {
+    lines: Vec<u8>,
+    /// Whether it is the whole file.
+    is_all: bool,
+}
+
+/// That of a file that is not there.
+impl Default for End {
+    fn default() -> Self {
+        Self {
+            lines: Vec::new(),
+            is_all: true,
+        }
+    }
 }
 
 /// What deploys of a checkout came to.
@@ -176,6 +202,58 @@ impl<'s> History<'s> {
             }
         }
         Ok(records)
+    }
+
+    /// The newest records, newest first and no more than so many, without what became known later. Reads only as much of the
+    /// files' ends as it has to.
+    pub(crate) fn newest_records(&self, most: usize) -> Result<Vec<Record>> {
+        let mut found = Vec::new();
+        for name in [FILE, OLDER_FILE] {
+            let mut size = FIRST_LOOK;
+            let newest = loop {
+                let end = self.end_of(name, size)?;
+                let records = end.lines.split(|&byte| byte == b'\n').rev();
+                let records = records.filter_map(|line| serde_json::from_slice(line).ok());
+                let newest: Vec<Record> = records.take(most - found.len()).collect();
+                if end.is_all || found.len() + newest.len() == most {
+                    break newest;
+                }
+                size *= 4;
+            };
+            found.extend(newest);
+            if found.len() == most {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The whole lines in the last bytes of a file.
+    fn end_of(&self, name: &str, size: u64) -> Result<End> {
+        let path = self.0.path(name);
+        let what = || format!("cannot read {}", path.display());
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(End::default()),
+            opened => opened.with_context(what)?,
+        };
+        let before = file
+            .metadata()
+            .with_context(what)?
+            .len()
+            .saturating_sub(size);
+        let mut lines = Vec::new();
+        file.seek(SeekFrom::Start(before))
+            .and_then(|_| file.read_to_end(&mut lines))
+            .with_context(what)?;
+        if before > 0 {
+            // Its beginning may be missing.
+            let first = lines.iter().position(|&byte| byte == b'\n');
+            lines.drain(..first.unwrap_or(lines.len()));
+        }
+        Ok(End {
+            lines,
+            is_all: before == 0,
+        })
     }
 
     pub(crate) fn of_ticket(&self, ticket: &str) -> Result<Option<Record>> {

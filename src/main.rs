@@ -32,6 +32,7 @@
 //! | [`deploy`] | one turn: prepare, pull, submodules, verify, `on_update`, record |
 //! | [`doctor`] | every thing a deploy needs, examined |
 //! | [`worker`] | the deploy outside the request |
+//! | [`page`] | the status page, as a page, text, JSON and a badge |
 //! | [`answer`] | one request from beginning to end |
 //! | [`cmd`] | the verbs for a person |
 //!
@@ -58,6 +59,7 @@ mod ignored;
 mod last_good;
 mod live;
 mod outcome;
+mod page;
 mod process;
 mod queue;
 mod random;

@@ -17,6 +17,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -213,9 +214,15 @@ impl<'s> Queue<'s> {
         self.0.path(QUEUE).join(ticket).exists()
     }
 
-    /// Whether somebody deploys at this moment. Harmless to ask: whoever takes the turn waits for it.
+    /// Whether somebody deploys at this moment. Harmless to ask: whoever takes the turn waits for it. Makes nothing, since a
+    /// stranger may ask.
     pub(crate) fn is_somebodys_turn(&self) -> Result<bool> {
-        match self.0.lock_file(TURN)?.try_lock_shared() {
+        let path = self.0.path(TURN);
+        let lock = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            opened => opened.with_context(|| format!("cannot open the lock {}", path.display()))?,
+        };
+        match lock.try_lock_shared() {
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => {
@@ -228,7 +235,7 @@ impl<'s> Queue<'s> {
         let folder = self.0.path(QUEUE);
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Ok(BTreeSet::new());
             }
             Err(error) => {

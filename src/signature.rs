@@ -81,9 +81,12 @@ impl Secret {
 
     /// The key that opens the status page, in hex.
     pub(crate) fn page_key(&self) -> String {
-        let mac = keyed::<Hmac<Sha256>>(self).chain_update(PAGE_LABEL);
-        hex::encode(mac.finalize().into_bytes())
+        hex::encode(page_mac(self).finalize().into_bytes())
     }
+}
+
+fn page_mac(secret: &Secret) -> Hmac<Sha256> {
+    keyed::<Hmac<Sha256>>(secret).chain_update(PAGE_LABEL)
 }
 
 /// The values of `X-Hub-Signature-256` and `X-Hub-Signature` for one body.
@@ -130,6 +133,14 @@ impl Secrets {
     /// The one to sign with.
     pub(crate) fn first(&self) -> &Secret {
         &self.0[0]
+    }
+
+    /// Whether one of them made this key of the status page.
+    pub(crate) fn made_page_key(&self, key: &str) -> bool {
+        let Some(claimed) = digest::<32>(key.as_bytes()) else {
+            return false;
+        };
+        any_equal(&claimed, self.iter().map(page_mac).collect())
     }
 
     /// All of them.
@@ -274,6 +285,13 @@ mod tests {
         let secrets = Secrets::parse(b"Jefe").unwrap();
         let key = "1f868f659a939db7e103d3b8d84807bfdbe8dcdb3fd4e455069a7cfb2ebaf6c9";
         assert_eq!(secrets.first().page_key(), key);
+        assert!(secrets.made_page_key(key));
+        let older = Secrets::parse(b"new\nJefe").unwrap();
+        assert!(older.made_page_key(key));
+        assert!(!Secrets::parse(b"new").unwrap().made_page_key(key));
+        for wrong in ["", &key[1..], &key.to_uppercase(), &key.replace('a', "b")] {
+            assert!(!secrets.made_page_key(wrong), "{wrong}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::history::{History, Record};
 use crate::hold::Hold;
 use crate::ignored::ignore;
 use crate::last_good::LastGood;
+use crate::page::{self, Page, Shown};
 use crate::queue::{EnqueueError, PushRequest, Queue, Ticket, now};
 use crate::redaction::{escape, redact};
 use crate::signature::{Secret, Secrets};
@@ -49,6 +50,10 @@ enum BeforeProof {
     /// A GET or HEAD: the site can be used, or it cannot.
     Ready,
     NotReady(Unusable),
+    /// A GET or HEAD of the status page, by whom the site shows it to.
+    Shown(Page),
+    NoSuchPage,
+    NotShown(anyhow::Error),
     Refused(Refusal),
     Unusable(Unusable),
 }
@@ -80,7 +85,7 @@ enum PushResult {
     /// A deploy whose outcome is known, and what became of the same delivery before.
     Ended {
         record: Box<Record>,
-        before: Option<Record>,
+        before: Option<Box<Record>>,
     },
     /// Without an outcome, and with this output.
     WorkerDied(String),
@@ -166,23 +171,31 @@ fn without_a_delivery(
 ) -> Answered {
     match request {
         Err(why) => BeforeProof::Refused(Refusal::Head(why)).into(),
-        Ok(request) if matches!(request.method, b"GET" | b"HEAD") => {
-            match site.and_then(|site| is_usable(&site)) {
-                Ok(()) => BeforeProof::Ready.into(),
-                Err(unusable) => BeforeProof::NotReady(unusable).into(),
-            }
-        }
+        Ok(request) if matches!(request.method, b"GET" | b"HEAD") => match site.and_then(usable) {
+            Ok((site, secrets)) => shown(&site, &secrets, &request).into(),
+            Err(unusable) => BeforeProof::NotReady(unusable).into(),
+        },
         Ok(_) => BeforeProof::Refused(Refusal::Method).into(),
     }
 }
 
-/// Whether a site could take a delivery, as far as a stranger may make us look: git is not started.
-fn is_usable(site: &Site) -> Result<(), Unusable> {
-    site.secrets().map_err(Unusable::SecretFile)?;
-    if !clone::is_due(site) {
-        clone::whole_of(site).map_err(Unusable::Checkout)?;
+/// A site that could take a delivery, as far as a stranger may make us look: git is not started.
+fn usable(site: Site) -> Result<(Site, Secrets), Unusable> {
+    let (site, secrets) = with_secrets(site)?;
+    if !clone::is_due(&site) {
+        clone::whole_of(&site).map_err(Unusable::Checkout)?;
     }
-    Ok(())
+    Ok((site, secrets))
+}
+
+/// What a usable site shows.
+fn shown(site: &Site, secrets: &Secrets, request: &Request<'_>) -> BeforeProof {
+    match page::shown(site, secrets, request) {
+        Ok(Shown::Nothing) => BeforeProof::Ready,
+        Ok(Shown::NoSuchPage) => BeforeProof::NoSuchPage,
+        Ok(Shown::Page(page)) => BeforeProof::Shown(page),
+        Err(error) => BeforeProof::NotShown(error),
+    }
 }
 
 /// The usual cause of a wrong signature, for the server's error log.
@@ -203,7 +216,11 @@ impl From<BeforeProof> for Answered {
             BeforeProof::NotReady(unusable) | BeforeProof::Unusable(unusable) => {
                 Some(unusable.told_to_the_host())
             }
-            BeforeProof::Ready | BeforeProof::Refused(_) => None,
+            BeforeProof::NotShown(error) => Some(format!("error: {error:#}")),
+            BeforeProof::Ready
+            | BeforeProof::Shown(_)
+            | BeforeProof::NoSuchPage
+            | BeforeProof::Refused(_) => None,
         };
         Self {
             response: answer.into_response(),
@@ -418,7 +435,7 @@ impl VerifiedRequest<'_> {
             Waited::Ended { output } => match history.of_ticket(&ticket)? {
                 Some(record) => PushResult::Ended {
                     record: Box::new(record),
-                    before,
+                    before: before.map(Box::new),
                 },
                 None => match held(state)? {
                     Some(held) => held,

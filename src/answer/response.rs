@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::{Answer, BeforeProof, PushResult, Unusable};
-use crate::cgi::{BadBody, BadHead, Response, Status};
+use crate::cgi::{BadBody, BadHead, NO_SNIFF, NO_STORE, PLAIN_TEXT, Response, Status};
 use crate::delivery::Refusal;
 use crate::doctor::Health;
 use crate::outcome::Verdict;
@@ -16,6 +16,7 @@ const OK: Status = Status(200, "OK");
 const ACCEPTED: Status = Status(202, "Accepted");
 const BAD_REQUEST: Status = Status(400, "Bad Request");
 const FORBIDDEN: Status = Status(403, "Forbidden");
+const NOT_FOUND: Status = Status(404, "Not Found");
 const METHOD_NOT_ALLOWED: Status = Status(405, "Method Not Allowed");
 const CONTENT_TOO_LARGE: Status = Status(413, "Content Too Large");
 const UNSUPPORTED_MEDIA_TYPE: Status = Status(415, "Unsupported Media Type");
@@ -30,6 +31,25 @@ impl BeforeProof {
             Self::NotReady(unusable) => (
                 INTERNAL_SERVER_ERROR,
                 format!("ready: no (deploy-cgi). {}", unusable.told_to_the_world()),
+            ),
+            Self::Shown(page) => {
+                return Response {
+                    status: OK,
+                    content_type: page.content_type,
+                    fields: page.fields,
+                    body: page.body,
+                    head_only: false,
+                };
+            }
+            Self::NoSuchPage => (
+                NOT_FOUND,
+                "refused by deploy-cgi: there is no such page below the address of deploy.cgi.".to_owned(),
+            ),
+            Self::NotShown(_) => (
+                INTERNAL_SERVER_ERROR,
+                "error in deploy-cgi: what was deployed cannot be read. The server's error log says why; so does \
+                 ./deploy.cgi status."
+                    .to_owned(),
             ),
             Self::Refused(refusal) => (refusal.status(), format!("refused by deploy-cgi: {}", refusal.in_words())),
             Self::Unusable(unusable) => (
@@ -153,6 +173,8 @@ impl PushResult {
 fn response(status: Status, body: String) -> Response {
     Response {
         status,
+        content_type: PLAIN_TEXT,
+        fields: &[NO_STORE, NO_SNIFF],
         body,
         head_only: false,
     }

@@ -242,12 +242,7 @@ enum UnfinishedState {
 impl Now {
     fn of(site: &Site, state: &StateFolder, last: usize) -> Result<Self> {
         let queue = Queue::of(state);
-        let underway = if queue.is_somebodys_turn()? {
-            Underway::read(state)?
-        } else {
-            None
-        };
-        let (since, step, served) = match underway {
+        let (since, step, served) = match Underway::now(state)? {
             Some(underway) => (Some(underway.since), Some(underway.step), underway.tickets),
             None => (None, None, Vec::new()),
         };

@@ -187,11 +187,17 @@ impl Deploy<'_> {
         journal: &Journal<'_>,
     ) -> Record {
         let outcome = self.outcome(failed, ended, journal);
+        let github = ended.upstream.as_ref().and_then(|upstream| {
+            let repository = upstream.url.repository()?;
+            upstream.url.is_github().then(|| repository.to_string())
+        });
         Record {
             time: timestamp(),
             verdict: outcome.verdict(),
             tickets: tickets.iter().flat_map(Ticket::serves).collect(),
             report: outcome.report(),
+            subject: outcome.commits.first().map(|(_, subject)| subject.clone()),
+            github,
             step: outcome.failure.as_ref().map(|failure| failure.step),
             cause: outcome.failure.map(|failure| failure.diagnosis.cause),
             branch: outcome.branch,

@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::Step;
-use crate::queue::Ticket;
+use crate::queue::{Queue, Ticket};
 use crate::state::StateFolder;
 
 /// The file, in the state folder.
@@ -22,10 +22,15 @@ pub(crate) struct Underway {
 }
 
 impl Underway {
-    /// What stands there, if anything does.
-    pub(crate) fn read(state: &StateFolder) -> Result<Option<Self>> {
+    /// What is deployed at this moment, if anything is. Only then is the lock of the turn looked at: whoever waits for it
+    /// would have to wait for us.
+    pub(crate) fn now(state: &StateFolder) -> Result<Option<Self>> {
         let text = state.read(FILE)?;
-        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+        let underway = text.and_then(|text| serde_json::from_slice(&text).ok());
+        Ok(match underway {
+            Some(underway) if Queue::of(state).is_somebodys_turn()? => Some(underway),
+            Some(_) | None => None,
+        })
     }
 
     pub(super) fn write(&self, state: &StateFolder) -> Result<()> {

@@ -52,8 +52,7 @@ impl Doctor<'_> {
         if waiting.is_empty() {
             return;
         }
-        // Asked without making the lock's file.
-        let is_held = state.path("turn").exists() && queue.is_somebodys_turn().unwrap_or(false);
+        let is_held = queue.is_somebodys_turn().unwrap_or(false);
         if is_held {
             let found = format!("{} wait, and a deploy is running", waiting.len());
             return self.findings.ok(WHAT, found);

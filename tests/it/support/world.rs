@@ -946,7 +946,7 @@ pub(crate) struct Reply {
     pub(crate) stderr: String,
     pub(crate) exit: Option<i32>,
     reason: String,
-    headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Reply {

@@ -1,0 +1,65 @@
+//! Addresses that the page links to, built of parts.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use super::{BADGE, JSON, KEY};
+use crate::cgi::Request;
+use crate::commit_id::CommitId;
+use crate::redaction::excerpt;
+use crate::repository_name::RepositoryName;
+
+/// What is encoded in a part of a path (RFC 3986 section 2.3 names the rest).
+const NOT_IN_A_PART: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The other forms of the page. They are named from the folder of the script, so that no word of the request chooses a
+/// host.
+pub(super) struct Links {
+    pub(super) json: Option<String>,
+    pub(super) badge: Option<String>,
+}
+
+impl Links {
+    /// The links for who asked so, with the key they have.
+    pub(super) fn of(request: &Request<'_>, key: Option<&str>) -> Self {
+        let to = |form: &str| {
+            let script = percent_encode(request.script_name()?, NOT_IN_A_PART);
+            let key = key.map(|key| format!("?{KEY}={key}")).unwrap_or_default();
+            Some(format!("./{script}{form}{key}"))
+        };
+        Self {
+            json: to(JSON),
+            badge: to(BADGE),
+        }
+    }
+}
+
+/// The pages of a repository at GitHub.
+pub(super) struct GitHub {
+    pub(super) name: String,
+    pub(super) address: String,
+}
+
+impl GitHub {
+    pub(super) fn of(repository: &RepositoryName) -> Self {
+        let name = repository.to_string();
+        let parts = name.split('/');
+        let parts = parts.map(|part| percent_encode(part.as_bytes(), NOT_IN_A_PART).to_string());
+        let parts: Vec<String> = parts.collect();
+        Self {
+            address: format!("https://github.com/{}", parts.join("/")),
+            name: excerpt(&name),
+        }
+    }
+
+    pub(super) fn commit(&self, commit: &CommitId) -> String {
+        format!("{}/commit/{commit}", self.address)
+    }
+
+    pub(super) fn between(&self, old: &CommitId, new: &CommitId) -> String {
+        format!("{}/compare/{old}...{new}", self.address)
+    }
+}

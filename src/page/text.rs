@@ -1,0 +1,103 @@
+//! What is shown, for a client that reads text.
+
+use std::fmt::Write;
+
+use super::overview::{Overview, State};
+use crate::commit_id::CommitId;
+
+pub(super) fn page(overview: &Overview) -> String {
+    let mut text = format!("{}: ", overview.state.word());
+    text.push_str(&sentence(overview));
+    text.push('\n');
+    if let Some(live) = &overview.live {
+        let _ = write!(text, "live is {}", live.commit.short());
+        if let Some(since) = live.since {
+            let _ = write!(text, " since {} UTC", since.utc());
+        }
+        if let Some(subject) = &live.subject {
+            let _ = write!(text, ": {subject}");
+        }
+        text.push('\n');
+    }
+    if let Some(workflow) = &overview.workflow {
+        let id =
+            |commit: &Option<CommitId>| commit.as_ref().map_or("-", CommitId::short).to_owned();
+        let (green, pushed) = (id(&workflow.green), id(&workflow.pushed));
+        let _ = writeln!(
+            text,
+            "the newest green commit is {green}, the newest pushed one {pushed}"
+        );
+    }
+    let _ = writeln!(text, "{}", waiting(overview.waiting));
+    table(overview, &mut text);
+    text
+}
+
+/// What waits, in words.
+pub(super) fn waiting(count: usize) -> String {
+    match count {
+        0 => "nothing waits".to_owned(),
+        1 => "1 delivery waits".to_owned(),
+        several => format!("{several} deliveries wait"),
+    }
+}
+
+fn sentence(overview: &Overview) -> String {
+    let branch = overview.branch.as_deref().unwrap_or("the checkout");
+    match overview.state {
+        State::Running => match &overview.running {
+            Some(running) => format!(
+                "a deploy is at the step {}, since {} UTC",
+                running.step.name(),
+                running.since.utc()
+            ),
+            None => "a deploy".to_owned(),
+        },
+        State::Held => match &overview.held {
+            Some(held) => {
+                let reason = held.reason.iter().map(|reason| format!(": {reason}"));
+                let since = held.since.utc();
+                format!(
+                    "deploys are held since {since} UTC{}",
+                    reason.collect::<String>()
+                )
+            }
+            None => "deploys".to_owned(),
+        },
+        State::Waiting => "no deploy is running, and one is owed".to_owned(),
+        State::Failed => match overview.failed().and_then(|deploy| deploy.step) {
+            Some(step) => format!(
+                "the last deploy of {branch} failed at the step {}",
+                step.name()
+            ),
+            None => format!("the last deploy of {branch} failed"),
+        },
+        State::Deployed => format!("the last deploy of {branch} ended well"),
+        State::Nothing => "no deploy has ended".to_owned(),
+    }
+}
+
+fn table(overview: &Overview, text: &mut String) {
+    if overview.deploys.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\n{:<19}  {:<9}  {:<16}  {:>7}  subject",
+        "time (UTC)", "verdict", "commits", "seconds"
+    );
+    for deploy in &overview.deploys {
+        let row = format!(
+            "{:<19}  {:<9}  {:<16}  {:>7.2}  {}",
+            deploy.time.utc(),
+            deploy.verdict.word(),
+            deploy.commits(),
+            deploy.seconds,
+            deploy.subject.as_deref().unwrap_or_default()
+        );
+        let _ = writeln!(text, "{}", row.trim_end());
+        if let Some(step) = deploy.step {
+            let _ = writeln!(text, "  at {}", step.name());
+        }
+    }
+}
