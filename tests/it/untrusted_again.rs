@@ -143,6 +143,7 @@ fn a_server_that_talks_without_end_is_ended_at_the_limit() {
     let reply = world.push_delivery(&world.push("two")).send();
     reply.expect(500, "failed");
     reply.says("3s");
+    reply.says("remote: What to do: fatal: x");
     assert!(reply.body.len() < 64 << 10, "{}", reply.body.len());
 }
 

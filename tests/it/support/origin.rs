@@ -6,13 +6,16 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 /// `me:s3cr3tt0ken` in base64.
 const LOGIN: &str = "Basic bWU6czNjcjN0dDBrZW4=";
+
+/// A longer answer is passed on as it comes, and may be endless.
+const MAX_HELD_BYTES: u64 = 1 << 20;
 
 /// A running server. It ends with the process.
 pub(crate) struct Origin {
@@ -169,27 +172,26 @@ fn answer(mut stream: &TcpStream, served: &Mutex<Served>) -> io::Result<()> {
                 .envs(environment.map(|(name, value)| (name, value)))
                 .env("GIT_PROJECT_ROOT", &served.root);
         }
-        let answer = http_backend(backend, &request, path)?;
-        let head_end = answer
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-            .ok_or_else(|| io::Error::other("git http-backend gave no header"))?;
-        let head = String::from_utf8_lossy(&answer[..head_end]);
-        let status = head
-            .lines()
-            .find_map(|line| line.strip_prefix("Status: "))
-            .unwrap_or("200 OK");
-        let body = &answer[head_end + 4..];
-        let length = body.len();
-        let mut bytes =
-            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{head}\r\n\r\n").into_bytes();
-        bytes.extend_from_slice(body);
-        stream.write_all(&bytes)?;
+        match pass_on(backend, &request, path, stream)? {
+            Connection::Stays => {}
+            Connection::Closes => break,
+        }
     }
     Ok(())
 }
 
-fn http_backend(mut backend: Command, request: &Request, path: &str) -> io::Result<Vec<u8>> {
+enum Connection {
+    Stays,
+    Closes,
+}
+
+/// The answer of `git http-backend`, which ends where nobody takes it.
+fn pass_on(
+    mut backend: Command,
+    request: &Request,
+    path: &str,
+    stream: &TcpStream,
+) -> io::Result<Connection> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let mut child = backend
         .arg("http-backend")
@@ -206,9 +208,41 @@ fn http_backend(mut backend: Command, request: &Request, path: &str) -> io::Resu
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    let input = child.stdin.take();
+    let (input, output) = (child.stdin.take(), child.stdout.take());
     thread::scope(|scope| {
         scope.spawn(move || input.map(|mut input| input.write_all(&request.body)));
-        child.wait_with_output().map(|output| output.stdout)
+        let answered = output.map_or(Ok(Connection::Closes), |output| write(output, stream));
+        child.wait().and(answered)
     })
+}
+
+fn write(mut output: ChildStdout, mut stream: &TcpStream) -> io::Result<Connection> {
+    let mut answer = Vec::new();
+    let read = (&mut output)
+        .take(MAX_HELD_BYTES)
+        .read_to_end(&mut answer)?;
+    let head_end = answer
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .ok_or_else(|| io::Error::other("git http-backend gave no header"))?;
+    let head = String::from_utf8_lossy(&answer[..head_end]);
+    let status = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Status: "))
+        .unwrap_or("200 OK");
+    let body = &answer[head_end + 4..];
+    let is_whole = (read as u64) < MAX_HELD_BYTES;
+    let length = if is_whole {
+        format!("Content-Length: {}", body.len())
+    } else {
+        "Connection: close".to_owned()
+    };
+    let mut bytes = format!("HTTP/1.1 {status}\r\n{length}\r\n{head}\r\n\r\n").into_bytes();
+    bytes.extend_from_slice(body);
+    stream.write_all(&bytes)?;
+    if is_whole {
+        return Ok(Connection::Stays);
+    }
+    io::copy(&mut output, &mut stream)?;
+    Ok(Connection::Closes)
 }
