@@ -26,7 +26,7 @@ use crate::delivery::{Delivery, Ping};
 use crate::diagnosis::{Advice, Cause, Diagnosis, Situation, explain};
 use crate::git::{Git, Upstream};
 use crate::repository_name::RepositoryName;
-use crate::site::Site;
+use crate::site::{Site, StatusPage};
 use crate::user::User;
 
 pub(crate) use entrance::{MAX_LINE, web_root};
@@ -161,6 +161,7 @@ pub(crate) fn examine(
     };
     doctor.running_user();
     doctor.live();
+    doctor.status_page();
     doctor.secret_file();
     doctor.checkout();
     if let Some((ping, delivery)) = ping {
@@ -243,6 +244,18 @@ impl<'d> Doctor<'d> {
                 ["sudo apt-get install curl".to_owned()],
             ),
         }
+    }
+
+    /// Who is shown what was deployed.
+    fn status_page(&mut self) {
+        let shown = match self.site.status_page {
+            StatusPage::Off => return,
+            StatusPage::Open => "everybody who opens the address of this site file sees it",
+            StatusPage::SecretLink => {
+                "whoever has the key that ./deploy.cgi status --link prints sees it"
+            }
+        };
+        self.findings.ok("status page", shown);
     }
 
     /// Whether there is time left for git. Where there is none, that is found.

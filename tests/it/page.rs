@@ -9,11 +9,12 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::docs::block_with;
 use crate::hostile::Twice;
 use crate::server::is_root;
 use crate::tree::paths_below;
 use crate::world::{
-    DELIVERY, Delivery, Fault, Reply, SECRET, World, quoted, sha256_signature, text, wait_until,
+    DELIVERY, Delivery, Fault, Reply, SECRET, World, page_key, quoted, text, wait_until,
 };
 
 /// What a browser sends.
@@ -30,8 +31,13 @@ const NOTHING_LOADED: &str = "Content-Security-Policy: default-src 'none'; base-
 
 /// A site that shows its page to everybody.
 fn open_world() -> World {
+    world_with(&block_with("status_page = true"))
+}
+
+fn world_with(setting: &str) -> World {
     let mut world = World::new();
-    world.key("status_page", "true");
+    let (key, value) = setting.split_once(" = ").unwrap();
+    world.key(key, value);
     world
 }
 
@@ -79,12 +85,6 @@ fn head(reply: &Reply) -> String {
     })
 }
 
-/// The key of the page, made with a secret.
-fn key_of(secret: &str) -> String {
-    let signature = sha256_signature(secret.as_bytes(), b"deploy-cgi status page");
-    signature.strip_prefix("sha256=").unwrap().to_owned()
-}
-
 #[test]
 fn a_person_is_told_how_to_open_the_page() {
     let mut world = World::new();
@@ -92,14 +92,20 @@ fn a_person_is_told_how_to_open_the_page() {
     off.expect_exit(1);
     off.says("    status_page = true");
     world.key("status_page", "true");
+    world
+        .verb(&["check"])
+        .says("ok       status page   everybody who opens");
     let open = world.verb(&["status", "--link"]);
     open.expect_exit(0);
     open.says("Everybody can open the status page");
     assert!(!open.stdout.contains("key="), "{open:?}");
     world.key("status_page", "\"secret-link\"");
+    world
+        .verb(&["check"])
+        .says("ok       status page   whoever has the key");
     let link = world.verb(&["status", "--link"]);
     link.expect_exit(0);
-    link.says(&format!("    ?key={}\n", key_of(SECRET)));
+    link.says(&format!("    ?key={}\n", page_key(SECRET)));
 }
 
 #[test]
@@ -133,7 +139,7 @@ fn where_the_page_is_off_every_address_says_ready_and_no_more() {
     }
     // A key of a file that shows nothing opens nothing.
     world.key("status_page", "false");
-    let query = format!("key={}", key_of(SECRET));
+    let query = format!("key={}", page_key(SECRET));
     let asked = get(&world, "", BROWSER).var("QUERY_STRING", query);
     assert_eq!(asked.send().whole(&world), READY);
 }
@@ -285,7 +291,7 @@ fn a_secret_link_opens_with_the_key_of_each_secret_and_with_no_other() {
         )
     };
     let (ready, shown) = ((200, "ready".to_owned()), (200, "<!DOCTYPE".to_owned()));
-    let old = key_of(SECRET);
+    let old = page_key(SECRET);
     let encoded = format!("%{:02x}{}", old.as_bytes()[0], &old[1..]);
     for query in [
         format!("key={old}"),
@@ -305,7 +311,7 @@ fn a_secret_link_opens_with_the_key_of_each_secret_and_with_no_other() {
         format!("key={old}0"),
         format!("key={old}%00"),
         format!("KEY={old}"),
-        format!("key={}", key_of("another")),
+        format!("key={}", page_key("another")),
         format!("key={SECRET}"),
         format!("key={}", "0".repeat(100_000)),
     ] {
@@ -321,7 +327,7 @@ fn a_secret_link_opens_with_the_key_of_each_secret_and_with_no_other() {
         format!("a new secret\n{SECRET}\n"),
     )
     .unwrap();
-    let new = key_of("a new secret");
+    let new = page_key("a new secret");
     world.verb(&["status", "--link"]).says(&new);
     for key in [&old, &new] {
         assert_eq!(asked("", &format!("key={key}")), shown);
@@ -340,8 +346,7 @@ fn a_secret_link_opens_with_the_key_of_each_secret_and_with_no_other() {
 
 #[test]
 fn the_key_of_the_page_is_no_signature_of_a_delivery() {
-    let mut world = World::new();
-    world.key("status_page", "\"secret-link\"");
+    let world = world_with(&block_with("status_page = \"secret-link\""));
     for (event, kind) in [
         ("push", "application/json"),
         ("ping", "application/json"),
@@ -507,6 +512,19 @@ fn where_a_workflow_has_to_succeed_first_the_page_says_what_is_green() {
         &commit[..7]
     );
     assert!(text_page(&world).contains(&words));
+}
+
+#[test]
+fn the_badge_of_the_pages_is_where_they_say() {
+    let world = open_world();
+    let markdown = block_with("badge.svg");
+    let mut addresses = markdown
+        .split("https://example.org/cgi-bin/deploy.cgi")
+        .skip(1);
+    let below = addresses.next().unwrap().split(')').next().unwrap();
+    let image = get(&world, below, "image/*").send();
+    assert_eq!(image.header("Content-Type"), Some("image/svg+xml"));
+    assert!(addresses.next().unwrap().starts_with(')'), "{markdown}");
 }
 
 /// Everything that a stranger is shown.

@@ -16,8 +16,8 @@ use crate::server::{
     is_root, move_file,
 };
 use crate::world::{
-    Delivery, Fault, NOWHERE, Spoken, World, quoted, sha256_signature, text, wait_until,
-    write_executable,
+    Delivery, Fault, NOWHERE, SECRET, Spoken, World, page_key, quoted, sha256_signature, text,
+    wait_until, write_executable,
 };
 
 #[track_caller]
@@ -88,6 +88,50 @@ fn every_request_is_answered(kind: Kind) {
     let large = large.signed_with(b"guess");
     expect(&server.post(&large), 403, "refused");
     assert_eq!(world.head(), commit);
+}
+
+/// What follows the script's name arrives with every server, but for those that docs/servers.md names.
+fn the_page_and_what_is_below_it_are_shown(kind: Kind) {
+    let mut world = World::new();
+    world.key("status_page", "\"secret-link\"");
+    let _handed = hand_over_for(kind, &mut world);
+    let server = Server::start(kind, &world);
+    let commit = world.push("two");
+    expect(&server.post(&world.push_delivery(&commit)), 200, "deployed");
+    world.settle();
+    let key = page_key(SECRET);
+    let browser = [("Accept".to_owned(), "text/html,*/*;q=0.8".to_owned())];
+    let shown = |path: &str| server.request("GET", &format!("{path}?key={key}"), &browser);
+    let page = shown("");
+    assert_eq!(page.status, 200, "{page:#?}");
+    assert!(
+        page.body.contains("<h1 class=\"deployed\">Live</h1>"),
+        "{page:#?}"
+    );
+    for (name, value) in [
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Cache-Control", "no-store"),
+        ("Referrer-Policy", "no-referrer"),
+    ] {
+        assert_eq!(page.header(name), Some(value));
+    }
+    let policy = page.header("Content-Security-Policy").unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'sha256-"),
+        "{policy}"
+    );
+    expect(&server.request("GET", "?key=x", &browser), 200, "ready");
+    let text = server.request("GET", &format!("?key={key}"), &[]);
+    expect(&text, 200, "deployed");
+    let json = shown("/status.json");
+    let json: Value = serde_json::from_str(&json.body).unwrap();
+    assert_eq!(json["live"]["commit"], commit);
+    let badge = shown("/badge.svg");
+    assert_eq!(badge.header("Content-Type"), Some("image/svg+xml"));
+    assert_eq!(badge.header("Cache-Control"), Some("no-cache"));
+    assert!(badge.body.contains("deployed"), "{badge:#?}");
+    assert_eq!(shown("/other").status, 404);
+    expect(&server.request("GET", "/other", &browser), 200, "ready");
 }
 
 fn what_is_not_ready_in_time_finishes_behind(kind: Kind) {
@@ -683,6 +727,12 @@ macro_rules! through {
             #[ignore = $needs]
             fn every_request_is_answered() {
                 super::every_request_is_answered($kind);
+            }
+
+            #[test]
+            #[ignore = $needs]
+            fn the_page_and_what_is_below_it_are_shown() {
+                super::the_page_and_what_is_below_it_are_shown($kind);
             }
 
             #[test]

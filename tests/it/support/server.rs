@@ -783,16 +783,18 @@ fn nginx(kind: Kind, route: Route, world: &World, runtime: &Path, port: u16) -> 
     let location = match kind {
         Kind::NginxUwsgi => block_with("uwsgi_pass"),
         Kind::NginxPhp => block_with("php-fpm.sock"),
-        _ => block_with("location = /cgi-bin/deploy.cgi {"),
+        _ => block_with("fastcgi_split_path_info ^(/cgi-bin"),
     };
     let http2 = match kind.protocol() {
         Protocol::Http1 => "",
         Protocol::Http2 => " http2",
     };
-    let mut lines: Vec<&str> = location
-        .lines()
-        .filter(|line| kind != Kind::NginxStock || !line.contains("SCRIPT_FILENAME"))
-        .collect();
+    // What docs/servers.md says may be left out.
+    let is_left_out = |line: &str| {
+        let named = ["SCRIPT_FILENAME", "split_path_info", "PATH_INFO"];
+        kind == Kind::NginxStock && named.iter().any(|name| line.contains(name))
+    };
+    let mut lines: Vec<&str> = location.lines().filter(|line| !is_left_out(line)).collect();
     let variable = block_with("fastcgi_param DEPLOY_CGI_SITE")
         .replace("/srv/blog.cgi", &name_of(&world.path(SITE_BESIDE)));
     if route == Route::Binary {

@@ -108,6 +108,12 @@ pub(crate) fn sha256_signature(secret: &[u8], body: &[u8]) -> String {
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
 
+/// The key of the status page, made with a secret.
+pub(crate) fn page_key(secret: &str) -> String {
+    let signature = sha256_signature(secret.as_bytes(), b"deploy-cgi status page");
+    signature.strip_prefix("sha256=").unwrap().to_owned()
+}
+
 pub(crate) fn sha1_signature(secret: &[u8], body: &[u8]) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret).unwrap();
     mac.update(body);
