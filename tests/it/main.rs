@@ -11,6 +11,7 @@
 
 mod advice;
 mod back;
+mod browser;
 mod checkouts;
 mod checkouts_clone;
 mod checkouts_latest;
