@@ -109,7 +109,8 @@ That was the whole way, and nothing of it is left. For a site of your own, in a 
     deploy-cgi init --url https://example.org/cgi-bin/deploy.cgi
 
 It writes a secret and a deploy.cgi, and prints what to enter at GitHub. Without a shell on the host it is two files by
-hand: README.md has the five steps, docs/servers.md what each web server needs, deploy.cgi.example every key.
+hand: README.md has the five steps, docs/servers.md what each web server needs, deploy.cgi.example every key. With the key
+status_page the address of deploy.cgi tells what status does, as a page for a browser and a badge for a README.
 ";
 
 /// Plays the delivery, and clears up however it went.
@@ -221,6 +222,10 @@ impl World {
             "\n5. What is deployed\n\n{}",
             indented(&self.shell(LIST)?)
         ))?;
+        print(&format!(
+            "\n6. What ./deploy.cgi status tells\n\n{}",
+            indented(&self.status(env)?)
+        ))?;
         Ok(Done::Yes)
     }
 
@@ -281,6 +286,26 @@ impl World {
             .output_apart()
             .map_err(|error| self.not_started(error))?;
         Ok((shown_text(&ended.output), shown_text(&ended.errors)))
+    }
+
+    /// What the site file says as a person's command.
+    fn status(&self, env: &Environment) -> Result<String> {
+        let variables = ["PATH", "TZ"].into_iter();
+        let variables = variables.filter_map(|name| Some((name.into(), env.first(name)?.into())));
+        let site_file = self.site_file();
+        let run = Run {
+            env: variables.collect(),
+            ..Run::new(&site_file, LIMIT)
+        };
+        let told = run.args(["status"]).output_apart()?;
+        if !told.end.is_good() {
+            bail!(
+                "status: {}: {}",
+                told.end,
+                shown_text(&told.errors).trim_end()
+            );
+        }
+        Ok(shown_text(&told.output))
     }
 
     fn not_started(&self, error: anyhow::Error) -> anyhow::Error {

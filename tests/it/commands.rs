@@ -22,7 +22,15 @@ fn the_demo_plays_a_whole_delivery_and_leaves_nothing_behind() {
         .unwrap();
     let spoken = Spoken::from(output);
     spoken.expect_exit(0);
-    for told in ["X-GitHub-Event", "X-Hub-Signature-256", "200", "deployed"] {
+    for told in [
+        "X-GitHub-Event",
+        "X-Hub-Signature-256",
+        "200",
+        "deployed",
+        "    no deploy is running\n    nothing waits\n",
+        "  deployed   ba7b015..7c256d2 ",
+        "\nstatus_page ",
+    ] {
         spoken.says(told);
     }
     let left: Vec<_> = fs::read_dir(&folder).unwrap().collect();
