@@ -10,7 +10,8 @@ use super::overview::{Deploy, MOST_DEPLOYS, Moment, Overview, State};
 use super::text::waiting;
 use crate::commit_id::CommitId;
 
-/// What the page may load and run: its own style, which this is the digest of, and nothing else.
+/// What the page may load and run: its own style, which this is the digest of, and nothing else. A test
+/// says what the digest has to be.
 pub(super) const POLICY: (&str, &str) = (
     "Content-Security-Policy",
     "default-src 'none'; style-src 'sha256-BADbZCCnCHlekhcVP1IaWZK39BXpajAMIEhCrSsz0OI='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -107,9 +108,10 @@ fn height_of(seconds: f64, longest: f64) -> u32 {
 }
 
 impl Html<'_> {
-    /// Whether the page will say something else soon.
-    fn is_to_be_loaded_again(&self) -> bool {
-        matches!(self.overview.state, State::Running | State::Waiting)
+    /// Where the page will say something else soon, and nobody wants it to stay: the address of one that stays.
+    fn still(&self) -> Option<&str> {
+        let will_change = matches!(self.overview.state, State::Running | State::Waiting);
+        self.links.still.as_deref().filter(|_| will_change)
     }
 
     /// Where a commit is shown.

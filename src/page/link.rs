@@ -15,24 +15,34 @@ const NOT_IN_A_PART: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The other forms of the page. They are named from the folder of the script, so that no word of the request chooses a
+/// The other forms of the page, and the page as it stays. They are named from the folder of the script, so that no word of the request chooses a
 /// host.
 pub(super) struct Links {
     pub(super) json: Option<String>,
     pub(super) badge: Option<String>,
+    /// The page that is not loaded again by itself, where this is not it.
+    pub(super) still: Option<String>,
 }
+
+/// The parameter of the page that is not loaded again, with its value.
+const STILL: &str = "reload=no";
 
 impl Links {
     /// The links for who asked so, with the key they have.
     pub(super) fn of(request: &Request<'_>, key: Option<&str>) -> Self {
-        let to = |form: &str| {
+        let to = |form: &str, parameter: Option<&str>| {
             let script = percent_encode(request.script_name()?, NOT_IN_A_PART);
-            let key = key.map(|key| format!("?{KEY}={key}")).unwrap_or_default();
-            Some(format!("./{script}{form}{key}"))
+            let key = key.map(|key| format!("{KEY}={key}"));
+            let query: Vec<&str> = key.as_deref().into_iter().chain(parameter).collect();
+            let mark = if query.is_empty() { "" } else { "?" };
+            Some(format!("./{script}{form}{mark}{}", query.join("&")))
         };
+        let is_still = request.query.split(|&byte| byte == b'&');
+        let is_still = is_still.into_iter().any(|pair| pair == STILL.as_bytes());
         Self {
-            json: to(JSON),
-            badge: to(BADGE),
+            json: to(JSON, None),
+            badge: to(BADGE, None),
+            still: to("", Some(STILL)).filter(|_| !is_still),
         }
     }
 }

@@ -402,6 +402,14 @@ fn a_page_says_how_a_site_stands_in_every_state() {
     let waiting = page(&world);
     assert!(waiting.contains("<h1 class=\"waiting\">Waiting</h1>"));
     assert!(waiting.contains("<meta http-equiv=\"refresh\" content=\"5\">"));
+    let stop = "<a href=\"./deploy.cgi?reload=no\">stop that</a>";
+    assert!(waiting.contains(stop), "{waiting}");
+    let still = get(&world, "", BROWSER).var("QUERY_STRING", "reload=no");
+    let still = still.send().body;
+    assert!(
+        !still.contains("http-equiv") && !still.contains(stop),
+        "{still}"
+    );
 
     world.fake_git("pull", &Fault::Hold);
     world.key("on_update", "\"exit 3\"");
