@@ -3,12 +3,15 @@
 //!
 //! Must not know what is asked for.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::process::{End, Run};
+use crate::process::{End, Run, Running};
 use crate::redaction::excerpt;
 use crate::web_address::WebAddress;
 
@@ -16,7 +19,15 @@ use crate::web_address::WebAddress;
 pub(crate) const PROGRAM: &str = "curl";
 
 /// The most that is read of an answer, in bytes.
-const MAX_BYTES: usize = 64 << 10;
+const MAX_BYTES: u64 = 64 << 10;
+
+/// What is posted, and where to.
+pub(crate) struct Post<'p> {
+    pub(crate) address: &'p WebAddress,
+    /// Whole lines, such as `Accept: text/html`.
+    pub(crate) headers: &'p [String],
+    pub(crate) body: &'p str,
+}
 
 /// What came of asking.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,31 +41,126 @@ pub(crate) enum Asked {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) location: Option<String>,
+    /// The lines behind the first.
+    headers: String,
     /// The beginning of it.
     pub(crate) body: String,
 }
 
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
 /// Gets a page. No redirect is followed.
 pub(crate) fn get(curl: &Path, address: &WebAddress, limit: Duration) -> Result<Asked> {
-    let (scheme, seconds) = (address.scheme(), limit.as_secs_f64());
-    let options = format!(
-        "silent\nshow-error\ninclude\nproto = \"={scheme}\"\nmax-time = {seconds:.1}\nurl = \"{address}\"\n"
-    );
-    let ask = Run {
-        input: options.as_bytes(),
+    ask(curl, &Options::for_a_person(address, limit), limit)
+}
+
+/// Posts something. No redirect is followed.
+pub(crate) fn post(curl: &Path, post: &Post<'_>, limit: Duration) -> Result<Asked> {
+    let options = Options::for_a_person(post.address, limit).posting(post);
+    ask(curl, &options, limit)
+}
+
+/// Starts to post several things, one after the other, while other work is done; nobody looks at the answers. `held` stays
+/// open until it has ended.
+pub(crate) fn begin_posts<'c>(
+    curl: &'c Path,
+    posts: &[Post<'_>],
+    limit: Duration,
+    held: &'c File,
+) -> Result<Running<'c>> {
+    let options = posts.iter().map(|post| {
+        Options::default()
+            .flag("silent")
+            .set("output", "/dev/null")
+            .to(post.address, limit)
+            .posting(post)
+            .0
+    });
+    let run = Run {
+        inherited: Some(held),
+        ..run(curl, options.collect::<Vec<_>>().join("next\n"), limit)
+    };
+    run.begin()
+}
+
+fn run(curl: &Path, options: String, limit: Duration) -> Run<'_> {
+    let run = Run {
+        input: Cow::Owned(options.into_bytes()),
         ..Run::new(curl, limit + Duration::from_secs(1))
     };
     // First of all: without it, curl reads the settings of whoever runs it.
-    let ended = ask.args(["-q", "--config", "-"]).output_apart()?;
-    let whole = &ended.output[..ended.output.len().min(MAX_BYTES)];
-    let answer = parse(&String::from_utf8_lossy(whole));
+    run.args(["-q", "--config", "-"])
+}
+
+fn ask(curl: &Path, options: &Options, limit: Duration) -> Result<Asked> {
+    let ended = run(curl, options.0.clone(), limit).output_up_to(MAX_BYTES)?;
+    let answer = parse(&String::from_utf8_lossy(&ended.output));
     Ok(match (ended.end, answer) {
         // It had begun to answer, whatever came then.
         (_, Some(answer)) => Asked::Answered(answer),
         (End::Exit(_), None) => Asked::Nothing(why(&String::from_utf8_lossy(&ended.errors))),
         (end, None) => Asked::Nothing(format!("curl {end}")),
     })
+}
+
+/// The lines of a file of options (curl(1), `--config`).
+#[derive(Default)]
+struct Options(String);
+
+impl Options {
+    /// For one request, whose answer is read.
+    fn for_a_person(address: &WebAddress, limit: Duration) -> Self {
+        let seen = Self::default().flag("silent").flag("show-error");
+        seen.flag("include").to(address, limit)
+    }
+
+    fn to(self, address: &WebAddress, limit: Duration) -> Self {
+        self.set("proto", &format!("={}", address.scheme()))
+            .set("max-time", &format!("{:.1}", limit.as_secs_f64()))
+            .set("url", &address.to_string())
+    }
+
+    fn posting(self, post: &Post<'_>) -> Self {
+        let headers = post.headers.iter();
+        let with_headers = headers.fold(self, |options, header| options.set("header", header));
+        // Not `data`, for which an `@` at the beginning names a file; and no part of the path leads upwards.
+        with_headers.set("data-raw", post.body).flag("path-as-is")
+    }
+
+    fn flag(mut self, name: &str) -> Self {
+        let _ = writeln!(self.0, "{name}");
+        self
+    }
+
+    fn set(mut self, name: &str, value: &str) -> Self {
+        let _ = writeln!(self.0, "{name} = {}", quoted(value));
+        self
+    }
+}
+
+/// A value as curl reads it between quotes, on one line whatever is in it.
+fn quoted(value: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in value.chars() {
+        match c {
+            '\\' | '"' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            // It would end the line, and cannot be written.
+            '\0' => {}
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// `curl: (7) Failed to connect …` without its beginning.
@@ -68,20 +174,15 @@ fn why(said: &str) -> String {
 /// 15.2).
 fn parse(printed: &str) -> Option<Answer> {
     let (head, rest) = printed.split_once("\r\n\r\n")?;
-    let mut lines = head.lines();
-    let status = lines.next()?.strip_prefix("HTTP/")?;
+    let (first, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+    let status = first.strip_prefix("HTTP/")?;
     let status = status.split(' ').nth(1)?.parse().ok()?;
     if (100..200).contains(&status) {
         return parse(rest);
     }
-    let location = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("location")
-            .then(|| value.trim().to_owned())
-    });
     Some(Answer {
         status,
-        location,
+        headers: headers.to_owned(),
         body: rest.to_owned(),
     })
 }
@@ -92,25 +193,25 @@ mod tests {
 
     #[test]
     fn an_answer_is_the_last_head_and_what_follows() {
-        let answer = |status, location: Option<&str>, body: &str| {
+        let answer = |status, headers: &str, body: &str| {
             Some(Answer {
                 status,
-                location: location.map(str::to_owned),
+                headers: headers.into(),
                 body: body.into(),
             })
         };
         for (printed, expected) in [
             (
                 "HTTP/1.1 200 OK\r\nA: b\r\n\r\nhello\r\n\r\nx",
-                answer(200, None, "hello\r\n\r\nx"),
+                answer(200, "A: b", "hello\r\n\r\nx"),
             ),
             (
-                "HTTP/2 301 \r\nLOCATION: /x \r\n\r\n",
-                answer(301, Some("/x"), ""),
+                "HTTP/2 301 \r\nLOCATION: /x \r\nB: c\r\n\r\n",
+                answer(301, "LOCATION: /x \r\nB: c", ""),
             ),
             (
                 "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 No\r\n\r\nx",
-                answer(503, None, "x"),
+                answer(503, "", "x"),
             ),
             ("HTTP/1.1 200 OK\r\n", None),
             ("hello\r\n\r\n", None),
@@ -118,5 +219,55 @@ mod tests {
         ] {
             assert_eq!(parse(printed), expected, "{printed}");
         }
+        let moved = answer(301, "LOCATION: /x \r\nB: c", "").unwrap();
+        assert_eq!(
+            [
+                moved.header("Location"),
+                moved.header("b"),
+                moved.header("a")
+            ],
+            [Some("/x"), Some("c"), None]
+        );
+    }
+
+    #[test]
+    fn what_is_told_to_curl_is_one_line_whatever_is_in_it() {
+        for (value, expected) in [
+            ("plain", r#""plain""#),
+            ("a \"b\" \\ c", r#""a \"b\" \\ c""#),
+            (
+                "x\"\nurl = \"file:///etc/passwd",
+                r#""x\"\nurl = \"file:///etc/passwd""#,
+            ),
+            ("\r\n\t\0é", r#""\r\n\té""#),
+            ("\\", r#""\\""#),
+            ("", r#""""#),
+        ] {
+            assert_eq!(quoted(value), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_post_is_written_as_options() {
+        let address = WebAddress::parse("https://example.org/a").unwrap();
+        let post = Post {
+            address: &address,
+            headers: &["A: \"b\"".to_owned()],
+            body: r#"{"a":"b\\n"}"#,
+        };
+        let limit = Duration::from_secs(10);
+        assert_eq!(
+            Options::for_a_person(&address, limit).posting(&post).0,
+            r#"silent
+show-error
+include
+proto = "=https"
+max-time = "10.0"
+url = "https://example.org/a"
+header = "A: \"b\""
+data-raw = "{\"a\":\"b\\\\n\"}"
+path-as-is
+"#
+        );
     }
 }

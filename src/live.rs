@@ -84,7 +84,7 @@ enum Judged {
 
 fn judge(answer: &Answer, text: Option<&str>, asked: &WebAddress) -> Judged {
     let status = answer.status;
-    match &answer.location {
+    match answer.header("location") {
         Some(location) if (300..400).contains(&status) => match asked.join(location) {
             Some(next) if next.has_host_of(asked) => Judged::Elsewhere(next),
             Some(other) => Judged::Not(format!(

@@ -279,7 +279,7 @@ impl World {
         let run = Run {
             folder: Some(&self.folder.join("cgi-bin")),
             env: request,
-            input: body,
+            input: body.into(),
             ..Run::new(&site_file, LIMIT)
         };
         let ended = run

@@ -128,7 +128,7 @@ impl Deploy<'_> {
         let run = Run {
             folder: Some(&self.checkout.folder),
             env: self.environment(about),
-            input,
+            input: input.into(),
             log: Some(log),
             ..Run::new(Path::new("/bin/sh"), self.site.timeout)
         };

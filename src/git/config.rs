@@ -243,7 +243,7 @@ impl WorkTree<'_> {
         } else {
             text = gitmodules_text(&self.folder).unwrap_or_default();
             list = list.words("-f -");
-            list.run.input = &text;
+            list.run.input = (&text).into();
         }
         let listed = list.answer()?;
         Ok(Config(key_values(&listed.output)))

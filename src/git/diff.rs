@@ -65,7 +65,7 @@ impl WorkTree<'_> {
         let mut fill = self
             .writing("update-index -z --index-info")
             .env("GIT_INDEX_FILE", &index);
-        fill.run.input = &entries;
+        fill.run.input = (&entries).into();
         fill.write_or_fail("compare submodules")?;
         let list = self.reading("ls-files -z --").args(globs(patterns));
         let named = list

@@ -76,7 +76,7 @@ impl WorkTree<'_> {
             .flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat())
             .collect();
         let mut write = self.writing("checkout-index -f -z --stdin");
-        write.run.input = &list;
+        write.run.input = (&list).into();
         write.write_or_fail("put files back")
     }
 }

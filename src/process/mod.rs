@@ -5,6 +5,7 @@
 
 mod detached;
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -163,7 +164,7 @@ pub(crate) struct Run<'a> {
     /// It is ended after this time.
     pub(crate) limit: Duration,
     /// What it reads on standard input.
-    pub(crate) input: &'a [u8],
+    pub(crate) input: Cow<'a, [u8]>,
     /// An open file that it and its children inherit, such as a lock that shall be held while any of them lives.
     pub(crate) inherited: Option<&'a File>,
     /// A file opened for appending that both outputs go to. A background child that goes on writing then does so where a
@@ -184,7 +185,7 @@ impl<'a> Run<'a> {
             folder: None,
             env: Vec::new(),
             limit,
-            input: &[],
+            input: Cow::Borrowed(&[]),
             inherited: None,
             log: None,
             unwanted: None,
@@ -222,6 +223,23 @@ impl<'a> Run<'a> {
         self.begin()?.end()
     }
 
+    /// Runs it for the beginning of what it prints on standard output. It is stopped where that is more than `most` bytes.
+    pub(crate) fn output_up_to(self, most: u64) -> Result<Ended> {
+        let mut running = self.begin()?;
+        running.max = most;
+        let end = running.finish()?;
+        running.output.rewind().context(OUTPUT)?;
+        let mut output = Vec::new();
+        let beginning = (&running.output).take(most).read_to_end(&mut output);
+        beginning.context(OUTPUT)?;
+        Ok(Ended {
+            end,
+            output,
+            errors: tail(&running.errors, MAX_TAIL)?,
+            took: running.started.elapsed(),
+        })
+    }
+
     /// Starts it for what it prints, while other things are done.
     pub(crate) fn begin(self) -> Result<Running<'a>> {
         self.start(memory()?, memory()?)
@@ -242,7 +260,7 @@ impl<'a> Run<'a> {
         } else {
             let mut input = memory()?;
             input
-                .write_all(self.input)
+                .write_all(&self.input)
                 .and_then(|()| input.rewind())
                 .context("cannot keep the input of a command")?;
             input
@@ -610,6 +628,20 @@ mod tests {
         };
         let ended = yes.output_apart().unwrap();
         assert_eq!((ended.end, ended.output.len()), (End::Stopped, 0));
+    }
+
+    #[test]
+    fn what_prints_without_end_is_read_at_its_beginning_where_that_is_enough() {
+        let yes =
+            Run::new(Path::new("/bin/sh"), LONG).args(["-c", "echo first; exec /usr/bin/yes"]);
+        let ended = yes.output_up_to(10).unwrap();
+        assert_eq!(
+            (ended.end, &*ended.output),
+            (End::Stopped, &b"first\ny\ny\n"[..])
+        );
+        let all = Run::new(Path::new("/bin/sh"), LONG).args(["-c", "echo first"]);
+        let ended = all.output_up_to(10).unwrap();
+        assert_eq!((ended.end, &*ended.output), (End::Exit(0), &b"first\n"[..]));
     }
 
     #[test]
