@@ -30,6 +30,9 @@ const HUGE_PAGE: usize = 2 << 20;
 /// A piece of a body, in bytes: what a pipe holds, and small enough to stay in the processor's cache for its digest.
 const PIECE: usize = 64 << 10;
 
+/// The longest address that is passed on, in bytes.
+const MAX_ADDRESS: usize = 500;
+
 /// The environment of a process, as the bytes it was given, names that stand twice included.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment(Vec<(OsString, OsString)>);
@@ -147,6 +150,22 @@ impl FromIterator<(OsString, OsString)> for Environment {
 /// 2.2).
 pub(crate) fn is_fastcgi() -> bool {
     rustix::net::sockopt::socket_acceptconn(std::io::stdin()) == Ok(true)
+}
+
+/// The address that the client asked for, without its query, as far as the server says (RFC 3875, sections 4.1.13 and
+/// 4.1.18). Whoever sends a request chooses what stands there: no secret may depend on it.
+pub(crate) fn address(env: &Environment) -> Option<String> {
+    let text = |name| std::str::from_utf8(env.variable(name).once()?).ok();
+    let (host, script) = (text("HTTP_HOST")?, text("SCRIPT_NAME")?);
+    // Apache and most others say the first, some the second; the last is what a proxy says that ends TLS.
+    let is_https = text("HTTPS")
+        .is_some_and(|on| !on.is_empty() && !on.eq_ignore_ascii_case("off"))
+        || text("REQUEST_SCHEME") == Some("https")
+        || text("HTTP_X_FORWARDED_PROTO") == Some("https");
+    let scheme = if is_https { "https" } else { "http" };
+    let is_plain = !host.contains(['/', '?', '#']) && !script.contains(['?', '#', '%']);
+    (is_plain && script.starts_with('/') && host.len() + script.len() <= MAX_ADDRESS)
+        .then(|| format!("{scheme}://{host}{script}"))
 }
 
 /// How much body a request says it has.

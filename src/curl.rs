@@ -67,30 +67,25 @@ pub(crate) fn post(curl: &Path, post: &Post<'_>, limit: Duration) -> Result<Aske
     ask(curl, &options, limit)
 }
 
-/// Starts to post several things, one after the other, while other work is done; nobody looks at the answers. `held` stays
-/// open until it has ended.
-pub(crate) fn begin_posts<'c>(
-    curl: &'c Path,
+/// Starts to post several things, one after the other, while other work is done; nobody looks at the answers. The lock is
+/// held until it has ended, also should we die meanwhile.
+pub(crate) fn begin_posts(
+    curl: &Path,
     posts: &[Post<'_>],
     limit: Duration,
-    held: &'c File,
-) -> Result<Running<'c>> {
+    lock: File,
+) -> Result<Running<'static>> {
+    // All of them have to end in time.
+    let each = limit / u32::try_from(posts.len()).unwrap_or(u32::MAX);
     let options = posts.iter().map(|post| {
-        Options::default()
-            .flag("silent")
-            .set("output", "/dev/null")
-            .to(post.address, limit)
-            .posting(post)
-            .0
+        let unseen = Options::default().flag("silent").set("output", "/dev/null");
+        unseen.to(post.address, each).posting(post).0
     });
-    let run = Run {
-        inherited: Some(held),
-        ..run(curl, options.collect::<Vec<_>>().join("next\n"), limit)
-    };
-    run.begin()
+    let options = options.collect::<Vec<_>>().join("next\n");
+    run(curl.to_owned().into(), options, limit).begin_with(lock)
 }
 
-fn run(curl: &Path, options: String, limit: Duration) -> Run<'_> {
+fn run(curl: Cow<'_, Path>, options: String, limit: Duration) -> Run<'_> {
     let run = Run {
         input: Cow::Owned(options.into_bytes()),
         ..Run::new(curl, limit + Duration::from_secs(1))
@@ -100,7 +95,7 @@ fn run(curl: &Path, options: String, limit: Duration) -> Run<'_> {
 }
 
 fn ask(curl: &Path, options: &Options, limit: Duration) -> Result<Asked> {
-    let ended = run(curl, options.0.clone(), limit).output_up_to(MAX_BYTES)?;
+    let ended = run(curl.into(), options.0.clone(), limit).output_up_to(MAX_BYTES)?;
     let answer = parse(&String::from_utf8_lossy(&ended.output));
     Ok(match (ended.end, answer) {
         // It had begun to answer, whatever came then.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use crate::cgi::{BadBody, BadHead, Body, Request, Variable};
 use crate::commit_id::CommitId;
 use crate::signature::{Secrets, Signature, Verifier};
+use crate::web_address::WebAddress;
 
 /// The longest event name and delivery id that are taken.
 const MAX_NAME_LENGTH: usize = 64;
@@ -161,6 +162,8 @@ pub(crate) struct Push {
     pub(crate) paths: BTreeSet<String>,
     /// `owner/name`.
     pub(crate) repository: String,
+    /// What addresses in the API of its forge begin with, as `statuses_url` has it.
+    pub(crate) api: Option<WebAddress>,
 }
 
 /// A workflow of GitHub Actions ran (GitHub's documentation, "Webhook events and payloads", `workflow_run`).
@@ -182,6 +185,8 @@ pub(crate) struct WorkflowRun {
     pub(crate) commit: CommitId,
     /// `owner/name`.
     pub(crate) repository: String,
+    /// What addresses in the API of its forge begin with.
+    pub(crate) api: Option<WebAddress>,
     /// `owner/name` of where the commit is; none where that was a fork that is gone.
     pub(crate) head_repository: Option<String>,
 }
@@ -373,6 +378,8 @@ struct Repository<'a> {
     name: Option<Cow<'a, str>>,
     #[serde(borrow)]
     owner: Option<Owner<'a>>,
+    #[serde(borrow)]
+    statuses_url: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -392,6 +399,19 @@ impl Repository<'_> {
         let owner = self.owner.as_ref()?;
         let owner = owner.login.as_ref().or(owner.name.as_ref())?;
         Some(format!("{owner}/{}", self.name.as_ref()?))
+    }
+
+    /// What stands before `/repos/owner/name/statuses/{sha}` in `statuses_url`.
+    fn api(&self) -> Option<WebAddress> {
+        let url = self
+            .statuses_url
+            .as_ref()?
+            .strip_suffix("/statuses/{sha}")?;
+        let (base, _) = url.rsplit_once("/repos/")?;
+        let path = base.split_once("://")?.1;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:/[]".contains(c);
+        let is_straight = path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        WebAddress::parse(base).filter(|_| is_straight && path.chars().all(is_plain))
     }
 }
 
@@ -414,6 +434,7 @@ impl TryFrom<PushPayload<'_>> for Push {
                 .repository
                 .full_name()
                 .ok_or("`repository` has no `full_name`")?,
+            api: push.repository.api(),
             git_ref: push.git_ref.into_owned(),
             paths: push.commits.0,
         })
@@ -476,6 +497,7 @@ impl TryFrom<WorkflowRunPayload<'_>> for WorkflowRun {
             event: run.event.into_owned(),
             file: workflow_file(&file, &repository).to_owned(),
             branch: run.head_branch.map(Cow::into_owned),
+            api: payload.repository.api(),
             commit: CommitId::parse(&run.head_sha).ok_or("`head_sha` is no commit id")?,
             head_repository: run
                 .head_repository
@@ -569,6 +591,47 @@ mod tests {
     }
 
     #[test]
+    fn the_api_is_what_stands_before_the_repository() {
+        for (url, expected) in [
+            (
+                "https://api.github.com/repos/o/n/statuses/{sha}",
+                Some("https://api.github.com/"),
+            ),
+            (
+                "https://h:8443/api/v3/repos/o/n/statuses/{sha}",
+                Some("https://h:8443/api/v3"),
+            ),
+            (
+                "http://127.0.0.1:80/repos/o/n/statuses/{sha}",
+                Some("http://127.0.0.1:80/"),
+            ),
+            ("http://h/repos/o/n/statuses/{sha}", None),
+            ("https://me:pass@h/repos/o/n/statuses/{sha}", None),
+            ("https://h/a/../b/repos/o/n/statuses/{sha}", None),
+            ("https://h//repos/o/n/statuses/{sha}", None),
+            ("https://h/?x=/repos/o/n/statuses/{sha}", None),
+            ("https://h/%2e%2e/repos/o/n/statuses/{sha}", None),
+            (
+                "https://h/\\nurl = file:///etc/passwd/repos/o/n/statuses/{sha}",
+                None,
+            ),
+            ("file:///repos/o/n/statuses/{sha}", None),
+            ("https://h/repos/o/n/statuses/", None),
+            ("https://h/statuses/{sha}", None),
+            ("", None),
+        ] {
+            let json = format!(
+                r#"{{"ref":"refs/heads/main","after":"{ID}","repository":{{"full_name":"o/n","statuses_url":"{url}"}}}}"#
+            );
+            let Ok(Event::Push(push)) = Event::parse("push", json.as_bytes()) else {
+                panic!("not a push")
+            };
+            let api = push.api.map(|api| api.to_string());
+            assert_eq!(api.as_deref(), expected, "{url}");
+        }
+    }
+
+    #[test]
     fn the_file_of_a_workflow_is_found_in_every_form() {
         for (path, expected) in [
             (".github/workflows/ci.yml", ".github/workflows/ci.yml"),
@@ -621,6 +684,7 @@ mod tests {
             branch: None,
             commit: CommitId::parse(ID).unwrap(),
             repository: "o/n".into(),
+            api: None,
             head_repository: None,
         };
         let old =

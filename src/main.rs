@@ -27,6 +27,7 @@
 //! | [`curl`] | the only place that asks the web for something |
 //! | [`live`] | whether visitors see the site |
 //! | [`history`] | what happened and when |
+//! | [`commit_status`] | what GitHub shows beside a commit |
 //! | [`last_good`] | what the last good deploy left |
 //! | [`backup`] | keeping what a reset removes |
 //! | [`deploy`] | one turn: prepare, pull, submodules, verify, `on_update`, record |
@@ -45,6 +46,7 @@ mod backup;
 mod cgi;
 mod cmd;
 mod commit_id;
+mod commit_status;
 mod curl;
 mod delivery;
 mod deploy;

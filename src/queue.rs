@@ -19,14 +19,16 @@ use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
 use crate::random::fill_with_random;
+use crate::repository_name::RepositoryName;
 use crate::state::StateFolder;
+use crate::web_address::WebAddress;
 
 const QUEUE: &str = "queue";
 
@@ -71,11 +73,25 @@ pub(crate) struct PushRequest {
     /// What the submodule's remote calls its default branch, where the checkout does not know it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) new_default: Option<String>,
+    /// Where commit statuses are posted: what it takes to post one of its commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Origin>,
     /// When it came, in seconds since 1970.
     pub(crate) received: u64,
     /// Those that it stands for besides its own: they came before it while deploys were held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) earlier: Vec<Served>,
+}
+
+/// Where a delivery came from, and where it came to, as far as it says so itself. Whoever uses it compares it with what the
+/// checkout knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub(crate) repository: Option<RepositoryName>,
+    /// What addresses in the API of its forge begin with.
+    pub(crate) api: Option<WebAddress>,
+    /// The page that shows everybody how deploys stand.
+    pub(crate) page: Option<WebAddress>,
 }
 
 /// A ticket that is served, or will be.
@@ -86,6 +102,17 @@ pub(crate) struct Served {
 }
 
 impl Ticket {
+    /// How long it has been there: its name begins with when it was left.
+    pub(crate) fn age(&self) -> Duration {
+        let left = self
+            .name
+            .split('-')
+            .next()
+            .and_then(|left| left.parse().ok());
+        let left = UNIX_EPOCH + Duration::from_nanos(left.unwrap_or(u64::MAX));
+        left.elapsed().unwrap_or_default()
+    }
+
     /// What a deploy serves with it: itself, and those that it stands for.
     pub(crate) fn serves(&self) -> impl Iterator<Item = Served> {
         let push = self.push.as_ref();
@@ -212,6 +239,19 @@ impl<'s> Queue<'s> {
 
     pub(crate) fn has(&self, ticket: &str) -> bool {
         self.0.path(QUEUE).join(ticket).exists()
+    }
+
+    /// Takes the turn, where nobody has it, for what gives way as soon as a ticket comes.
+    pub(crate) fn free_turn(&self) -> Result<Option<Turn<'s>>> {
+        let lock = self.0.lock_file(TURN)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Turn {
+                state: self.0,
+                lock,
+            })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).context("cannot lock the turn"),
+        }
     }
 
     /// Whether somebody deploys at this moment. Harmless to ask: whoever takes the turn waits for it. Makes nothing, since a

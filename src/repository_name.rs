@@ -2,8 +2,11 @@
 
 use std::fmt::{Display, Formatter};
 
+use serde::{Deserialize, Serialize};
+
 /// `owner/name`. Equal without regard to case, as at GitHub.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct RepositoryName(String);
 
 impl RepositoryName {
@@ -17,9 +20,28 @@ impl RepositoryName {
         (is_part(owner) && is_part(name)).then(|| Self(text.to_owned()))
     }
 
+    /// The part before the name.
+    pub(crate) fn owner(&self) -> &str {
+        self.0.split_once('/').map_or("", |(owner, _)| owner)
+    }
+
     /// The part behind the owner.
     pub(crate) fn name(&self) -> &str {
         self.0.split_once('/').map_or(&self.0, |(_, name)| name)
+    }
+}
+
+impl TryFrom<String> for RepositoryName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not `owner/name`")
+    }
+}
+
+impl From<RepositoryName> for String {
+    fn from(name: RepositoryName) -> Self {
+        name.0
     }
 }
 

@@ -4,8 +4,14 @@
 use std::fmt::{Display, Formatter};
 use std::net::IpAddr;
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// What stays as it is in a path and a query (RFC 3986, appendix A: `pchar`, `/`, `?`), besides letters and digits.
 const PLAIN: &[u8] = b"-._~%!$&'()*+,;=:@/?";
+
+/// What stays as it is in one segment of a path, whose meaning nobody else may change (RFC 3986, section 2.3).
+const UNRESERVED: &[u8] = b"-._~";
 
 /// An address that is right once it exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +69,36 @@ impl WebAddress {
         }
     }
 
+    /// An address below this one. Each part becomes one segment of the path, whatever is in it (RFC 3986, section 3.3).
+    /// None where a part would lead elsewhere, or where this address has a query.
+    pub(crate) fn below<'p>(&self, parts: impl IntoIterator<Item = &'p str>) -> Option<Self> {
+        let mut path = self.path.trim_end_matches('/').to_owned();
+        for part in parts {
+            if matches!(part, "" | "." | "..") {
+                return None;
+            }
+            path.push('/');
+            push_encoded(&mut path, part, UNRESERVED);
+        }
+        (!self.path.contains('?')).then(|| Self {
+            path,
+            ..self.clone()
+        })
+    }
+
+    pub(crate) fn has_query(&self) -> bool {
+        self.path.contains('?')
+    }
+
     pub(crate) fn has_host_of(&self, other: &Self) -> bool {
         self.host == other.host
+    }
+
+    /// Whether its host has this name or number.
+    pub(crate) fn is_at(&self, host: &str) -> bool {
+        self.host
+            .trim_matches(['[', ']'])
+            .eq_ignore_ascii_case(host)
     }
 
     pub(crate) fn scheme(&self) -> &'static str {
@@ -87,6 +121,19 @@ impl Display for WebAddress {
     }
 }
 
+impl<'de> Deserialize<'de> for WebAddress {
+    fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(text)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not the address of a page"))
+    }
+}
+
+impl Serialize for WebAddress {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
 fn is_host(host: &str) -> bool {
     let is_name = |c: u8| c.is_ascii_alphanumeric() || b"-.".contains(&c);
     match host
@@ -102,14 +149,18 @@ fn is_host(host: &str) -> bool {
 fn encoded(path: &str) -> String {
     let path = path.split('#').next().unwrap_or_default();
     let mut encoded = String::from(if path.starts_with('/') { "" } else { "/" });
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || PLAIN.contains(&byte) {
+    push_encoded(&mut encoded, path, PLAIN);
+    encoded
+}
+
+fn push_encoded(encoded: &mut String, text: &str, plain: &[u8]) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
             encoded.push(char::from(byte));
         } else {
             encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
         }
     }
-    encoded
 }
 
 fn digit(value: u8) -> char {
@@ -152,6 +203,36 @@ mod tests {
         ] {
             let shown = WebAddress::parse(text).map(|address| address.to_string());
             assert_eq!(shown.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_below_an_address_stays_below_it() {
+        for (base, parts, expected) in [
+            ("https://h", ["me", "site"], Some("https://h/me/site")),
+            (
+                "https://h/api/v3/",
+                ["me", "site"],
+                Some("https://h/api/v3/me/site"),
+            ),
+            (
+                "https://h",
+                ["a/b", "c?d#e"],
+                Some("https://h/a%2Fb/c%3Fd%23e"),
+            ),
+            (
+                "https://h",
+                ["%2e%2e", "x\"\n"],
+                Some("https://h/%252e%252e/x%22%0A"),
+            ),
+            ("https://h", ["..", "site"], None),
+            ("https://h", ["me", "."], None),
+            ("https://h", ["", "site"], None),
+            ("https://h/?a=b", ["me", "site"], None),
+        ] {
+            let below = WebAddress::parse(base).unwrap().below(parts);
+            let below = below.map(|address| address.to_string());
+            assert_eq!(below.as_deref(), expected, "{parts:?}");
         }
     }
 

@@ -11,7 +11,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::cgi::Environment;
-use crate::deploy::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER, clone, unfinished_back};
+use crate::commit_status::Pending;
+use crate::deploy::{Afterwards, Aim, Deploy, clone, unfinished_back};
 use crate::files::is_readable_within;
 use crate::git::Checkout;
 use crate::history::Record;
@@ -134,11 +135,20 @@ fn serve(
         // Served by another worker in the meantime: its outcome is known.
         pipe.close();
     }
+    let mut pending = Pending::default();
     if !tickets.is_empty() {
-        deploy.serve(&mut |record| pipe.recorded(record))?;
+        pending = deploy.serve(&mut |record| pipe.recorded(record))?;
     }
-    ignore(deploy.maintain(), MAINTENANCE_IS_NO_MATTER);
-    turn.end()
+    // Whoever still waits for ours is served first.
+    if pipe.ticket.is_some() {
+        return turn.end();
+    }
+    let ended = Afterwards {
+        site,
+        host,
+        checkout,
+    };
+    ended.end(turn, pending).map(drop)
 }
 
 /// The pipe to the front that waits for the outcome of one ticket: our standard output.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::cgi::{BadHead, Body, Environment, Request, Response};
+use crate::cgi::{self, BadHead, Body, Environment, Request, Response};
 use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::deploy::clone::{self, Stage};
 use crate::deploy::unfinished_back;
@@ -25,11 +25,13 @@ use crate::hold::Hold;
 use crate::ignored::ignore;
 use crate::last_good::LastGood;
 use crate::page::{self, Page, Shown};
-use crate::queue::{EnqueueError, PushRequest, Queue, Ticket, now};
+use crate::queue::{EnqueueError, Origin, PushRequest, Queue, Ticket, now};
 use crate::redaction::{escape, redact};
+use crate::repository_name::RepositoryName;
 use crate::signature::{Secret, Secrets};
-use crate::site::{self, DEFAULT_MAX_BODY, Site};
+use crate::site::{self, DEFAULT_MAX_BODY, Site, StatusPage};
 use crate::state::StateFolder;
+use crate::web_address::WebAddress;
 use crate::worker::{Waited, Worker};
 use concern::Concern;
 
@@ -37,6 +39,9 @@ pub(crate) use response::LAST_RESORT;
 
 /// How long it may take to find out whether a push concerns us; and a ping, where a site does not wait.
 const LOOK_LIMIT: Duration = Duration::from_secs(4);
+
+/// The longest name of a repository that goes further, in bytes. GitHub's have 140.
+const MAX_REPOSITORY_NAME: usize = 300;
 
 /// An answer, and the line about it for the server's error log, where there is something to say.
 #[derive(Debug)]
@@ -378,6 +383,12 @@ impl VerifiedRequest<'_> {
     }
 
     fn push_request(&self, push: &Push) -> PushRequest {
+        let origin = self.site.github.as_ref().map(|_| Origin {
+            repository: RepositoryName::parse(&push.repository)
+                .filter(|_| push.repository.len() <= MAX_REPOSITORY_NAME),
+            api: push.api.clone(),
+            page: self.page_for_everybody(),
+        });
         PushRequest {
             delivery: self.delivery.id.clone(),
             git_ref: push.git_ref.clone(),
@@ -387,8 +398,17 @@ impl VerifiedRequest<'_> {
             new_default: None,
             moved: Vec::new(),
             green: false,
+            origin,
             received: now(),
             earlier: Vec::new(),
+        }
+    }
+
+    /// The address of the status page, where nobody needs a key for it: as the sender calls it.
+    fn page_for_everybody(&self) -> Option<WebAddress> {
+        match self.site.status_page {
+            StatusPage::Open => cgi::address(self.env).and_then(|text| WebAddress::parse(&text)),
+            StatusPage::Off | StatusPage::SecretLink => None,
         }
     }
 

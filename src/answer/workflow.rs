@@ -31,6 +31,7 @@ impl VerifiedRequest<'_> {
             before: None,
             after: Some(run.commit.clone()),
             repository: run.repository.clone(),
+            api: run.api.clone(),
             paths: BTreeSet::new(),
         };
         let (state, request) = match self.state_for(&push)? {

@@ -37,8 +37,8 @@ pub(crate) fn back(site: &Site, env: &Environment, commit: Option<&str>) -> Resu
         env,
         checkout: &checkout,
     };
-    let done = in_foreground(&foreground, &turn, Aim::Back(&target))?;
-    turn.end()?;
+    let deployed = in_foreground(&foreground, &turn, Aim::Back(&target))?;
+    let done = foreground.end(turn, deployed)?;
     print("\nDeploys are held; to go forward again: ./deploy.cgi release\n")?;
     Ok(done)
 }

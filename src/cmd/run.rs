@@ -8,7 +8,8 @@ use anyhow::Result;
 
 use super::{Done, in_colours, print};
 use crate::cgi::Environment;
-use crate::deploy::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER, clone, unfinished_back};
+use crate::commit_status::Pending;
+use crate::deploy::{Afterwards, Aim, Deploy, clone, unfinished_back};
 use crate::git::Checkout;
 use crate::history::Record;
 use crate::hold::Hold;
@@ -95,8 +96,8 @@ pub(super) fn forward(
         Passing::Nothing => Aim::of(site),
         Passing::All => Aim::Tip,
     };
-    let done = in_foreground(&foreground, &turn, aim)?;
-    turn.end()?;
+    let deployed = in_foreground(&foreground, &turn, aim)?;
+    let done = foreground.end(turn, deployed)?;
     // A ticket may have to wait for its commit still, or was left by a worker that died.
     if !queue.is_empty()?
         && Hold::of(state).is_none()
@@ -114,12 +115,33 @@ pub(super) struct Foreground<'f> {
     pub(super) checkout: &'f Checkout,
 }
 
+impl Foreground<'_> {
+    /// Ends the turn of a deploy, and prints what became known since.
+    pub(super) fn end(&self, turn: Turn<'_>, deployed: Deployed) -> Result<Done> {
+        let ended = Afterwards {
+            site: self.site,
+            host: self.env,
+            checkout: self.checkout,
+        };
+        for remark in ended.end(turn, deployed.pending)? {
+            ignore(print(&format!("\n{}\n", escape(&remark))), TERMINAL_GONE);
+        }
+        Ok(deployed.done)
+    }
+}
+
+/// A deploy that is recorded.
+pub(super) struct Deployed {
+    done: Done,
+    pending: Pending,
+}
+
 /// Deploys, and prints the report.
 pub(super) fn in_foreground(
     foreground: &Foreground<'_>,
     turn: &Turn<'_>,
     aim: Aim<'_>,
-) -> Result<Done> {
+) -> Result<Deployed> {
     let mut printer = Printer { failed: false };
     let terminal = Terminal::default();
     let show = |new: &[u8]| terminal.show(new);
@@ -132,9 +154,9 @@ pub(super) fn in_foreground(
         aim,
         progress: progress.map(|show| show as Progress<'_>),
     };
-    deploy.serve(&mut |record| printer.recorded(record))?;
-    ignore(deploy.maintain(), MAINTENANCE_IS_NO_MATTER);
-    Ok(if printer.failed { Done::No } else { Done::Yes })
+    let pending = deploy.serve(&mut |record| printer.recorded(record))?;
+    let done = if printer.failed { Done::No } else { Done::Yes };
+    Ok(Deployed { done, pending })
 }
 
 fn held(hold: &Hold) -> Result<Done> {

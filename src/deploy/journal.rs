@@ -2,22 +2,28 @@
 
 use std::time::{Duration, Instant};
 
+use super::Deploy;
 use super::failure::{self, StepFailed};
+use super::statuses::STATUSES_ARE_NO_MATTER;
 use super::underway::Underway;
-use crate::git::Git;
+use crate::commit_status::Pending;
+use crate::git::{Git, Upstream};
 use crate::history::timestamp;
 use crate::ignored::ignore;
 use crate::outcome::{Step, StepTime};
 use crate::process::{End, Ended};
 use crate::queue::Ticket;
 use crate::redaction;
-use crate::site::Site;
-use crate::state::StateFolder;
 
 /// Kept while a turn goes on.
 pub(super) struct Journal<'s> {
-    state: &'s StateFolder,
+    deploy: &'s Deploy<'s>,
     underway: Underway,
+    tickets: Vec<Ticket>,
+    /// Once it is known.
+    upstream: Option<Upstream>,
+    /// What is being posted about the tickets.
+    pub(super) pending: Pending,
     pub(super) started: Instant,
     pub(super) steps: Vec<StepTime>,
     remarks: Vec<String>,
@@ -28,9 +34,12 @@ pub(super) struct Journal<'s> {
 }
 
 impl<'s> Journal<'s> {
-    pub(super) fn new(site: &Site, state: &'s StateFolder) -> Self {
+    pub(super) fn new(deploy: &'s Deploy<'s>) -> Self {
         Self {
-            state,
+            deploy,
+            tickets: Vec::new(),
+            upstream: None,
+            pending: Pending::default(),
             underway: Underway {
                 since: timestamp(),
                 step: Step::Start,
@@ -39,7 +48,7 @@ impl<'s> Journal<'s> {
             started: Instant::now(),
             steps: Vec::new(),
             remarks: Vec::new(),
-            hidden: site.secret_words(),
+            hidden: deploy.site.secret_words(),
             is_put_right: false,
         }
     }
@@ -47,16 +56,28 @@ impl<'s> Journal<'s> {
     /// Says whose deploy this is.
     pub(super) fn serves(&mut self, tickets: &[Ticket]) {
         self.underway.serve(tickets);
+        self.tickets = tickets.to_vec();
         self.begins(self.underway.step);
+    }
+
+    /// Says what the checkout follows.
+    pub(super) fn follows(&mut self, upstream: &Upstream) {
+        self.upstream = Some(upstream.clone());
     }
 
     /// Says what is done from now on. Returns the time.
     pub(super) fn begins(&mut self, step: Step) -> Instant {
         self.underway.step = step;
         ignore(
-            self.underway.write(self.state),
+            self.underway.write(self.deploy.state()),
             "only who asks meanwhile wants to know",
         );
+        if let Some(upstream) = &self.upstream {
+            match self.deploy.begin_pending(&self.tickets, upstream) {
+                Ok(begun) => self.pending.add(begun),
+                error => ignore(error.map(drop), STATUSES_ARE_NO_MATTER),
+            }
+        }
         Instant::now()
     }
 

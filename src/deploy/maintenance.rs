@@ -19,14 +19,14 @@ use crate::site::Submodules;
 const DONE: &str = "maintenance";
 
 /// Why an error of it is ignored.
-pub(crate) const MAINTENANCE_IS_NO_MATTER: &str = "the outcome of the deploy is known";
+pub(super) const MAINTENANCE_IS_NO_MATTER: &str = "the outcome of the deploy is known";
 
 /// How often git may tidy up.
 const EVERY: Duration = Duration::from_hours(24);
 
 impl Deploy<'_> {
     /// Lets git tidy up, where it has not for a day and nothing waits. The marker tells the next run of one that is killed.
-    pub(crate) fn maintain(&self) -> Result<()> {
+    pub(super) fn maintain(&self) -> Result<()> {
         let state = self.state();
         let done = state.path(DONE).metadata();
         let done = done.and_then(|file| file.modified());

@@ -12,6 +12,7 @@
 //! | [`pull`], [`green`], [`submodules`], [`verify`] | its parts |
 //! | [`command`], [`changed`] | the person's commands, and what they are told |
 //! | [`failure`], [`journal`], [`record`] | why a step failed, what the report tells of the way, and the end |
+//! | [`statuses`] | what GitHub is told about the commits of a turn |
 //! | [`unfinished_back`] | where `back` is going, until it has ended |
 //! | [`underway`] | what a deploy is at, for people who ask meanwhile |
 //! | [`maintenance`] | git's tidying up, once a day |
@@ -28,6 +29,7 @@ mod marker;
 mod orphan;
 mod pull;
 mod record;
+mod statuses;
 mod submodules;
 mod underway;
 pub(crate) mod unfinished_back;
@@ -40,6 +42,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 
 use crate::cgi::Environment;
+use crate::commit_status::Pending;
 use crate::diagnosis::{Cause, Situation, explain};
 use crate::git::{Checkout, Git, Indexed, Tracking, Upstream};
 use crate::history::Record;
@@ -58,9 +61,11 @@ use marker::Interrupted;
 use record::TurnResult;
 use update::Update;
 
-pub(crate) use maintenance::MAINTENANCE_IS_NO_MATTER;
+use maintenance::MAINTENANCE_IS_NO_MATTER;
+
 pub(crate) use marker::MARKER;
 pub(crate) use pull::Aim;
+pub(crate) use statuses::Afterwards;
 pub(crate) use underway::Underway;
 
 /// The deploy of a site, in its checkout.
@@ -76,18 +81,20 @@ pub(crate) struct Deploy<'d> {
 
 impl Deploy<'_> {
     /// Serves what waits, and deploys even when nothing does. `recorded` is told what is in the history. An error means that
-    /// the outcome could not be recorded: the tickets are still there, and so is the marker.
-    pub(crate) fn serve(&self, recorded: &mut dyn FnMut(&Record)) -> Result<()> {
+    /// the outcome could not be recorded: the tickets are still there, and so is the marker. Returns what is still being
+    /// posted about it.
+    pub(crate) fn serve(&self, recorded: &mut dyn FnMut(&Record)) -> Result<Pending> {
         let tickets = match self.aim {
             Aim::Tip | Aim::Green(_) => self.turn.tickets()?,
             // They wait, since deploys are held.
             Aim::Back(_) => Vec::new(),
         };
-        let mut journal = Journal::new(self.site, self.state());
+        let mut journal = Journal::new(self);
         journal.serves(&tickets);
         let git_lock = orphan::end(self.state(), &mut journal)?;
         let ended = self.run(tickets, &git_lock, &mut journal);
-        self.record(&ended, &journal, recorded)
+        self.record(&ended, &journal, recorded)?;
+        Ok(journal.pending)
     }
 
     fn state(&self) -> &StateFolder {
@@ -120,6 +127,7 @@ impl Deploy<'_> {
                 };
             }
         };
+        journal.follows(&upstream);
         let update = Update::new(self, &git, &before, &upstream);
         let updated = match update.run(&mut tickets, journal) {
             Ok(updated) => updated,

@@ -10,6 +10,7 @@ use super::failure::{StepFailed, masked, tail_of};
 use super::journal::Journal;
 use super::marker::MARKER;
 use super::pull::Aim;
+use super::statuses::STATUSES_ARE_NO_MATTER;
 use super::underway::Underway;
 use super::unfinished_back;
 use super::verify::Triage;
@@ -88,6 +89,7 @@ impl Deploy<'_> {
             history.record(record)?;
         }
         history.sync()?;
+        ignore(self.owe_statuses(&records, ended), STATUSES_ARE_NO_MATTER);
         ignore(
             Underway::remove(self.state()),
             "only who asks meanwhile reads it",

@@ -35,14 +35,34 @@ pub(super) struct Triage {
     pub(super) timed_out: Vec<(Ticket, CommitId)>,
     /// Runs of a workflow whose commit the branch does not have, and why.
     pub(super) ignored: Vec<(Ticket, String)>,
+    /// Those of the ready ones whose commit is not in the branch, or may not be.
+    pub(super) not_live: Vec<NotLive>,
     /// What a person should know about them.
     pub(super) remarks: Vec<String>,
+}
+
+/// A ticket whose commit is not in the branch, or may not be.
+#[derive(Debug)]
+pub(super) struct NotLive {
+    pub(super) ticket: String,
+    pub(super) how: Absence,
+    pub(super) why: String,
+}
+
+/// How far it is known that a commit is not in the branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// A later push withdrew it.
+    Withdrawn,
+    /// A shallow clone does not reach back so far.
+    Perhaps,
 }
 
 /// What becomes of one ticket.
 enum Visibility {
     Ready,
     ReadyBut(String),
+    NotLive(Absence, String),
     NotYet,
     TimedOut,
     Ignored(String),
@@ -72,6 +92,15 @@ impl Triage {
                 Visibility::Ready => triage.ready.push(ticket),
                 Visibility::ReadyBut(remark) => {
                     triage.remarks.push(remark);
+                    triage.ready.push(ticket);
+                }
+                Visibility::NotLive(how, why) => {
+                    triage.remarks.push(why.clone());
+                    triage.not_live.push(NotLive {
+                        ticket: ticket.name.clone(),
+                        how,
+                        why,
+                    });
                     triage.ready.push(ticket);
                 }
                 Visibility::NotYet => triage.not_visible.push(ticket),
@@ -143,18 +172,24 @@ fn visibility(
         Ancestry::Outside if is_the_old_tip && is_younger(PATIENCE_WITH_AN_OLD_TIP) => {
             Visibility::NotYet
         }
-        Ancestry::Outside => Visibility::ReadyBut(format!(
-            "the pushed commit {} is not in the branch: a later push withdrew it",
-            commit.short()
-        )),
+        Ancestry::Outside => Visibility::NotLive(
+            Absence::Withdrawn,
+            format!(
+                "the pushed commit {} is not in the branch: a later push withdrew it",
+                commit.short()
+            ),
+        ),
         Ancestry::Absent
             if git::is_shallow(&tree.folder)? && !is_younger(PATIENCE_OF_A_SHALLOW_CLONE) =>
         {
-            Visibility::ReadyBut(format!(
-                "the pushed commit {} is not here: it is older than this shallow clone reaches back, or a later push \
+            Visibility::NotLive(
+                Absence::Perhaps,
+                format!(
+                    "the pushed commit {} is not here: it is older than this shallow clone reaches back, or a later push \
                  withdrew it",
-                commit.short()
-            ))
+                    commit.short()
+                ),
+            )
         }
         Ancestry::Absent if is_younger(PATIENCE) => Visibility::NotYet,
         Ancestry::Absent => Visibility::TimedOut,

@@ -106,6 +106,7 @@ impl Doctor<'_> {
         let config = git.config().unwrap_or_default();
         let at = self.situation(&git, Some(&followed));
         self.ssh(&git, &config, &followed, &at);
+        self.commit_status(&git, Some(&followed));
         self.remote(&git, &followed);
     }
 

@@ -51,6 +51,7 @@ impl Doctor<'_> {
         self.work_tree(git, followed);
         self.submodules(git, &config);
         self.lfs(git);
+        self.commit_status(git, followed);
         // Last: it may take all the time that is left.
         if let Some(followed) = followed {
             self.remote(git, followed);

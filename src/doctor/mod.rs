@@ -4,6 +4,7 @@
 //! said in the words of the diagnosis, as the deploy would say it. A file for each subject.
 
 mod checkout;
+mod commit_status;
 mod entrance;
 mod git;
 mod hook;

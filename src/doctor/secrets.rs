@@ -11,6 +11,7 @@ use super::{Doctor, Health};
 use crate::redaction::line_of;
 use crate::shell::{give_to, quoted};
 use crate::signature::Secret;
+use crate::user::User;
 
 const WHAT: &str = "secret file";
 
@@ -53,7 +54,7 @@ impl Doctor<'_> {
                 [],
             );
         }
-        if file.metadata().is_ok_and(|file| file.mode() & 0o077 != 0) {
+        if is_open_to_others(file) {
             self.findings.warn(
                 WHAT,
                 format!("{shown}: others on this host can read or write it"),
@@ -85,17 +86,25 @@ impl Doctor<'_> {
                 self.findings.problem(WHAT, found, words, commands);
             }
             Some(ErrorKind::PermissionDenied) => {
-                let is_closed = |folder: &&Path| access(*folder, Access::EXEC_OK).is_err();
-                let closed = file.ancestors().skip(1).filter(is_closed).last();
-                let open = match closed {
-                    Some(folder) => format!("sudo chmod o+x {}", quoted(folder)),
-                    None => give_to(user, file),
-                };
                 let words = format!("it is closed to {}: let that user read it", user.shown());
-                self.findings.problem(WHAT, found, words, [open]);
+                let open = [let_read(user, file)];
+                self.findings.problem(WHAT, found, words, open);
             }
             // It says what is wrong with what is in it.
             Some(_) | None => self.findings.add(WHAT, Health::Problem, found, None),
         }
     }
+}
+
+/// The command that lets a user read a file that is closed to them.
+pub(super) fn let_read(user: &User, file: &Path) -> String {
+    let is_closed = |folder: &&Path| access(*folder, Access::EXEC_OK).is_err();
+    match file.ancestors().skip(1).filter(is_closed).last() {
+        Some(folder) => format!("sudo chmod o+x {}", quoted(folder)),
+        None => give_to(user, file),
+    }
+}
+
+pub(super) fn is_open_to_others(file: &Path) -> bool {
+    file.metadata().is_ok_and(|file| file.mode() & 0o077 != 0)
 }

@@ -4,20 +4,19 @@
 //! Must not know git.
 
 mod detached;
+mod output;
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::io::{ErrorKind, Seek, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rustix::fs::{MemfdFlags, OFlags, memfd_create};
 use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 
@@ -25,6 +24,8 @@ use crate::files::is_readable_within;
 use crate::ignored::ignore;
 
 pub(crate) use detached::start_detached;
+pub(crate) use output::file_in_memory;
+use output::{OUTPUT, beginning, memory, show_from, tail};
 
 /// Where programs are looked for after the host's own PATH: lighttpd passes none at all, and cPanel keeps its git out of
 /// the usual folders.
@@ -52,7 +53,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const POLL_INTERVAL_WITHOUT_PIDFD: Duration = Duration::from_millis(2);
 
 /// What was being done when it failed.
-const OUTPUT: &str = "cannot keep the output of a command";
 const WAIT: &str = "cannot wait for a command";
 
 /// The folders where programs are looked for, in order.
@@ -155,7 +155,7 @@ impl Ended {
 
 /// A command about to be run.
 pub(crate) struct Run<'a> {
-    pub(crate) program: &'a Path,
+    pub(crate) program: Cow<'a, Path>,
     pub(crate) args: Vec<OsString>,
     /// The folder it starts in; without it, ours.
     pub(crate) folder: Option<&'a Path>,
@@ -178,9 +178,9 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// `program` by its absolute path, without arguments, with nothing to read and an empty environment, ended at `limit`.
-    pub(crate) fn new(program: &'a Path, limit: Duration) -> Self {
+    pub(crate) fn new(program: impl Into<Cow<'a, Path>>, limit: Duration) -> Self {
         Self {
-            program,
+            program: program.into(),
             args: Vec::new(),
             folder: None,
             env: Vec::new(),
@@ -228,13 +228,9 @@ impl<'a> Run<'a> {
         let mut running = self.begin()?;
         running.max = most;
         let end = running.finish()?;
-        running.output.rewind().context(OUTPUT)?;
-        let mut output = Vec::new();
-        let beginning = (&running.output).take(most).read_to_end(&mut output);
-        beginning.context(OUTPUT)?;
         Ok(Ended {
             end,
-            output,
+            output: beginning(&running.output, most)?,
             errors: tail(&running.errors, MAX_TAIL)?,
             took: running.started.elapsed(),
         })
@@ -243,6 +239,11 @@ impl<'a> Run<'a> {
     /// Starts it for what it prints, while other things are done.
     pub(crate) fn begin(self) -> Result<Running<'a>> {
         self.start(memory()?, memory()?)
+    }
+
+    /// Starts it for what it does. Both outputs go to a file, which is open for as long as it runs: a lock is held so long.
+    pub(crate) fn begin_with(self, file: File) -> Result<Running<'a>> {
+        self.start(file.try_clone()?, file)
     }
 
     /// Runs it for a file with all that it prints on standard output, however much that is.
@@ -269,7 +270,7 @@ impl<'a> Run<'a> {
             clippy::disallowed_methods,
             reason = "the one place that starts a process"
         )]
-        let mut command = Command::new(self.program);
+        let mut command = Command::new(&*self.program);
         command
             .args(&self.args)
             .env_clear()
@@ -555,45 +556,6 @@ fn processes() -> impl Iterator<Item = PathBuf> {
     entries
         .filter(move |entry| is_process(&entry.file_name()))
         .map(|entry| entry.path())
-}
-
-/// A file that is nowhere on disk, and the path by which children of ours can read it for as long as it is open.
-pub(crate) fn file_in_memory(content: &[u8]) -> Result<(File, PathBuf)> {
-    let mut file = memory()?;
-    file.write_all(content)
-        .context("cannot keep a file in memory")?;
-    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-    Ok((file, path.into()))
-}
-
-/// A file without a name, for output: in memory, so that a full disk does not silence the command that reports it.
-fn memory() -> Result<File> {
-    let file = memfd_create("output", MemfdFlags::CLOEXEC).context(OUTPUT)?;
-    // Both outputs append, and still do after the file was cut.
-    rustix::fs::fcntl_setfl(&file, OFlags::APPEND).context(OUTPUT)?;
-    Ok(file.into())
-}
-
-/// Shows what was written since `from`; returns where that ends.
-fn show_from(file: &File, from: u64, show: &dyn Fn(&[u8])) -> Result<u64> {
-    let size = file.metadata().context(OUTPUT)?.len();
-    if size > from {
-        let mut new = vec![0; usize::try_from((size - from).min(MAX_OUTPUT)).unwrap_or(0)];
-        let read = file.read_at(&mut new, from).context(OUTPUT)?;
-        show(&new[..read]);
-    }
-    // Less than before: it was cut to its tail, which has been shown.
-    Ok(size)
-}
-
-/// The last `most` bytes.
-fn tail(mut file: &File, most: u64) -> Result<Vec<u8>> {
-    let mut kept = Vec::new();
-    let size = file.metadata().context(OUTPUT)?.len();
-    file.seek(SeekFrom::Start(size.saturating_sub(most)))
-        .and_then(|_| file.take(most).read_to_end(&mut kept))
-        .context(OUTPUT)?;
-    Ok(kept)
 }
 
 #[cfg(test)]

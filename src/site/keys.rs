@@ -29,6 +29,18 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ),
     ("live", "an https address, such as \"https://example.org/\""),
     ("live_text", "a text that the page `live` has"),
+    (
+        "github_token_file",
+        "the absolute path of the file with the token",
+    ),
+    (
+        "github_context",
+        "up to 100 letters without a line end, such as \"deploy/example.org\"",
+    ),
+    (
+        "github_api",
+        "an https address, such as \"https://github.example.org/api/v3\"",
+    ),
     ("wait", "a time from \"0s\" to \"30s\", such as \"8s\""),
     ("timeout", "a time from \"1s\" to \"24h\", such as \"10m\""),
     (

@@ -2,6 +2,7 @@
 //!
 //! Must not know git, and reads nothing but the site file and the secret file.
 
+mod github;
 mod keys;
 mod mistake;
 mod table;
@@ -25,6 +26,7 @@ use crate::signature::{NoSecrets, Secrets};
 use crate::web_address::WebAddress;
 use table::Table;
 
+pub(crate) use github::{GitHub, Token};
 pub(crate) use mistake::Mistake;
 
 /// How long a delivery waits for its result, unless `wait` says otherwise: GitHub hangs up after 10 s.
@@ -70,6 +72,8 @@ pub(crate) struct Site {
     /// The page that has to answer well after a deploy, and the text that it has to have.
     pub(crate) live: Option<WebAddress>,
     pub(crate) live_text: Option<String>,
+    /// Where commit statuses are posted.
+    pub(crate) github: Option<GitHub>,
     pub(crate) wait: Duration,
     pub(crate) timeout: Duration,
     /// In bytes.
@@ -178,6 +182,9 @@ impl Site {
             .unwrap_or(Submodules::Recorded);
         let live = keys.value("live", WebAddress::parse)?;
         let live_text = keys.value("live_text", value::command)?;
+        if live_text.is_some() && live.is_none() {
+            return Err(keys.conflict("live_text", "has no page to be looked for in: set `live`"));
+        }
         if workflow.is_some() && submodules == Submodules::Latest {
             let why =
                 "cannot be used with `submodules = \"latest\"`: no workflow has seen those commits";
@@ -201,6 +208,7 @@ impl Site {
             only: keys.list("only", value::pattern)?,
             live,
             live_text,
+            github: GitHub::of(&keys)?,
             wait: keys.value("wait", value::wait)?.unwrap_or(DEFAULT_WAIT),
             timeout: keys
                 .value("timeout", value::timeout)?
@@ -224,17 +232,20 @@ impl Site {
         url.repository().is_some_and(named)
     }
 
-    /// Every line of the secret file, however many there are, so that it can be masked. Where the file cannot be read there
-    /// is nothing of it that could be shown.
+    /// Every line of the secret file and of the token's, however many there are, so that it can be masked. Where a file cannot
+    /// be read there is nothing of it that could be shown.
     pub(crate) fn secret_words(&self) -> Vec<String> {
-        let text = read_small(&self.secret_file).unwrap_or_default();
-        let lines = text
-            .split(|&byte| byte == b'\n')
-            .map(|line| String::from_utf8_lossy(line));
-        let words = lines.map(|line| line.trim_matches(['\r', '\u{feff}']).to_owned());
-        let words = words.filter(|word| !word.is_empty());
-        let login = self.clone.as_ref().and_then(RemoteUrl::credential);
-        words.chain(login).collect()
+        let token_file = self.github.as_ref().map(|github| &github.token_file);
+        let mut words = Vec::new();
+        for file in std::iter::once(&self.secret_file).chain(token_file) {
+            let text = read_small(file).unwrap_or_default();
+            let lines = text.split(|&byte| byte == b'\n');
+            let lines = lines.map(|line| String::from_utf8_lossy(line).into_owned());
+            words.extend(lines.map(|line| line.trim_matches(['\r', '\u{feff}']).to_owned()));
+        }
+        words.extend(self.clone.as_ref().and_then(RemoteUrl::credential));
+        words.retain(|word| !word.is_empty());
+        words
     }
 
     /// The secrets of the site. The error says what is wrong with the file, and what to do.
@@ -346,6 +357,37 @@ mod tests {
     }
 
     #[test]
+    fn commit_statuses_need_a_token_alone() {
+        let site = |more: &str| {
+            let token = "github_token_file = \"/home/me/token\"";
+            parse(&format!("{MINIMAL}{token}\n{more}\n"))
+        };
+        let github = site("").unwrap().github.unwrap();
+        assert_eq!(github.token_file, Path::new("/home/me/token"));
+        assert_eq!((&*github.context, github.api), ("deploy", None));
+        let more =
+            "github_context = \"deploy/example.org\"\ngithub_api = \"https://example.org/api/v3/\"";
+        let github = site(more).unwrap().github.unwrap();
+        let api = github.api.map(|api| api.to_string());
+        assert_eq!(
+            (&*github.context, api.as_deref()),
+            ("deploy/example.org", Some("https://example.org/api/v3/"))
+        );
+        for wrong in [
+            "github_context = \"\"",
+            "github_context = \" a\"",
+            "github_context = \"a\\nb\"",
+            &format!("github_context = \"{}\"", "x".repeat(101)),
+            "github_api = \"http://example.org\"",
+            "github_api = \"example.org\"",
+            "github_api = \"https://me:pass@example.org\"",
+            "github_api = \"https://example.org/?a=b\"",
+        ] {
+            assert!(site(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_status_page_is_off_open_or_behind_a_secret_link() {
         for (value, expected) in [
             ("false", StatusPage::Off),
@@ -424,8 +466,8 @@ mod tests {
         check_complaint(
             "cake = 1",
             "4: `cake = ***`: unknown key `cake`; the keys are repo, secret_file, branch, repository, update, submodules, \
-             on_update, on_failure, clone, ssh_key, ssh_keys, workflow, only, live, live_text, wait, timeout, \
-             max_body, path, env, umask, status_page",
+             on_update, on_failure, clone, ssh_key, ssh_keys, workflow, only, live, live_text, github_token_file, \
+             github_context, github_api, wait, timeout, max_body, path, env, umask, status_page",
         );
         check_complaint(
             "clone = https://me:hunter2@example.org/me/blog",
@@ -459,6 +501,26 @@ mod tests {
             "env = { GIT_DIR = \"/x\" }",
             "4: `env = ***`: `env.GIT_DIR` would point git at another repository; `repo` says which one",
         );
+    }
+
+    #[test]
+    fn a_key_that_another_one_is_for_needs_that() {
+        for (line, why) in [
+            (
+                "live_text = \"Welcome\"",
+                "`live_text` has no page to be looked for in: set `live`",
+            ),
+            (
+                "github_context = \"deploy\"",
+                "`github_context` is of no use without `github_token_file`",
+            ),
+            (
+                "github_api = \"https://example.org/api/v3\"",
+                "`github_api` is of no use without `github_token_file`",
+            ),
+        ] {
+            check_complaint(line, &format!("4: `{line}`: {why}"));
+        }
     }
 
     #[test]

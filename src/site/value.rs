@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use super::{StatusPage, Submodules, Update};
 use crate::remote_url::RemoteUrl;
+use crate::web_address::WebAddress;
 
 /// The longest `wait`: GitHub Enterprise Server hangs up after 30 s.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -17,6 +18,9 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// The largest `max_body`: more than this is never taken from standard input, in bytes.
 const MAX_BODY: u64 = 64 << 20;
+
+/// The longest `github_context`, in characters.
+const MAX_CONTEXT: usize = 100;
 
 /// The units of time. Months and years are none of them: `1M` would be a month.
 const UNITS: &[&str] = &[
@@ -83,6 +87,19 @@ pub(super) fn url(text: &str) -> Option<RemoteUrl> {
 
 pub(super) fn command(text: &str) -> Option<String> {
     (!text.trim().is_empty() && !text.contains('\0')).then(|| text.to_owned())
+}
+
+/// The name that a commit status has beside others of the same commit.
+pub(super) fn context(text: &str) -> Option<String> {
+    let is_name = (1..=MAX_CONTEXT).contains(&text.chars().count())
+        && text.trim() == text
+        && !text.contains(char::is_control);
+    is_name.then(|| text.to_owned())
+}
+
+/// The address of an API, which others stand below.
+pub(super) fn api(text: &str) -> Option<WebAddress> {
+    WebAddress::parse(text).filter(|address| !address.has_query())
 }
 
 pub(super) fn folders(text: &str) -> Option<OsString> {

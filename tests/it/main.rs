@@ -18,6 +18,7 @@ mod checkouts_latest;
 mod checkouts_shapes;
 mod checkouts_submodules;
 mod commands;
+mod commit_status;
 mod deploys;
 mod disks;
 mod docs;

@@ -1,0 +1,218 @@
+//! What GitHub is told about the commits of a turn: which of them, and what; and when, so that no deploy waits for it.
+
+use anyhow::Result;
+
+use super::record::TurnResult;
+use super::verify::{Absence, NotLive};
+use super::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER};
+use crate::cgi::Environment;
+use crate::commit_id::CommitId;
+use crate::commit_status::{Board, Pending, State, Status, address_of, description};
+use crate::git::{Checkout, Upstream};
+use crate::green::Green;
+use crate::history::{History, Record};
+use crate::ignored::ignore;
+use crate::outcome::{Step, Verdict};
+use crate::queue::{PushRequest, Queue, Ticket, Turn};
+use crate::redaction::redact;
+use crate::site::Site;
+
+/// Why an error of it is ignored.
+pub(super) const STATUSES_ARE_NO_MATTER: &str = "what is deployed does not depend on it";
+
+/// The most tickets of a deploy whose commits GitHub is told about.
+const MAX_TOLD: usize = 10;
+
+/// A ticket whose commit GitHub is told about.
+struct Told<'t> {
+    ticket: &'t str,
+    push: &'t PushRequest,
+    commit: &'t CommitId,
+}
+
+impl Deploy<'_> {
+    /// Notes what is to be posted about the commits that a turn served. Called once that is in the history, and before the
+    /// tickets go: should we die in between, the next worker posts it.
+    pub(super) fn owe_statuses(&self, records: &[Record], ended: &TurnResult) -> Result<()> {
+        let Some(board) = Board::of(self.site, self.state()) else {
+            return Ok(());
+        };
+        let seen = &ended.tickets;
+        let timed_out = seen.timed_out.iter().map(|(ticket, _)| ticket);
+        let ignored = seen.ignored.iter().map(|(ticket, _)| ticket);
+        let tickets = seen.ready.iter().chain(timed_out).chain(ignored);
+        let upstream = ended.upstream.as_ref();
+        let mut statuses = Vec::new();
+        for told in self.told(tickets, upstream)? {
+            let serves = |record: &&Record| {
+                let mut served = record.tickets.iter();
+                served.any(|served| served.ticket == told.ticket)
+            };
+            let Some(record) = records.iter().find(serves) else {
+                continue;
+            };
+            let mut not_live = seen.not_live.iter();
+            let not_live = not_live.find(|absent| absent.ticket == told.ticket);
+            let Some((state, words)) = said_of(record, not_live) else {
+                continue;
+            };
+            match self.status(&told, state, words, upstream) {
+                // What may be live takes nothing back that was said before; but nothing stays underway.
+                Some(status)
+                    if not_live.is_some_and(|absent| absent.how == Absence::Perhaps)
+                        && !board.is_pending(&status.address)? => {}
+                Some(status) => statuses.push((status, record.name())),
+                None => self.say_nowhere(told.commit, record)?,
+            }
+        }
+        board.owe(statuses)
+    }
+
+    /// Starts to post that the commits of these tickets are underway, where nobody hears of the result otherwise: the
+    /// delivery was answered without it.
+    pub(super) fn begin_pending(&self, tickets: &[Ticket], upstream: &Upstream) -> Result<Pending> {
+        let Some(board) = Board::of(self.site, self.state()) else {
+            return Ok(Pending::default());
+        };
+        let late = tickets
+            .iter()
+            .filter(|ticket| ticket.age() > self.site.wait);
+        let late = self.told(late, Some(upstream))?;
+        let pending = |told: &Told<'_>| {
+            self.status(
+                told,
+                State::Pending,
+                "the deploy is running",
+                Some(upstream),
+            )
+        };
+        let statuses: Vec<Status> = late.iter().filter_map(pending).collect();
+        if statuses.is_empty() {
+            return Ok(Pending::default());
+        }
+        board.begin_pending(&statuses)
+    }
+
+    /// The newest tickets that name a commit of the branch, each commit once. One that waits for its workflow still is none:
+    /// nothing was decided about it.
+    fn told<'t>(
+        &self,
+        tickets: impl Iterator<Item = &'t Ticket>,
+        upstream: Option<&Upstream>,
+    ) -> Result<Vec<Told<'t>>> {
+        let green = match self.aim {
+            Aim::Green(_) => Some(Green::read(self.state())?),
+            Aim::Tip | Aim::Back(_) => None,
+        };
+        let told = |ticket: &'t Ticket| {
+            let push = ticket.push.as_ref()?;
+            let commit = push.after.as_ref()?;
+            let is_of_branch = upstream.is_none_or(|ours| ours.remote_ref == push.git_ref);
+            let is_decided =
+                push.green || green.as_ref().is_none_or(|green| green.is_green(commit));
+            (push.submodule.is_none() && is_of_branch && is_decided).then_some(Told {
+                ticket: &ticket.name,
+                push,
+                commit,
+            })
+        };
+        let mut all: Vec<Told<'t>> = tickets.filter_map(told).collect();
+        all.sort_by(|a, b| b.ticket.cmp(a.ticket));
+        all.truncate(MAX_TOLD);
+        let mut newest: Vec<Told<'t>> = Vec::new();
+        for told in all {
+            if newest.iter().all(|newer| newer.commit != told.commit) {
+                newest.push(told);
+            }
+        }
+        Ok(newest)
+    }
+
+    /// `None` where nothing says where it belongs.
+    fn status(
+        &self,
+        told: &Told<'_>,
+        state: State,
+        words: &str,
+        upstream: Option<&Upstream>,
+    ) -> Option<Status> {
+        let origin = told.push.origin.as_ref();
+        let remote = upstream.map(|upstream| &upstream.url);
+        let remote = remote.or(self.site.clone.as_ref());
+        let page = origin.and_then(|origin| origin.page.clone());
+        let hidden = self.site.secret_words();
+        Some(Status {
+            commit: told.commit.clone(),
+            address: address_of(told.commit, origin, remote, self.site)?,
+            state,
+            description: description(&redact(words, hidden.iter().map(String::as_str))),
+            link: page.or_else(|| self.site.live.clone()),
+        })
+    }
+
+    fn say_nowhere(&self, commit: &CommitId, record: &Record) -> Result<()> {
+        let remark = format!(
+            "commit status of {} was not posted: the remote is not at GitHub, and the delivery names no API of the \
+             remote's host: set `github_api`",
+            commit.short()
+        );
+        History::of(self.state()).remark(&record.name(), &remark)
+    }
+}
+
+/// What is said of a commit, by what became of its ticket.
+fn said_of<'r>(record: &'r Record, not_live: Option<&'r NotLive>) -> Option<(State, &'r str)> {
+    if let Some(absent) = not_live {
+        return Some((State::Error, &absent.why));
+    }
+    let state = match record.verdict {
+        Verdict::Deployed | Verdict::Unchanged => State::Success,
+        // The host's fault, or the commit's own absence: nothing was tried that it could fail at.
+        Verdict::Failed if record.step == Some(Step::Start) => State::Error,
+        Verdict::Ignored => State::Error,
+        Verdict::Failed => State::Failure,
+        Verdict::Back => return None,
+    };
+    let headline = record.report.lines().next().unwrap_or_default();
+    Some((state, headline))
+}
+
+/// Whose turn ends.
+pub(crate) struct Afterwards<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) host: &'a Environment,
+    pub(crate) checkout: &'a Checkout,
+}
+
+impl Afterwards<'_> {
+    /// Ends a turn whose outcome is recorded and heard. Statuses are posted when it has ended: GitHub may take its time, and
+    /// neither the next deploy nor whoever waits in line has to wait for that. Then, as the last act, git may tidy up, in a
+    /// turn that nobody else wants. Returns how posting went.
+    pub(crate) fn end(&self, turn: Turn<'_>, pending: Pending) -> Result<Vec<String>> {
+        let state = turn.state;
+        let board = Board::of(self.site, state);
+        let board = board.filter(|board| board.has_owed().unwrap_or(false));
+        let (mut turn, mut remarks) = (Some(turn), Vec::new());
+        if let Some(board) = board {
+            turn.take().map_or(Ok(()), Turn::end)?;
+            remarks = board
+                .post_owed(pending)
+                .unwrap_or_else(|error| vec![format!("commit statuses: {error:#}")]);
+            turn = Queue::of(state).free_turn()?;
+        }
+        let Some(turn) = turn else {
+            return Ok(remarks);
+        };
+        let deploy = Deploy {
+            site: self.site,
+            host: self.host,
+            checkout: self.checkout,
+            turn: &turn,
+            aim: Aim::Tip,
+            progress: None,
+        };
+        ignore(deploy.maintain(), MAINTENANCE_IS_NO_MATTER);
+        turn.end()?;
+        Ok(remarks)
+    }
+}

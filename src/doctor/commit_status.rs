@@ -1,0 +1,115 @@
+//! What it takes to post commit statuses. GitHub is not asked: only posting one shows what a token may do, and how the last
+//! one went is known.
+
+use std::io::ErrorKind;
+
+use super::Doctor;
+use super::entrance::web_root;
+use super::secrets::{is_open_to_others, let_read};
+use crate::commit_status::Board;
+use crate::curl;
+use crate::git::{Git, Upstream};
+use crate::redaction::line_of;
+use crate::shell::quoted;
+use crate::site::GitHub;
+use crate::state::StateFolder;
+
+const WHAT: &str = "commit status";
+
+impl Doctor<'_> {
+    pub(super) fn commit_status(&mut self, git: &Git<'_>, followed: Option<&Upstream>) {
+        let Some(github) = &self.site.github else {
+            return;
+        };
+        let before = self.findings.all.len();
+        self.token_file(github);
+        if self.site.programs.find(curl::PROGRAM).is_none() {
+            self.findings.warn(
+                WHAT,
+                "there is no curl here to post it",
+                "install it, name its folder with the key `path`, or remove the key `github_token_file`",
+                ["sudo apt-get install curl".to_owned()],
+            );
+        }
+        if let Some(Upstream { url, .. }) = followed
+            && !url.is_github()
+            && github.api.is_none()
+        {
+            self.findings.warn(
+                WHAT,
+                format!("the remote is not at GitHub: {url}"),
+                "nothing is posted unless deliveries name an API of the remote's host; set `github_api` to its address, such as \
+                 \"https://github.example.org/api/v3\"",
+                [],
+            );
+        }
+        let state = StateFolder::existing(git.checkout);
+        let board = state.as_ref().and_then(|state| Board::of(self.site, state));
+        let last = board.map(|board| board.last_remark());
+        match self.known(WHAT, last.transpose()).flatten().flatten() {
+            Some(last) if !last.is_posted => self.findings.warn(
+                WHAT,
+                last.words,
+                "mend that, then press Redeliver on that push: it is posted then",
+                [],
+            ),
+            Some(last) if self.findings.all.len() == before => self.findings.ok(WHAT, last.words),
+            None if self.findings.all.len() == before => {
+                let found = format!("{} is posted after a deploy", line_of(&github.context));
+                self.findings.ok(WHAT, found);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn token_file(&mut self, github: &GitHub) {
+        let file = &github.token_file;
+        let (shown, path) = (line_of(file), quoted(file));
+        match github.token() {
+            Ok(token) => self.hidden.push(token.reveal().to_owned()),
+            Err(error) => return self.no_token(github, &error),
+        }
+        if let Some(root) = web_root(file, self.env) {
+            self.findings.warn(
+                WHAT,
+                format!(
+                    "{shown} lies in {}, which the web server shows",
+                    line_of(root)
+                ),
+                "keep it outside, and name the new place with the key `github_token_file`",
+                [],
+            );
+        }
+        if is_open_to_others(file) {
+            self.findings.warn(
+                WHAT,
+                format!("{shown}: others on this host can read or write it"),
+                "close it",
+                [format!("chmod 600 {path}")],
+            );
+        }
+    }
+
+    fn no_token(&mut self, github: &GitHub, error: &anyhow::Error) {
+        let (file, found) = (&github.token_file, format!("{error:#}"));
+        match error.downcast_ref().map(std::io::Error::kind) {
+            Some(ErrorKind::NotFound) => self.findings.warn(
+                WHAT,
+                found,
+                "make a fine-grained token at GitHub that covers the repository, with \"Commit statuses: Read and write\"; paste \
+                 it, press Enter, then Ctrl-D",
+                [format!(
+                    "sh -c 'umask 077; mkdir -p \"${{1%/*}}\" && cat >\"$1\"' sh {}",
+                    quoted(file)
+                )],
+            ),
+            Some(ErrorKind::PermissionDenied) => {
+                let user = self.user;
+                let words = format!("it is closed to {}: let that user read it", user.shown());
+                self.findings.warn(WHAT, found, words, [let_read(user, file)]);
+            }
+            // It says what is wrong with what is in it.
+            Some(_) | None => self.findings.warn(WHAT, found, "write the token alone into it", []),
+        }
+    }
+}
