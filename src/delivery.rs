@@ -141,6 +141,8 @@ pub(crate) struct Ping {
     pub(crate) events: Option<Vec<String>>,
     /// Whether GitHub is told not to check our certificate.
     pub(crate) insecure_tls: bool,
+    /// Where the hook's deliveries go, where it says so.
+    pub(crate) address: Option<WebAddress>,
 }
 
 /// The most paths that a push is known by, and the longest, in bytes: what a few repositories inside a repository need.
@@ -543,6 +545,7 @@ struct Hook<'a> {
 struct HookConfig {
     /// `"0"` or `"1"`; a number in some deliveries.
     insecure_ssl: Option<serde_json::Value>,
+    url: Option<serde_json::Value>,
 }
 
 impl From<PingPayload<'_>> for Ping {
@@ -550,13 +553,15 @@ impl From<PingPayload<'_>> for Ping {
         let (events, config) = ping
             .hook
             .map_or((None, None), |hook| (hook.events, hook.config));
-        let insecure = config.and_then(|config| config.insecure_ssl);
+        let (insecure, url) =
+            config.map_or((None, None), |config| (config.insecure_ssl, config.url));
         Self {
             repository: ping
                 .repository
                 .and_then(|repository| repository.full_name()),
             events: events.map(|events| events.into_iter().map(Cow::into_owned).collect()),
             insecure_tls: insecure.is_some_and(|value| value == "1" || value == 1),
+            address: url.and_then(|url| WebAddress::parse(url.as_str()?)),
         }
     }
 }
@@ -723,6 +728,7 @@ mod tests {
             repository: Some("o/n".into()),
             events: Some(vec!["push".into()]),
             insecure_tls: true,
+            address: WebAddress::parse("https://example.org/cgi-bin/deploy.cgi"),
         };
         for (json, expected) in [
             (
@@ -730,7 +736,7 @@ mod tests {
                 Ping::default(),
             ),
             (
-                r#"{"zen":"z","hook_id":1,"repository":{"name":"n","owner":{"login":"o"}},"hook":{"events":["push"],"config":{"insecure_ssl":"1"}}}"#,
+                r#"{"zen":"z","hook_id":1,"repository":{"name":"n","owner":{"login":"o"}},"hook":{"events":["push"],"config":{"insecure_ssl":"1","url":"https://example.org/cgi-bin/deploy.cgi"}}}"#,
                 of_a_repository,
             ),
         ] {

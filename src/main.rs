@@ -20,6 +20,7 @@
 //! | [`git`] | the git commands we use, a method each, and what git is told |
 //! | [`diagnosis`] | why a step failed, and what to do about it |
 //! | [`state`] | the folder `<git dir>/deploy-cgi` |
+//! | [`hook_address`] | at which address GitHub calls |
 //! | [`outcome`] | how a deploy can end, and its report |
 //! | [`queue`] | tickets, and whose turn it is |
 //! | [`green`] | which commits a workflow has passed |
@@ -57,6 +58,7 @@ mod git;
 mod green;
 mod history;
 mod hold;
+mod hook_address;
 mod ignored;
 mod last_good;
 mod live;

@@ -90,6 +90,15 @@ impl WebAddress {
         self.path.contains('?')
     }
 
+    /// The same page whatever is asked of it.
+    pub(crate) fn without_query(&self) -> Self {
+        let path = self.path.split('?').next().unwrap_or("/");
+        Self {
+            path: path.to_owned(),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn has_host_of(&self, other: &Self) -> bool {
         self.host == other.host
     }
@@ -234,6 +243,12 @@ mod tests {
             let below = below.map(|address| address.to_string());
             assert_eq!(below.as_deref(), expected, "{parts:?}");
         }
+    }
+
+    #[test]
+    fn a_query_is_left_out() {
+        let page = WebAddress::parse("https://example.org/a?b=c?d").unwrap();
+        assert_eq!(page.without_query().to_string(), "https://example.org/a");
     }
 
     #[test]

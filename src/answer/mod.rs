@@ -22,6 +22,7 @@ use crate::doctor::{self, Health};
 use crate::git::Checkout;
 use crate::history::{History, Record};
 use crate::hold::Hold;
+use crate::hook_address;
 use crate::ignored::ignore;
 use crate::last_good::LastGood;
 use crate::page::{self, Page, Shown};
@@ -321,6 +322,12 @@ impl VerifiedRequest<'_> {
         let findings = doctor::examine(self.site, self.env, until, Some((ping, self.delivery)));
         let mut report = doctor::report(&findings);
         if let Ok((_, state)) = opened {
+            if let Some(address) = &ping.address {
+                ignore(
+                    hook_address::note(&state, address),
+                    "only links are made of it",
+                );
+            }
             if let Some(last) = History::of(&state).last()? {
                 let _ = write!(
                     report,

@@ -2,30 +2,50 @@
 
 use anyhow::Result;
 
+use super::status::state_of;
 use super::{Done, print};
+use crate::hook_address;
+use crate::page::{BADGE, KEY};
 use crate::site::{Site, StatusPage};
 
-/// Prints what belongs to the address of the site file on the web, which only the web server knows.
+/// What is told of a site without a page.
+const OFF: &str =
+    "the status page is off. To turn it on, write one of these lines into the site file:
+
+    status_page = \"secret-link\"    # for whoever has the key that is then shown here
+    status_page = true             # for everybody
+";
+
+/// Prints the page's address, or what has to stand behind that of the webhook where GitHub has not told it yet.
 pub(crate) fn link(site: &Site) -> Result<Done> {
-    let opened = match site.status_page {
+    let (who, query) = match site.status_page {
         StatusPage::Off => {
-            print(
-                "the status page is off. To turn it on, write one of these lines into the site file:\n\n    \
-                 status_page = \"secret-link\"    # for whoever has the key that is then shown here\n    \
-                 status_page = true             # for everybody\n",
-            )?;
+            print(OFF)?;
             return Ok(Done::No);
         }
-        StatusPage::Open => "Everybody",
-        StatusPage::SecretLink => "Whoever has its key",
+        StatusPage::Open => ("Everybody", String::new()),
+        StatusPage::SecretLink => (
+            "Whoever has this address",
+            format!("?{KEY}={}", site.secrets()?.first().page_key()),
+        ),
     };
-    let query = match site.status_page {
-        StatusPage::SecretLink => format!("?key={}", site.secrets()?.first().page_key()),
-        StatusPage::Off | StatusPage::Open => String::new(),
+    let address = match state_of(site)? {
+        Some(state) => hook_address::read(&state)?,
+        None => None,
     };
-    print(&format!(
-        "{opened} can open the status page. Its address is that of the webhook (its Payload URL), with this behind it:\n\n    \
-         {query}\n"
-    ))?;
+    let told = match address {
+        Some(address) => {
+            let page = address.without_query();
+            format!(
+                "{who} can open the status page:\n\n    {page}{query}\n\nA badge for a README:\n\n    \
+                 [![deploy]({page}{BADGE}{query})]({page}{query})\n"
+            )
+        }
+        None => format!(
+            "{who} can open the status page. Its address is that of the webhook (the Payload URL):\n\n    \
+             https://…{query}\n\nGitHub tells it in the ping: press Redeliver on that, and it is printed here.\n"
+        ),
+    };
+    print(&told)?;
     Ok(Done::Yes)
 }

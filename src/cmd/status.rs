@@ -55,7 +55,7 @@ pub(crate) fn status(site: &Site, args: &StatusArgs, env: &Environment) -> Resul
 }
 
 /// The folder with what is known of deploys; none before the first delivery.
-fn state_of(site: &Site) -> Result<Option<StateFolder>> {
+pub(super) fn state_of(site: &Site) -> Result<Option<StateFolder>> {
     let checkout = clone::stage_of(site)?.checkout();
     Ok(checkout.as_ref().and_then(StateFolder::existing))
 }

@@ -97,15 +97,47 @@ fn a_person_is_told_how_to_open_the_page() {
         .says("ok       status page   everybody who opens");
     let open = world.verb(&["status", "--link"]);
     open.expect_exit(0);
-    open.says("Everybody can open the status page");
-    assert!(!open.stdout.contains("key="), "{open:?}");
+    open.says("Everybody can open the status page. Its address is that of the webhook (the Payload URL):\n\n    https://…\n\n");
     world.key("status_page", "\"secret-link\"");
     world
         .verb(&["check"])
         .says("ok       status page   whoever has the key");
     let link = world.verb(&["status", "--link"]);
     link.expect_exit(0);
-    link.says(&format!("    ?key={}\n", page_key(SECRET)));
+    let query = format!("?key={}", page_key(SECRET));
+    link.says(&format!("\n    https://…{query}\n"));
+    // GitHub says in a ping where it calls. Whoever else calls may name any host.
+    let ping = |url: Value| {
+        let hook = json!({ "config": { "url": url } });
+        let body = json!({ "zen": "z", "hook_id": 1, "hook": hook });
+        let ping = world.delivery("ping", body.to_string());
+        ping.var("HTTP_HOST", "elsewhere.invalid")
+    };
+    let page = "https://www.example.org/cgi-bin/deploy.cgi";
+    ping(format!("{page}?a=b").into())
+        .send()
+        .expect(200, "pong");
+    ping("http://insecure.invalid/".into())
+        .send()
+        .expect(200, "pong");
+    ping(1.into()).send().expect(200, "pong");
+    ping("https://elsewhere.invalid/".into())
+        .unsigned()
+        .send()
+        .expect(403, "refused");
+    assert_eq!(
+        world.verb(&["status", "--link"]).stdout,
+        format!(
+            "Whoever has this address can open the status page:\n\n    {page}{query}\n\nA badge for a README:\n\n    \
+             [![deploy]({page}/badge.svg{query})]({page}{query})\n"
+        )
+    );
+    world.key("status_page", "true");
+    let open = world.verb(&["status", "--link"]);
+    assert!(!open.stdout.contains("key="), "{open:?}");
+    open.says(&format!(
+        "Everybody can open the status page:\n\n    {page}\n\n"
+    ));
 }
 
 #[test]

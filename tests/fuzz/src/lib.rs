@@ -38,6 +38,8 @@ mod signature;
 mod site;
 #[path = "../../../src/user.rs"]
 mod user;
+#[path = "../../../src/web_address.rs"]
+mod web_address;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
