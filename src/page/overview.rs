@@ -146,7 +146,7 @@ impl Overview {
         let checkout = clone::stage_of(site)?.checkout();
         let state = checkout.as_ref().and_then(StateFolder::existing);
         let mut overview = match state {
-            Some(state) => Self::of_state(site, &state, &Shown::without(secrets))?,
+            Some(state) => Self::of_state(site, &state, &Mask::of(secrets))?,
             // No delivery has come yet.
             None => Self::default(),
         };
@@ -156,7 +156,7 @@ impl Overview {
         Ok(overview)
     }
 
-    fn of_state(site: &Site, state: &StateFolder, shown: &Shown) -> Result<Self> {
+    fn of_state(site: &Site, state: &StateFolder, mask: &Mask) -> Result<Self> {
         let underway = Underway::now(state)?;
         let is_served = |ticket: &Ticket| {
             let served = underway.as_ref().map(|underway| &underway.tickets);
@@ -173,14 +173,14 @@ impl Overview {
         });
         let held = Hold::of(state).map(|hold| Held {
             since: Moment(hold.since),
-            reason: shown.line(hold.reason),
+            reason: mask.line(hold.reason),
         });
         let records = History::of(state).newest_records(MOST_DEPLOYS)?;
         let github = records.iter().find_map(|record| record.github.as_deref());
         let github = github.and_then(RepositoryName::parse);
         let deploys: Vec<Deploy> = records
             .into_iter()
-            .filter_map(|record| Deploy::of(record, shown))
+            .filter_map(|record| Deploy::of(record, mask))
             .collect();
         let live = LastGood::read(state)?.and_then(|last_good| last_good.head);
         let workflow = site.workflow.as_ref().map(|_| Green::read(state));
@@ -273,15 +273,15 @@ impl Live {
 }
 
 impl Deploy {
-    fn of(record: Record, shown: &Shown) -> Option<Self> {
+    fn of(record: Record, mask: &Mask) -> Option<Self> {
         Some(Self {
             time: Moment::parse(&record.time)?,
             verdict: record.verdict,
             step: record.step.filter(|_| record.verdict == Verdict::Failed),
-            branch: shown.line(record.branch),
+            branch: mask.line(record.branch),
             old: record.old,
             new: record.new,
-            subject: shown.line(record.subject),
+            subject: mask.line(record.subject),
             seconds: record.seconds.clamp(0.0, MAX_SECONDS),
         })
     }
@@ -298,12 +298,12 @@ impl Deploy {
 }
 
 /// What texts look like when they are shown.
-struct Shown {
+struct Mask {
     hidden: Vec<String>,
 }
 
-impl Shown {
-    fn without(secrets: &Secrets) -> Self {
+impl Mask {
+    fn of(secrets: &Secrets) -> Self {
         let hidden = secrets.iter().map(|secret| {
             let secret = String::from_utf8_lossy(secret.reveal());
             secret.into_owned()
