@@ -679,8 +679,8 @@ fn each_submodule_gets_the_key_that_the_pages_give_it() {
         "https://github.com/me/posts.git",
     ] {
         let mut asked = world.clean("git");
-        asked.env("GIT_CONFIG_GLOBAL", &git);
-        let asked = asked.args(["ls-remote", "--get-url", url]);
+        let include = format!("include.path={}", text(&git));
+        let asked = asked.args(["-c", &include, "ls-remote", "--get-url", url]);
         let spoken = Spoken::from(asked.output().unwrap());
         assert_eq!(spoken.stdout.trim_end(), "git@github-posts:me/posts.git");
     }

@@ -364,9 +364,11 @@ fn a_home_and_a_secret_that_are_closed_and_a_submodule_without_a_key() {
             .lines()
             .filter_map(|line| line.strip_prefix("    "))
             .find(|line| !line.starts_with(' '));
-        // As the site has it.
-        let config = text(&world.path("home/.gitconfig"));
-        let done = person.shell(command.unwrap(), &[("GIT_CONFIG_GLOBAL", &config)]);
+        // As the site has them. Git to 2.31 looks only at the home.
+        let home = text(&world.path("home"));
+        let config = format!("{home}/.gitconfig");
+        let variables = [("HOME", &*home), ("GIT_CONFIG_GLOBAL", &*config)];
+        let done = person.shell(command.unwrap(), &variables);
         assert!(done.status.success(), "{told}: {done:?}");
     };
     let cured = |state: &str, verdict: &str| {
