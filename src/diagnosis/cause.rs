@@ -232,7 +232,7 @@ const TABLE: &[Row] = table! { field, output:
 
     // ---- the remote
     // GitHub to who shows no login: upload-pack's words; what git says behind a 401 in the midst of it (fetch-pack.c,
-    // `receive_shallow_info`); remote-curl.c, the last from 2.54.
+    // `receive_shallow_info`, from 2.18); remote-curl.c, the last from 2.54.
     "remote error: GitHub is temporarily limiting some unauthenticated downloads*",
     "expected flush after ref listing",
     "unable to access '*': The requested URL returned error: 429",
@@ -250,7 +250,7 @@ const TABLE: &[Row] = table! { field, output:
     "'*' does not appear to be a git repository",
     "remote error: no such repository*",
     "remote error: access denied or repository not exported*" => Cause::RemoteNotFound;
-    // OpenSSH; connect.c, `git_tcp_connect_sock`, with a large letter before 2.21.
+    // OpenSSH; connect.c, `git_tcp_connect_sock`, with a large letter before 2.19.
     "unable to access '*': Could not resolve +: *",
     "ssh: Could not resolve hostname +: *",
     "unable to look up + (*",
@@ -271,7 +271,8 @@ const TABLE: &[Row] = table! { field, output:
     "+_exchange_identification: *",
     "Connection timed out during banner exchange",
     "Connection + by *" => Cause::Unreachable;
-    // setup.c, `die_upon_dubious_ownership`: the second to 2.36, the first from 2.37.
+    // setup.c, `die_upon_dubious_ownership`: the first from 2.36.2 and 2.37.1, the second before, from 2.35.2; and in
+    // releases of older versions that were mended.
     "detected dubious ownership in repository at '*'",
     "unsafe repository ('*' is owned by someone else)" => Cause::DubiousOwnership(field[0].into());
 
@@ -280,7 +281,7 @@ const TABLE: &[Row] = table! { field, output:
     EDITED,
     UNTRACKED,
     UNTRACKED_BELOW => files_in_the_way(output);
-    // builtin/merge.c, `cmd_merge`; builtin/pull.c, `cmd_pull`, from 2.33.
+    // builtin/merge.c, `cmd_merge`; builtin/pull.c, `cmd_pull`, from 2.33.1.
     "Not possible to fast-forward, aborting.",
     "Need to specify how to reconcile divergent branches.",
     "refusing to merge unrelated histories" => Cause::Diverged;
@@ -296,7 +297,7 @@ const TABLE: &[Row] = table! { field, output:
     "cannot lock ref '+': Unable to create '*.lock': File exists." =>
         Cause::Locked(format!("{}.lock", field[1]).into());
     "could not lock config file *: File exists" => Cause::Locked(format!("{}.lock", field[0]).into());
-    // refs/files-backend.c, `verify_lock`; builtin/pull.c; shallow.c, `check_shallow_file_for_update`.
+    // refs/files-backend.c, `verify_lock`; builtin/pull.c, from 2.33.1; shallow.c, `check_shallow_file_for_update`.
     "cannot lock ref '+': is at + but expected +",
     "Cannot fast-forward to multiple branches.",
     "shallow file has changed since we read it" => Cause::Concurrent;
@@ -314,7 +315,7 @@ const TABLE: &[Row] = table! { field, output:
     "remote error: upload-pack: not our ref +",
     "Server does not allow request for unadvertised object +" =>
         Cause::SubmoduleCommitMissing(Some(field[0].into()));
-    // unpack-objects.c; index-pack.c, `do_fsck_object`.
+    // unpack-objects.c; index-pack.c, `do_fsck_object`; the second only in 2.17.0.
     "fsck error in packed object",
     "Error in object" => Cause::ObjectRefused(
         find(output, "object +: +: *").map(|field| field.into_iter().map(str::to_owned).collect()),
@@ -322,7 +323,7 @@ const TABLE: &[Row] = table! { field, output:
     // builtin/clone.c, `cmd_clone`.
     "destination path '*' already exists and is not an empty directory." => Cause::FolderInTheWay(field[0].into());
     "No url found for submodule path '*' in .gitmodules" => Cause::NotASubmodule(field[0].into());
-    // From 2.19.
+    // From 2.20.
     "could not get a repository handle for submodule '*'" => Cause::SubmoduleRepositoryLost(field[0].into());
     // transport.c, `transport_check_allowed`.
     "transport 'file' not allowed" => Cause::SubmoduleFromPath;
@@ -344,12 +345,14 @@ const TABLE: &[Row] = table! { field, output:
     "git: '+' is not a git command. See 'git --help'." => Cause::GitTooOld;
 
     // ---- damage
-    // read-cache.c, `verify_hdr`, `do_read_index`, `read_index_extension`.
+    // read-cache.c, `verify_hdr`, `do_read_index`, `read_index_extension`; two say it with fewer words before 2.21.
     "index file corrupt",
     "*: index file smaller than expected",
+    "index file smaller than expected",
     "bad index file sha1 signature",
     "bad signature 0x+",
     "unknown index entry format 0x+",
+    "Unknown index entry format +",
     "index uses + extension, which we do not understand" => Cause::IndexDamaged;
     // object-file.c; revision.c; unpack-trees.c; entry.c; builtin/fetch.c; git-zlib.c; builtin/fsck.c; packfile.c.
     "object file * is empty",
@@ -367,7 +370,7 @@ const TABLE: &[Row] = table! { field, output:
     "not a git repository (or any *" => Cause::NoRepository(None);
 
     // ---- whatever else breaks off, or may not be written
-    // pkt-line.c, with a large letter before 2.22; index-pack.c; remote-curl.c; sideband.c, from 2.28.
+    // pkt-line.c, with a large letter before 2.19; index-pack.c; remote-curl.c; sideband.c, from 2.30.
     "the remote end hung up unexpectedly",
     "The remote end hung up unexpectedly",
     "early EOF",
