@@ -138,16 +138,26 @@ fn wants_html(request: &Request<'_>) -> bool {
             let is_it = parts.next()?.eq_ignore_ascii_case(wanted);
             let weight = parts.find_map(|part| {
                 let (name, value) = part.split_once('=')?;
-                name.trim()
-                    .eq_ignore_ascii_case("q")
-                    .then(|| value.trim().parse().unwrap_or(0.0))
+                let is_weight = name.trim().eq_ignore_ascii_case("q");
+                is_weight.then(|| thousandths(value.trim()))
             });
-            is_it.then(|| weight.unwrap_or(1.0))
+            is_it.then(|| weight.unwrap_or(1000))
         });
-        ranges.fold(0.0_f32, f32::max)
+        ranges.max().unwrap_or(0)
     };
     let html = weight_of("text/html");
-    html > 0.0 && html >= weight_of("text/plain")
+    html > 0 && html >= weight_of("text/plain")
+}
+
+/// A weight (RFC 9110 section 12.4.2): 0 to 1, with at most three decimals. What is none counts as 0.
+fn thousandths(weight: &str) -> u32 {
+    let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
+    let is_number = decimals.len() <= 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
+    match whole {
+        "1" => 1000,
+        "0" if is_number => format!("{decimals:0<3}").parse().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -179,8 +189,12 @@ mod tests {
         check("text/plain;q=0.5, text/html;q=0.5", true);
         check("text/plain, text/html;q=0.9", false);
         check("text/html;q=0", false);
+        check("text/html;q=0.001", true);
+        check("text/html;q=0.0001", false);
+        check("text/html;q=0.", false);
         check("text/html;q=x", false);
-        check("text/html;q=NaN", false);
+        check("text/html;q=-1", false);
+        check("text/html;q=0.5, text/plain;q=0.45", true);
         check("*/*", false);
         check("text/*", false);
         check("", false);
