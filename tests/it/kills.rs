@@ -1,9 +1,9 @@
 //! Death at any moment: one delivery later the site is what was pushed, and nothing of the person's is gone.
 //!
 //! Nothing in the program helps here. `strace` ends a process at its Nth call of a kind, and SIGKILL or SIGTERM ends one
-//! found in /proc. The normal run takes a sample; the whole of it takes long and is run by hand:
+//! found in /proc. `./tests/run` takes a sample; the whole of it takes long and is run by hand:
 //!
-//!     cargo test --test it kills:: -- --ignored --nocapture --test-threads 4
+//!     cargo test --test it long_walks:: -- --ignored --nocapture --test-threads 4
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -389,47 +389,27 @@ fn walk(traced: Traced, files: usize, numbers: &(impl Iterator<Item = usize> + C
 }
 
 #[test]
+#[ignore = "needs strace: ./tests/run"]
 fn a_delivery_that_dies_at_a_system_call_is_healed_by_the_next() {
     walk(Traced::Delivery, 24, &[1, 11].into_iter());
 }
 
 #[test]
+#[ignore = "needs strace: ./tests/run"]
 fn a_worker_that_dies_at_a_system_call_is_healed_by_the_next_delivery() {
     walk(Traced::Worker, 24, &[1, 12].into_iter());
 }
 
 #[test]
+#[ignore = "needs strace: ./tests/run"]
 fn a_git_that_dies_at_a_system_call_is_healed_by_the_next_delivery() {
     walk(Traced::Git, 24, &[1, 9].into_iter());
 }
 
 #[test]
+#[ignore = "needs strace: ./tests/run"]
 fn a_git_that_dies_at_a_system_call_together_with_its_worker_is_healed_by_the_next_delivery() {
     walk(Traced::GitAndWorker, 24, &[1, 6].into_iter());
-}
-
-#[test]
-#[ignore = "takes long: see the top of kills.rs"]
-fn a_git_that_dies_at_any_system_call_together_with_its_worker_is_healed_by_the_next_delivery() {
-    walk(Traced::GitAndWorker, 24, &(1..));
-}
-
-#[test]
-#[ignore = "takes long: see the top of kills.rs"]
-fn a_delivery_that_dies_at_any_system_call_is_healed_by_the_next() {
-    walk(Traced::Delivery, 24, &(1..));
-}
-
-#[test]
-#[ignore = "takes long: see the top of kills.rs"]
-fn a_worker_that_dies_at_any_system_call_is_healed_by_the_next_delivery() {
-    walk(Traced::Worker, 24, &(1..));
-}
-
-#[test]
-#[ignore = "takes long: see the top of kills.rs"]
-fn a_git_that_dies_at_any_system_call_is_healed_by_the_next_delivery() {
-    walk(Traced::Git, 24, &(1..));
 }
 
 // ---- a death at any moment ----
@@ -545,14 +525,9 @@ fn random_deaths(rounds: usize, seed: u64) {
 }
 
 #[test]
+#[ignore = "takes about a minute: ./tests/run"]
 fn a_dozen_deaths_at_random_moments_are_each_healed_by_the_next_delivery() {
     random_deaths(12, 0x9e37_79b9_7f4a_7c15);
-}
-
-#[test]
-#[ignore = "takes long: see the top of kills.rs"]
-fn two_hundred_deaths_at_random_moments_are_each_healed_by_the_next_delivery() {
-    random_deaths(200, 0xd1b5_4a32_d192_ed03);
 }
 
 // ---- a death of the one that heals ----
@@ -582,6 +557,7 @@ fn healers_die(all_calls: &[&str], numbers: &(impl Iterator<Item = usize> + Clon
 }
 
 #[test]
+#[ignore = "needs strace: ./tests/run"]
 fn a_healing_that_dies_is_healed_by_the_next_delivery() {
     // Between the opening of a file that is put back and the writing of it.
     healers_die(&["write"], &(1..=8));
@@ -589,10 +565,47 @@ fn a_healing_that_dies_is_healed_by_the_next_delivery() {
     healers_die(&["?mkdir,mkdirat"], &(9..=13));
 }
 
-#[test]
-#[ignore = "takes long: see the top of kills.rs"]
-fn a_healing_that_dies_at_any_system_call_is_healed_by_the_next_delivery() {
-    healers_die(CALLS, &(1..));
+// ---- all of it ----
+
+mod long_walks {
+    use super::{CALLS, Traced, healers_die, random_deaths, walk};
+
+    #[test]
+    #[ignore = "takes long: see the top of kills.rs"]
+    fn a_git_that_dies_at_any_system_call_together_with_its_worker_is_healed_by_the_next_delivery()
+    {
+        walk(Traced::GitAndWorker, 24, &(1..));
+    }
+
+    #[test]
+    #[ignore = "takes long: see the top of kills.rs"]
+    fn a_delivery_that_dies_at_any_system_call_is_healed_by_the_next() {
+        walk(Traced::Delivery, 24, &(1..));
+    }
+
+    #[test]
+    #[ignore = "takes long: see the top of kills.rs"]
+    fn a_worker_that_dies_at_any_system_call_is_healed_by_the_next_delivery() {
+        walk(Traced::Worker, 24, &(1..));
+    }
+
+    #[test]
+    #[ignore = "takes long: see the top of kills.rs"]
+    fn a_git_that_dies_at_any_system_call_is_healed_by_the_next_delivery() {
+        walk(Traced::Git, 24, &(1..));
+    }
+
+    #[test]
+    #[ignore = "takes long: see the top of kills.rs"]
+    fn two_hundred_deaths_at_random_moments_are_each_healed_by_the_next_delivery() {
+        random_deaths(200, 0xd1b5_4a32_d192_ed03);
+    }
+
+    #[test]
+    #[ignore = "takes long: see the top of kills.rs"]
+    fn a_healing_that_dies_at_any_system_call_is_healed_by_the_next_delivery() {
+        healers_die(CALLS, &(1..));
+    }
 }
 
 // ---- what a person has done to a file that a push changes ----
