@@ -102,6 +102,7 @@ fn the_lock_that_work_trees_share_is_closed_and_waited_for_no_longer_than_timeou
     ));
     assert_eq!(mode_of(&lock), 0o600);
     drop(others);
+    world.key("timeout", "\"10m\"");
     world.push_delivery(&commit).send().expect(200, "deployed");
     assert_eq!(world.head(), commit);
 }

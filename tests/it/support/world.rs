@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit, Mac};
+use rustix::fs::{StatVfs, StatVfsMountFlags, statvfs};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::Sha256;
@@ -39,6 +40,8 @@ const IN_EVERY_ANSWER: &[(&str, &str)] = &[
 const BINARY: &str = env!("CARGO_BIN_EXE_deploy-cgi");
 /// Past this a test has hung. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// Many times what worlds take that are there at once.
+const MIN_ROOM_BYTES: u64 = 1 << 30;
 /// A `#!` line holds 255 bytes.
 const MAX_INTERPRETER_BYTES: usize = 200;
 
@@ -174,7 +177,7 @@ impl World {
     }
 
     fn empty(origin: Arc<Origin>) -> World {
-        let folder = TempDir::with_prefix("deploy cgi ").unwrap();
+        let folder = TempDir::with_prefix_in("deploy cgi ", place()).unwrap();
         let root = folder.path();
         let environment = vec![
             ("PATH".to_owned(), search_path()),
@@ -637,6 +640,21 @@ pub(crate) fn payload_after(before: &str, after: &str) -> Value {
 /// A path as text: all paths of the tests are.
 pub(crate) fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
+}
+
+/// Where worlds are made: in memory where there is room and programs may run, for ext4 takes as long for the files of a
+/// world as all processes of a deploy do. TMPDIR says otherwise.
+fn place() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let serves = |of: StatVfs| {
+        !of.f_flag.contains(StatVfsMountFlags::NOEXEC)
+            && of.f_bavail * of.f_frsize >= MIN_ROOM_BYTES
+    };
+    if std::env::var_os("TMPDIR").is_none() && statvfs(memory).is_ok_and(serves) {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    }
 }
 
 /// The binary as a `#!` line can name it.
