@@ -3,8 +3,10 @@
 //! `/me/site.git` is served as it lies below the root. In front of that path `/hang` never
 //! answers, `/slow` waits a little before each answer, `/auth` wants `me` and `s3cr3tt0ken`.
 
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,11 +39,14 @@ impl Origin {
         let address = listener.local_addr()?;
         let served = Arc::<Mutex<Served>>::default();
         let of_server = Arc::clone(&served);
+        // Started where it lies: `git http-backend` is a process more for each request.
+        let exec_path = Command::new("git").arg("--exec-path").output()?.stdout;
+        let backend = Path::new(OsStr::from_bytes(exec_path.trim_ascii())).join("git-http-backend");
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let served = Arc::clone(&of_server);
+                let (served, backend) = (Arc::clone(&of_server), backend.clone());
                 // A client that was killed in the middle is no concern of the server's.
-                thread::spawn(move || drop(answer(&stream, &served)));
+                thread::spawn(move || drop(answer(&stream, &served, &backend)));
             }
         });
         Ok(Origin { address, served })
@@ -143,7 +148,7 @@ impl Request {
 }
 
 /// Answers the requests of one connection.
-fn answer(mut stream: &TcpStream, served: &Mutex<Served>) -> io::Result<()> {
+fn answer(mut stream: &TcpStream, served: &Mutex<Served>, backend: &Path) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     while let Some(request) = Request::read(&mut reader, stream)? {
@@ -163,7 +168,7 @@ fn answer(mut stream: &TcpStream, served: &Mutex<Served>) -> io::Result<()> {
             }
             path = rest;
         }
-        let mut backend = Command::new("git");
+        let mut backend = Command::new(backend);
         {
             let served = lock(served);
             let environment = served.environment.iter();
@@ -194,7 +199,6 @@ fn pass_on(
 ) -> io::Result<Connection> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let mut child = backend
-        .arg("http-backend")
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("GIT_PROTOCOL", request.header("git-protocol"))
         .env("REQUEST_METHOD", &request.method)

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use memchr::memmem;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::world::{World, text, wait_until};
@@ -49,7 +50,7 @@ pub(crate) fn processes(world: &World) -> Vec<Process> {
             continue;
         };
         let read = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();
-        let has = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|part| part == word);
+        let has = |bytes: &[u8], word: &[u8]| memmem::find(bytes, word).is_some();
         let (words, environ) = (read("cmdline"), read("environ"));
         if pid == i32::try_from(std::process::id()).unwrap()
             || !(has(&words, folder) || has(&environ, folder))
@@ -69,7 +70,16 @@ pub(crate) fn processes(world: &World) -> Vec<Process> {
 /// Waits until nothing runs in a world.
 #[track_caller]
 pub(crate) fn wait_until_quiet(world: &World) {
-    wait_until("the end of all processes", || processes(world).is_empty());
+    loop {
+        let there = processes(world);
+        if there.is_empty() {
+            return;
+        }
+        // To go through all of /proc each time would take more of the processor than what is waited for.
+        wait_until("the end of all processes", || {
+            !there.iter().any(|known| is_alive(&known.pid.to_string()))
+        });
+    }
 }
 
 /// Whether a process is there and has not ended: one that nobody asked for its exit code yet
