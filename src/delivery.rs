@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Formatter;
 
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::cgi::{BadBody, BadHead, Body, Request, Variable};
@@ -245,10 +245,10 @@ impl Event {
             return Err("it is an array".to_owned());
         }
         match name {
-            "ping" => read::<PingPayload<'_>>(json).map(|ping| Self::Ping(ping.into())),
-            "push" => read::<PushPayload<'_>>(json)?.try_into().map(Self::Push),
+            "ping" => read::<PingPayload>(json).map(|ping| Self::Ping(ping.into())),
+            "push" => read::<PushPayload>(json)?.try_into().map(Self::Push),
             "workflow_run" => {
-                let payload = read::<WorkflowRunPayload<'_>>(json)?;
+                let payload = read::<WorkflowRunPayload>(json)?;
                 payload.try_into().map(Self::WorkflowRun)
             }
             _ => read(json).map(|Nothing {}| Self::Other(name.to_owned())),
@@ -256,7 +256,7 @@ impl Event {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, String> {
+fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
     serde_json::from_slice(json).map_err(|error| error.to_string())
 }
 
@@ -264,15 +264,12 @@ fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, String> {
 struct Nothing {}
 
 #[derive(Deserialize)]
-struct PushPayload<'a> {
-    #[serde(borrow, rename = "ref")]
-    git_ref: Cow<'a, str>,
-    #[serde(borrow)]
-    before: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    after: Cow<'a, str>,
-    #[serde(borrow)]
-    repository: Repository<'a>,
+struct PushPayload {
+    #[serde(rename = "ref")]
+    git_ref: String,
+    before: Option<String>,
+    after: String,
+    repository: Repository,
     #[serde(default)]
     commits: Paths,
 }
@@ -373,42 +370,32 @@ impl<'de> Visitor<'de> for Walk<'_> {
 }
 
 #[derive(Deserialize)]
-struct Repository<'a> {
-    #[serde(borrow)]
-    full_name: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    owner: Option<Owner<'a>>,
-    #[serde(borrow)]
-    statuses_url: Option<Cow<'a, str>>,
+struct Repository {
+    full_name: Option<String>,
+    name: Option<String>,
+    owner: Option<Owner>,
+    statuses_url: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Owner<'a> {
-    #[serde(borrow)]
-    login: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
+struct Owner {
+    login: Option<String>,
+    name: Option<String>,
 }
 
-impl Repository<'_> {
+impl Repository {
     /// `owner/name`; payloads older than `full_name` say it in two fields.
-    fn full_name(&self) -> Option<String> {
-        if let Some(full_name) = &self.full_name {
-            return Some(full_name.to_string());
-        }
-        let owner = self.owner.as_ref()?;
-        let owner = owner.login.as_ref().or(owner.name.as_ref())?;
-        Some(format!("{owner}/{}", self.name.as_ref()?))
+    fn full_name(self) -> Option<String> {
+        self.full_name.or_else(|| {
+            let owner = self.owner?;
+            Some(format!("{}/{}", owner.login.or(owner.name)?, self.name?))
+        })
     }
 
     /// What stands before `/repos/owner/name/statuses/{sha}` in `statuses_url`.
     fn api(&self) -> Option<WebAddress> {
-        let url = self
-            .statuses_url
-            .as_ref()?
-            .strip_suffix("/statuses/{sha}")?;
+        let url = self.statuses_url.as_ref()?;
+        let url = url.strip_suffix("/statuses/{sha}")?;
         let (base, _) = url.rsplit_once("/repos/")?;
         let path = base.split_once("://")?.1;
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:/[]".contains(c);
@@ -417,10 +404,10 @@ impl Repository<'_> {
     }
 }
 
-impl TryFrom<PushPayload<'_>> for Push {
+impl TryFrom<PushPayload> for Push {
     type Error = String;
 
-    fn try_from(push: PushPayload<'_>) -> Result<Self, Self::Error> {
+    fn try_from(push: PushPayload) -> Result<Self, Self::Error> {
         let id = |text: &str| CommitId::parse(text).ok_or("`before` or `after` is no commit id");
         let after = id(&push.after)?;
         let before = push.before.as_deref().map(id).transpose()?;
@@ -432,58 +419,48 @@ impl TryFrom<PushPayload<'_>> for Push {
             deletion: gone && !is_new,
             before: before.filter(|_| !is_new),
             after: (!gone).then_some(after),
+            api: push.repository.api(),
             repository: push
                 .repository
                 .full_name()
                 .ok_or("`repository` has no `full_name`")?,
-            api: push.repository.api(),
-            git_ref: push.git_ref.into_owned(),
+            git_ref: push.git_ref,
             paths: push.commits.0,
         })
     }
 }
 
 #[derive(Deserialize)]
-struct WorkflowRunPayload<'a> {
-    #[serde(borrow)]
-    action: Cow<'a, str>,
-    #[serde(borrow)]
-    workflow_run: RunFields<'a>,
-    #[serde(borrow)]
-    workflow: Option<Workflow<'a>>,
-    #[serde(borrow)]
-    repository: Repository<'a>,
+struct WorkflowRunPayload {
+    action: String,
+    workflow_run: RunFields,
+    workflow: Option<Workflow>,
+    repository: Repository,
 }
 
 #[derive(Deserialize)]
-struct RunFields<'a> {
+struct RunFields {
     id: u64,
     run_attempt: Option<u64>,
-    #[serde(borrow)]
-    head_sha: Cow<'a, str>,
-    #[serde(borrow)]
-    head_branch: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    event: Cow<'a, str>,
-    #[serde(borrow)]
-    conclusion: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    path: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    head_repository: Option<Repository<'a>>,
+    head_sha: String,
+    head_branch: Option<String>,
+    event: String,
+    conclusion: Option<String>,
+    path: Option<String>,
+    head_repository: Option<Repository>,
 }
 
 #[derive(Deserialize)]
-struct Workflow<'a> {
-    #[serde(borrow)]
-    path: Option<Cow<'a, str>>,
+struct Workflow {
+    path: Option<String>,
 }
 
-impl TryFrom<WorkflowRunPayload<'_>> for WorkflowRun {
+impl TryFrom<WorkflowRunPayload> for WorkflowRun {
     type Error = String;
 
-    fn try_from(payload: WorkflowRunPayload<'_>) -> Result<Self, Self::Error> {
+    fn try_from(payload: WorkflowRunPayload) -> Result<Self, Self::Error> {
         let run = payload.workflow_run;
+        let api = payload.repository.api();
         let repository = payload
             .repository
             .full_name()
@@ -494,16 +471,14 @@ impl TryFrom<WorkflowRunPayload<'_>> for WorkflowRun {
         Ok(Self {
             id: run.id,
             attempt: run.run_attempt.unwrap_or(1),
-            action: payload.action.into_owned(),
-            conclusion: run.conclusion.map(Cow::into_owned),
-            event: run.event.into_owned(),
+            action: payload.action,
+            conclusion: run.conclusion,
+            event: run.event,
             file: workflow_file(&file, &repository).to_owned(),
-            branch: run.head_branch.map(Cow::into_owned),
-            api: payload.repository.api(),
+            branch: run.head_branch,
+            api,
             commit: CommitId::parse(&run.head_sha).ok_or("`head_sha` is no commit id")?,
-            head_repository: run
-                .head_repository
-                .and_then(|repository| repository.full_name()),
+            head_repository: run.head_repository.and_then(Repository::full_name),
             repository,
         })
     }
@@ -522,46 +497,39 @@ fn workflow_file<'p>(path: &'p str, repository: &str) -> &'p str {
 }
 
 #[derive(Deserialize)]
-struct PingPayload<'a> {
+struct PingPayload {
     // Every ping has these two, and no other event: a signature covers the body alone, and not the event's name.
-    #[serde(borrow, rename = "zen")]
-    _zen: Cow<'a, str>,
+    #[serde(rename = "zen")]
+    _zen: String,
     #[serde(rename = "hook_id")]
     _hook_id: u64,
-    #[serde(borrow)]
-    repository: Option<Repository<'a>>,
-    #[serde(borrow)]
-    hook: Option<Hook<'a>>,
+    repository: Option<Repository>,
+    hook: Option<Hook>,
 }
 
-#[derive(Deserialize)]
-struct Hook<'a> {
-    #[serde(borrow)]
-    events: Option<Vec<Cow<'a, str>>>,
+#[derive(Default, Deserialize)]
+struct Hook {
+    events: Option<Vec<String>>,
     config: Option<HookConfig>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct HookConfig {
     /// `"0"` or `"1"`; a number in some deliveries.
     insecure_ssl: Option<serde_json::Value>,
     url: Option<serde_json::Value>,
 }
 
-impl From<PingPayload<'_>> for Ping {
-    fn from(ping: PingPayload<'_>) -> Self {
-        let (events, config) = ping
-            .hook
-            .map_or((None, None), |hook| (hook.events, hook.config));
-        let (insecure, url) =
-            config.map_or((None, None), |config| (config.insecure_ssl, config.url));
+impl From<PingPayload> for Ping {
+    fn from(ping: PingPayload) -> Self {
+        let hook = ping.hook.unwrap_or_default();
+        let config = hook.config.unwrap_or_default();
+        let insecure = config.insecure_ssl;
         Self {
-            repository: ping
-                .repository
-                .and_then(|repository| repository.full_name()),
-            events: events.map(|events| events.into_iter().map(Cow::into_owned).collect()),
+            repository: ping.repository.and_then(Repository::full_name),
+            events: hook.events,
             insecure_tls: insecure.is_some_and(|value| value == "1" || value == 1),
-            address: url.and_then(|url| WebAddress::parse(url.as_str()?)),
+            address: config.url.and_then(|url| WebAddress::parse(url.as_str()?)),
         }
     }
 }
