@@ -6,10 +6,10 @@ mod php;
 mod places;
 
 use std::fmt::Write as _;
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -333,18 +333,21 @@ fn secret_in(file: &Path) -> Result<Secret> {
 }
 
 fn write_secret(file: &Path, secret: &str, reader: (u32, u32)) -> Result<()> {
-    let what = || format!("cannot write {}", file.display());
     make_folder_for(file, reader)?;
-    let mut new = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-        .with_context(what)?;
-    new.write_all(format!("{secret}\n").as_bytes())
-        .and_then(|()| new.sync_all())
-        .with_context(what)?;
+    write_new(file, 0o600, &format!("{secret}\n"))?;
     give(file, reader)
+}
+
+/// Makes a file of this mode, whatever the umask of a shell leaves of it: the web server has to read and run the site.
+fn write_new(file: &Path, mode: u32, text: &str) -> Result<()> {
+    let write = || {
+        let mut options = File::options();
+        let mut new = options.write(true).create_new(true).mode(mode).open(file)?;
+        new.set_permissions(Permissions::from_mode(mode))?;
+        new.write_all(text.as_bytes())?;
+        new.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Makes the folder that nobody but the reader of a file may enter, where it is not there.
@@ -361,17 +364,7 @@ fn make_folder_for(file: &Path, reader: (u32, u32)) -> Result<()> {
 }
 
 fn write_site(plan: &Plan, user: &User) -> Result<()> {
-    let what = || format!("cannot write {}", plan.site.display());
-    let mut new = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o755)
-        .open(&plan.site)
-        .with_context(what)?;
-    new.write_all(plan.text.as_bytes()).with_context(what)?;
-    // Not what the umask of a shell leaves of it: the web server has to read and run it.
-    new.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .with_context(what)?;
+    write_new(&plan.site, 0o755, &plan.text)?;
     // suexec wants script and folder to have one owner.
     let folder = plan.site.parent().and_then(|folder| folder.metadata().ok());
     match folder {
