@@ -22,6 +22,25 @@ pub(crate) struct RemoteUrl {
     repository: Option<RepositoryName>,
 }
 
+/// What stands before the path of a URL, as it is written.
+pub(crate) struct WithUser<'u> {
+    scheme: &'u str,
+    /// With the password, where there is one.
+    pub(crate) user: &'u str,
+    host: &'u str,
+}
+
+impl WithUser<'_> {
+    /// The same for another user.
+    pub(crate) fn of(&self, user: &str) -> String {
+        format!("{}://{user}@{}", self.scheme, self.host)
+    }
+
+    pub(crate) fn whole(&self) -> String {
+        self.of(self.user)
+    }
+}
+
 /// How git reaches it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Transport {
@@ -186,9 +205,8 @@ impl RemoteUrl {
         redaction::credential_in(&self.text)
     }
 
-    /// The parts of a URL for HTTP with a user, as they are written: scheme, user and password, host and port. None where there
-    /// is doubt which is which.
-    pub(crate) fn with_user(&self) -> Option<(&str, &str, &str)> {
+    /// A URL for HTTP with a user, in its parts. None where there is doubt which is which.
+    pub(crate) fn with_user(&self) -> Option<WithUser<'_>> {
         let (scheme, rest) = self.text.split_once("://")?;
         let authority = rest.split(['/', '?', '#']).next()?;
         let (user, host) = authority.split_once('@')?;
@@ -196,15 +214,16 @@ impl RemoteUrl {
         (matches!(self.transport, Transport::Http | Transport::Https)
             && user.bytes().all(|c| c.is_ascii_graphic())
             && host.bytes().all(is_plain))
-        .then_some((scheme, user, host))
+        .then_some(WithUser { scheme, user, host })
     }
 
     /// The same where it has a password.
-    pub(crate) fn login(&self) -> Option<(&str, &str, &str)> {
-        self.with_user().filter(|(_, user, _)| {
-            user.split_once(':')
-                .is_some_and(|(_, password)| !password.is_empty())
-        })
+    pub(crate) fn login(&self) -> Option<WithUser<'_>> {
+        let has_password = |parts: &WithUser<'_>| {
+            let password = parts.user.split_once(':');
+            password.is_some_and(|(_, password)| !password.is_empty())
+        };
+        self.with_user().filter(has_password)
     }
 
     /// A submodule's URL as git uses it: a relative one is meant from its superproject's (gitmodules(5)). None where that

@@ -29,17 +29,16 @@ impl Logins {
     pub(super) fn of(config: &Config, clone: Option<&RemoteUrl>) -> Result<Option<Self>> {
         let mut text = String::new();
         for url in config.remote_urls() {
-            if let Some((scheme, login, host)) = url.login() {
-                let user = new_user()?;
-                let instead = format!("{scheme}://{user}@{host}/");
-                text.push_str(&rewrite(&format!("{scheme}://{login}@{host}/"), &instead));
-                text.push_str(&header(&instead, login));
-            } else if let Some((scheme, user, host)) = url.with_user()
-                && user.starts_with(USER)
-                && let Some((its_scheme, login, its_host)) = clone.and_then(RemoteUrl::login)
-                && (its_scheme, its_host) == (scheme, host)
+            if let Some(known) = url.login() {
+                let instead = format!("{}/", known.of(&new_user()?));
+                text.push_str(&rewrite(&format!("{}/", known.whole()), &instead));
+                text.push_str(&header(&instead, known.user));
+            } else if let Some(ours) = url.with_user()
+                && ours.user.starts_with(USER)
+                && let Some(known) = clone.and_then(RemoteUrl::login)
+                && known.of(ours.user) == ours.whole()
             {
-                text.push_str(&header(&format!("{scheme}://{user}@{host}/"), login));
+                text.push_str(&header(&format!("{}/", ours.whole()), known.user));
             }
         }
         if text.is_empty() {
@@ -52,18 +51,17 @@ impl Logins {
 
 /// A URL with a user of our own in place of its login; as it is where it has none.
 pub(crate) fn without_login(url: &RemoteUrl) -> Result<RemoteUrl> {
-    let Some((scheme, login, host)) = url.login() else {
+    let Some(known) = url.login() else {
         return Ok(url.clone());
     };
-    let path = &url.as_str()[format!("{scheme}://{login}@{host}").len()..];
-    let user = new_user()?;
-    Ok(RemoteUrl::parse(&format!("{scheme}://{user}@{host}{path}")))
+    let path = &url.as_str()[known.whole().len()..];
+    Ok(RemoteUrl::parse(&(known.of(&new_user()?) + path)))
 }
 
 /// Whether a URL has a user of our own in place of a login.
 pub(crate) fn has_lost_its_login(url: &RemoteUrl) -> bool {
     url.with_user()
-        .is_some_and(|(_, user, _)| user.starts_with(USER))
+        .is_some_and(|parts| parts.user.starts_with(USER))
 }
 
 fn new_user() -> Result<String> {
