@@ -121,7 +121,7 @@ impl<'t> Text<'t> {
         } else {
             ("not valid TOML", format!(": {message}"))
         };
-        self.mistake(at, shown(line), kind, format!("{kind}{more}"))
+        self.mistake(at, kind, format!("{kind}{more}"))
     }
 
     /// A key that stands twice, the second time here.
@@ -138,12 +138,7 @@ impl<'t> Text<'t> {
             "the key `{}` stands twice, {first}here; remove one",
             excerpt(name)
         );
-        self.mistake(
-            at,
-            shown(self.line(at)),
-            "a key that stands there already",
-            said,
-        )
+        self.mistake(at, "a key that stands there already", said)
     }
 
     pub(super) fn unknown_key(&self, key: &Spanned<Cow<'_, str>>) -> Mistake {
@@ -162,7 +157,7 @@ impl<'t> Text<'t> {
         let said = format!("unknown key `{name}`; {known}");
         // What its value is nobody knows: perhaps the secret.
         let line = format!("{name} = {MASK}");
-        self.mistake(key.span().start, line, "unknown key", said)
+        self.mistake_in(line, key.span().start, "unknown key", said)
     }
 
     /// A value that is not accepted.
@@ -179,25 +174,18 @@ impl<'t> Text<'t> {
 
     /// Two values that cannot be used together.
     pub(super) fn conflict(&self, at: usize, said: String) -> Mistake {
-        self.mistake(
-            at,
-            shown(self.line(at)),
-            "two keys that contradict each other",
-            said,
-        )
+        self.mistake(at, "two keys that contradict each other", said)
     }
 
     fn refused(&self, at: usize, said: String) -> Mistake {
-        let kind = "a value that is not accepted";
-        self.mistake(at, shown(self.line(at)), kind, said)
+        self.mistake(at, "a value that is not accepted", said)
     }
 
     /// A path of a running user who has no home that is known without asking a program.
     pub(super) fn no_home(&self, at: usize, key: &str) -> Mistake {
         let why = "a path begins with `~/`, which is no folder here: the user that runs this is not in /etc/passwd and \
                    has no HOME of its own; write the path out, from the first /";
-        let said = format!("`{key}`: {why}");
-        self.mistake(at, shown(self.line(at)), why, said)
+        self.mistake(at, why, format!("`{key}`: {why}"))
     }
 
     /// A key that has to be there.
@@ -212,7 +200,11 @@ impl<'t> Text<'t> {
         }
     }
 
-    fn mistake(&self, at: usize, line: String, kind: &'static str, said: String) -> Mistake {
+    fn mistake(&self, at: usize, kind: &'static str, said: String) -> Mistake {
+        self.mistake_in(shown(self.line(at)), at, kind, said)
+    }
+
+    fn mistake_in(&self, line: String, at: usize, kind: &'static str, said: String) -> Mistake {
         Mistake {
             file: self.file.to_owned(),
             line: Some(Line {
