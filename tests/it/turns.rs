@@ -248,7 +248,7 @@ fn a_held_turn_is_waited_for_by_run_too() {
 const BURST: usize = 200;
 
 /// Two more workers than one may be seen for a moment: one that ends, one that deploys, one that waits.
-const MOST_WORKERS: usize = 3;
+const MAX_WORKERS: usize = 3;
 
 #[test]
 fn two_hundred_pushes_at_once_cost_one_more_deploy_and_one_more_process() {
@@ -302,7 +302,7 @@ fn two_hundred_pushes_at_once_cost_one_more_deploy_and_one_more_process() {
         .iter()
         .filter(|(status, word)| *status == 200 || word == "accepted");
     assert_eq!(served.count(), 2, "{answers:?}");
-    assert!(most <= MOST_WORKERS, "{most} workers at once");
+    assert!(most <= MAX_WORKERS, "{most} workers at once");
     assert_eq!(Some(&world.head()), commits.last());
     assert!(world.history().len() <= 3, "{:?}", world.history());
     assert!(world.read("ran").lines().count() <= 3);
