@@ -23,7 +23,7 @@ const FILE: &str = "history.jsonl";
 const OLDER_FILE: &str = "history.1.jsonl";
 
 /// Held while a line is added: what became known later is added by those whose turn is over.
-const LOCK: &str = "history.lock";
+const LOCK: &str = "recording";
 
 /// Past this size the file becomes the older one, in bytes.
 const MAX_SIZE: u64 = 1 << 20;

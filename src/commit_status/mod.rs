@@ -31,7 +31,7 @@ pub(crate) use address::address_of;
 const FILE: &str = "commit-statuses";
 
 /// Held while it is changed. Never waited for at length: a change takes milliseconds.
-const LOCK: &str = "commit-statuses.lock";
+const LOCK: &str = "commit-statuses.changing";
 
 /// Held while somebody posts, so that of two statuses of a commit the newer one is posted last. By curl itself while it posts
 /// what is pending: a worker that dies lets nobody overtake that.
@@ -81,8 +81,9 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
     pub(crate) commit: CommitId,
-    /// Where it is posted.
+    /// Where it is posted, and under which name.
     pub(crate) address: WebAddress,
+    pub(crate) context: String,
     pub(crate) state: State,
     pub(crate) description: String,
     /// What it links to.
@@ -112,14 +113,30 @@ struct Known {
     remark: Option<Remark>,
 }
 
+impl Known {
+    fn is_of(&self, status: &Status) -> bool {
+        self.address == status.address && self.context == status.context
+    }
+}
+
 /// A status that is still to be posted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Owed {
+pub(crate) struct Owed {
     status: Status,
     /// The deploy that it tells of.
     about: RecordName,
     /// In seconds since 1970.
     since: u64,
+}
+
+impl Owed {
+    pub(crate) fn new(status: Status, about: RecordName) -> Self {
+        Self {
+            status,
+            about,
+            since: now(),
+        }
+    }
 }
 
 /// How posting went.
@@ -176,21 +193,17 @@ impl<'b> Board<'b> {
     }
 
     /// Whether the last that is known of a commit is that its deploy is underway.
-    pub(crate) fn is_pending(&self, address: &WebAddress) -> Result<bool> {
-        let known = self.take_known(&mut self.read()?, address);
+    pub(crate) fn is_pending(&self, status: &Status) -> Result<bool> {
+        let known = take_known(&mut self.read()?, status);
         Ok(known.posted == Some(State::Pending))
     }
 
     /// Notes what is to be posted about a deploy, in place of what was to be posted about the same commits.
-    pub(crate) fn owe(&self, statuses: Vec<(Status, RecordName)>) -> Result<()> {
+    pub(crate) fn owe(&self, all_owed: Vec<Owed>) -> Result<()> {
         self.change(|all| {
-            for (status, about) in statuses {
-                let mut known = self.take_known(all, &status.address);
-                known.owed = (known.posted != Some(status.state)).then(|| Owed {
-                    status,
-                    about,
-                    since: now(),
-                });
+            for owed in all_owed {
+                let mut known = take_known(all, &owed.status);
+                known.owed = Some(owed);
                 all.push(known);
             }
         })
@@ -211,7 +224,7 @@ impl<'b> Board<'b> {
         // Before anything is sent: what may have been posted is posted over.
         self.change(|all| {
             for status in statuses {
-                let mut known = self.take_known(all, &status.address);
+                let mut known = take_known(all, status);
                 if is_news(&known) {
                     known.posted = Some(State::Pending);
                     news.push(status);
@@ -223,7 +236,7 @@ impl<'b> Board<'b> {
             return Ok(Pending::default());
         }
         let headers = headers(&token);
-        let bodies = news.iter().map(|status| body(status, &self.github.context));
+        let bodies = news.iter().map(|status| body(status));
         let bodies = bodies.collect::<Result<Vec<_>>>()?;
         let posts = news.iter().zip(&bodies).map(|(status, body)| Post {
             address: &status.address,
@@ -243,25 +256,24 @@ impl<'b> Board<'b> {
         let end = Instant::now() + LIMIT;
         let mut remarks = Vec::new();
         let mut gave_up = None;
-        while let Some((owed, context)) = self.next_owed()? {
+        while let Some(owed) = self.next_owed()? {
             let posted = match &gave_up {
                 Some(why) => Posted::Not(String::clone(why)),
-                None => self.post(&owed.status, &context, end),
+                None => self.post(&owed.status, end),
             };
             if let Posted::Nothing(why) = &posted {
                 gave_up = Some(why.clone());
             }
             let remark = self.remark(&owed.status, &posted);
-            self.settle(&owed, &context, &remark)?;
+            self.settle(&owed, &remark)?;
             History::of(self.state).remark(&owed.about, &remark.words)?;
             remarks.push(remark.words);
         }
         Ok(remarks)
     }
 
-    /// The first that is owed, and what it is called. What was posted meanwhile, and what nobody waits for any more, is
-    /// forgotten.
-    fn next_owed(&self) -> Result<Option<(Owed, String)>> {
+    /// The first that is owed. What was posted already, and what nobody waits for any more, is forgotten.
+    fn next_owed(&self) -> Result<Option<Owed>> {
         let mut next = None;
         self.change(|all| {
             for known in all.iter_mut() {
@@ -271,19 +283,16 @@ impl<'b> Board<'b> {
                 };
                 drop(known.owed.take_if(is_idle));
             }
-            let mut owed = all.iter();
-            next = owed.find_map(|known| Some((known.owed.clone()?, known.context.clone())));
+            next = all.iter().find_map(|known| known.owed.clone());
         })?;
         Ok(next)
     }
 
     /// Notes how it went.
-    fn settle(&self, owed: &Owed, context: &str, remark: &Remark) -> Result<()> {
+    fn settle(&self, owed: &Owed, remark: &Remark) -> Result<()> {
         self.change(|all| {
-            let is_it = |known: &&mut Known| {
-                known.address == owed.status.address && known.context == context
-            };
-            if let Some(known) = all.iter_mut().find(is_it) {
+            let mut all = all.iter_mut();
+            if let Some(known) = all.find(|known| known.is_of(&owed.status)) {
                 if remark.is_posted {
                     known.posted = Some(owed.status.state);
                 }
@@ -311,18 +320,18 @@ impl<'b> Board<'b> {
         }
     }
 
-    fn post(&self, status: &Status, context: &str, end: Instant) -> Posted {
-        self.try_to_post(status, context, end)
+    fn post(&self, status: &Status, end: Instant) -> Posted {
+        self.try_to_post(status, end)
             .unwrap_or_else(|error| Posted::Nothing(format!("{error:#}")))
     }
 
-    fn try_to_post(&self, status: &Status, context: &str, end: Instant) -> Result<Posted> {
+    fn try_to_post(&self, status: &Status, end: Instant) -> Result<Posted> {
         let Some(curl) = self.curl() else {
             let why = "there is no curl here: install it, or name its folder with the key `path`";
             return Ok(Posted::Nothing(why.to_owned()));
         };
         let token = self.github.token()?;
-        let (headers, body) = (headers(&token), body(status, context)?);
+        let (headers, body) = (headers(&token), body(status)?);
         let mut address = status.address.clone();
         for _ in 0..=MAX_REDIRECTS {
             let left = end.saturating_duration_since(Instant::now());
@@ -356,22 +365,6 @@ impl<'b> Board<'b> {
         self.site.programs.find(curl::PROGRAM)
     }
 
-    /// Takes what is known out of the list, or what is known of nothing.
-    fn take_known(&self, all: &mut Vec<Known>, address: &WebAddress) -> Known {
-        let context = &self.github.context;
-        let is_it = |known: &Known| known.address == *address && known.context == *context;
-        match all.iter().position(is_it) {
-            Some(at) => all.remove(at),
-            None => Known {
-                address: address.clone(),
-                context: context.clone(),
-                posted: None,
-                owed: None,
-                remark: None,
-            },
-        }
-    }
-
     fn read(&self) -> Result<Vec<Known>> {
         let text = self.state.read(FILE)?;
         // One that can't be read knows of nothing: then a status is posted once more.
@@ -390,6 +383,20 @@ impl<'b> Board<'b> {
         let too_many = all.len().saturating_sub(MAX_KNOWN);
         all.drain(..too_many);
         self.state.write_unsynced(FILE, &serde_json::to_vec(&all)?)
+    }
+}
+
+/// Takes what is known of a commit's statuses out of the list, or what is known of nothing.
+fn take_known(all: &mut Vec<Known>, status: &Status) -> Known {
+    match all.iter().position(|known| known.is_of(status)) {
+        Some(at) => all.remove(at),
+        None => Known {
+            address: status.address.clone(),
+            context: status.context.clone(),
+            posted: None,
+            owed: None,
+            remark: None,
+        },
     }
 }
 
@@ -412,11 +419,11 @@ fn headers(token: &Token) -> [String; 4] {
     ]
 }
 
-fn body(status: &Status, context: &str) -> Result<String> {
+fn body(status: &Status) -> Result<String> {
     let body = Body {
         state: status.state,
         description: &status.description,
-        context,
+        context: &status.context,
         target_url: status.link.as_ref(),
     };
     serde_json::to_string(&body).context("cannot write a commit status")

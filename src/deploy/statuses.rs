@@ -7,7 +7,7 @@ use super::verify::{Absence, NotLive};
 use super::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER};
 use crate::cgi::Environment;
 use crate::commit_id::CommitId;
-use crate::commit_status::{Board, Pending, State, Status, address_of, description};
+use crate::commit_status::{Board, Owed, Pending, State, Status, address_of, description};
 use crate::git::{Checkout, Upstream};
 use crate::green::Green;
 use crate::history::{History, Record};
@@ -42,7 +42,7 @@ impl Deploy<'_> {
         let ignored = seen.ignored.iter().map(|(ticket, _)| ticket);
         let tickets = seen.ready.iter().chain(timed_out).chain(ignored);
         let upstream = ended.upstream.as_ref();
-        let mut statuses = Vec::new();
+        let mut all_owed = Vec::new();
         for told in self.told(tickets, upstream)? {
             let serves = |record: &&Record| {
                 let mut served = record.tickets.iter();
@@ -60,12 +60,12 @@ impl Deploy<'_> {
                 // What may be live takes nothing back that was said before; but nothing stays underway.
                 Some(status)
                     if not_live.is_some_and(|absent| absent.how == Absence::Perhaps)
-                        && !board.is_pending(&status.address)? => {}
-                Some(status) => statuses.push((status, record.name())),
+                        && !board.is_pending(&status)? => {}
+                Some(status) => all_owed.push(Owed::new(status, record.name())),
                 None => self.say_nowhere(told.commit, record)?,
             }
         }
-        board.owe(statuses)
+        board.owe(all_owed)
     }
 
     /// Starts to post that the commits of these tickets are underway, where nobody hears of the result otherwise: the
@@ -144,6 +144,7 @@ impl Deploy<'_> {
         Some(Status {
             commit: told.commit.clone(),
             address: address_of(told.commit, origin, remote, self.site)?,
+            context: self.site.github.as_ref()?.context.clone(),
             state,
             description: description(&redact(words, hidden.iter().map(String::as_str))),
             link: page.or_else(|| self.site.live.clone()),
