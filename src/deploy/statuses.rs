@@ -11,11 +11,13 @@ use crate::commit_status::{Board, Owed, Pending, State, Status, address_of, desc
 use crate::git::{Checkout, Upstream};
 use crate::green::Green;
 use crate::history::{History, Record};
+use crate::hook_address;
 use crate::ignored::ignore;
 use crate::outcome::{Step, Verdict};
-use crate::queue::{PushRequest, Queue, Ticket, Turn};
+use crate::queue::{Origin, PushRequest, Queue, Ticket, Turn};
 use crate::redaction::redact;
-use crate::site::Site;
+use crate::site::{Site, StatusPage};
+use crate::web_address::WebAddress;
 
 /// Why an error of it is ignored.
 pub(super) const STATUSES_ARE_NO_MATTER: &str = "what is deployed does not depend on it";
@@ -139,7 +141,6 @@ impl Deploy<'_> {
         let origin = told.push.origin.as_ref();
         let remote = upstream.map(|upstream| &upstream.url);
         let remote = remote.or(self.site.clone.as_ref());
-        let page = origin.and_then(|origin| origin.page.clone());
         let hidden = self.site.secret_words();
         Some(Status {
             commit: told.commit.clone(),
@@ -147,8 +148,21 @@ impl Deploy<'_> {
             context: self.site.github.as_ref()?.context.clone(),
             state,
             description: description(&redact(words, hidden.iter().map(String::as_str))),
-            link: page.or_else(|| self.site.live.clone()),
+            link: self.link(origin),
         })
+    }
+
+    /// What a status links to: the page that everybody may see, at the address that a ping told, else at the one that the
+    /// delivery was sent to; else the page that visitors see.
+    fn link(&self, origin: Option<&Origin>) -> Option<WebAddress> {
+        let told = || hook_address::read(self.state()).ok().flatten();
+        let page = match self.site.status_page {
+            StatusPage::Open => told()
+                .map(|hook| hook.without_query())
+                .or_else(|| origin?.page.clone()),
+            StatusPage::Off | StatusPage::SecretLink => None,
+        };
+        page.or_else(|| self.site.live.clone())
     }
 
     fn say_nowhere(&self, commit: &CommitId, record: &Record) -> Result<()> {

@@ -826,6 +826,16 @@ fn the_page_that_everybody_may_see_is_linked_and_one_with_a_key_is_not() {
             "{setting} {changes:?}"
         );
     }
+    // What GitHub has signed counts more than what a request is addressed to.
+    let ping = json!({"zen": "z", "hook_id": 1, "hook": {"config": {"url": "https://told.example/d.cgi?a=b"}}});
+    world.delivery("ping", ping.to_string()).send();
+    world.key("status_page", "true");
+    let commit = world.push("told");
+    let delivery = world.push_delivery(&commit).var("HTTPS", "on");
+    delivery.send().expect(200, "deployed");
+    quiet(&world);
+    let request = api.requests().pop().unwrap();
+    assert_eq!(request.body["target_url"], "https://told.example/d.cgi");
 }
 
 #[test]
