@@ -14,7 +14,7 @@ use crate::cgi::Environment;
 use crate::commit_status::Pending;
 use crate::deploy::{Afterwards, Aim, Deploy, clone, unfinished_back};
 use crate::files::is_readable_within;
-use crate::git::Checkout;
+use crate::git::{Checkout, Handover};
 use crate::history::Record;
 use crate::hold::Hold;
 use crate::ignored::ignore;
@@ -42,17 +42,20 @@ pub(crate) enum Waited {
 }
 
 impl Worker {
-    /// Starts a worker that takes over a place in line. `ticket` is the one whose outcome somebody waits for.
+    /// Starts a worker that takes over a place in line. `ticket` is the one whose outcome somebody waits for, and `config` what
+    /// was read of git's configuration for it.
     pub(crate) fn start(
         site: &Site,
         host: &Environment,
         place: InLine,
         ticket: Option<&str>,
+        config: Option<&Handover>,
     ) -> Result<Self> {
         let (reader, writer) = std::io::pipe().context("cannot make a pipe to the worker")?;
         let mut args: Vec<OsString> = vec![VERB.into(), site.file.clone().into()];
         args.extend(ticket.map(OsString::from));
-        process::start_detached(&args, host.of_the_host(), place.hand_over(), writer)?;
+        let told = config.map_or(&[][..], |config| &config.0);
+        process::start_detached(&args, host.of_the_host(), place.hand_over(), writer, told)?;
         Ok(Self(reader))
     }
 
@@ -76,13 +79,20 @@ pub(crate) fn work(site: &Site, host: &Environment, ticket: Option<&str>) -> Res
     // A server that is stopped ends its process group, and we are no leader of one.
     rustix::process::setsid().context("cannot leave the server's session")?;
     rustix::process::umask(site.umask);
+    let config = process::take_what_was_told()?.map(Handover);
     let checkout = clone::checkout_of(site)?;
     let state = StateFolder::open(&checkout, site)?;
     let queue = Queue::of(&state);
     let mut pipe = ResultPipe { ticket };
     let mut place = InLine::inherited(&queue)?;
     while let Some(in_line) = place {
-        serve(site, host, &checkout, &queue, in_line, &mut pipe)?;
+        let deployer = Deployer {
+            site,
+            host,
+            checkout: &checkout,
+            config: config.as_ref(),
+        };
+        deployer.serve(&queue, in_line, &mut pipe)?;
         // Whoever left a ticket while we were at it found nobody in line and is attended; but one that was left while
         // somebody stood there who then died is not.
         place = if queue.is_empty()? || Hold::of(&state).is_some() {
@@ -101,54 +111,58 @@ pub(crate) fn work(site: &Site, host: &Environment, ticket: Option<&str>) -> Res
     Ok(())
 }
 
-fn serve(
-    site: &Site,
-    host: &Environment,
-    checkout: &Checkout,
-    queue: &Queue<'_>,
-    place: InLine,
-    pipe: &mut ResultPipe<'_>,
-) -> Result<()> {
-    let turn = place.take_turn(queue)?;
-    let site = &site.read_again(host)?;
-    let deploy = Deploy {
-        site,
-        host,
-        checkout,
-        turn: &turn,
-        aim: Aim::of(site),
-        progress: None,
-    };
-    if let Some(target) = unfinished_back::read(turn.state)? {
-        let back = Deploy {
-            aim: Aim::Back(&target),
-            ..deploy
+/// What a worker deploys, and what it was told of it.
+struct Deployer<'d> {
+    site: &'d Site,
+    host: &'d Environment,
+    checkout: &'d Checkout,
+    config: Option<&'d Handover>,
+}
+
+impl Deployer<'_> {
+    fn serve(&self, queue: &Queue<'_>, place: InLine, pipe: &mut ResultPipe<'_>) -> Result<()> {
+        let turn = place.take_turn(queue)?;
+        let site = &self.site.read_again(self.host)?;
+        let deploy = Deploy {
+            site,
+            host: self.host,
+            checkout: self.checkout,
+            turn: &turn,
+            aim: Aim::of(site),
+            progress: None,
+            config: self.config,
         };
-        back.serve(&mut |_| {})?;
+        if let Some(target) = unfinished_back::read(turn.state)? {
+            let back = Deploy {
+                aim: Aim::Back(&target),
+                ..deploy
+            };
+            back.serve(&mut |_| {})?;
+        }
+        if Hold::of(turn.state).is_some() {
+            return turn.end();
+        }
+        let tickets = turn.tickets()?;
+        let mut served = tickets.iter().flat_map(Ticket::serves);
+        if served.all(|waits| Some(waits.ticket.as_str()) != pipe.ticket) {
+            // Served by another worker in the meantime: its outcome is known.
+            pipe.close();
+        }
+        let mut pending = Pending::default();
+        if !tickets.is_empty() {
+            pending = deploy.serve(&mut |record| pipe.recorded(record))?;
+        }
+        // Whoever still waits for ours is served first.
+        if pipe.ticket.is_some() {
+            return turn.end();
+        }
+        let ended = Afterwards {
+            site,
+            host: self.host,
+            checkout: self.checkout,
+        };
+        ended.end(turn, pending).map(drop)
     }
-    if Hold::of(turn.state).is_some() {
-        return turn.end();
-    }
-    let tickets = turn.tickets()?;
-    let mut served = tickets.iter().flat_map(Ticket::serves);
-    if served.all(|waits| Some(waits.ticket.as_str()) != pipe.ticket) {
-        // Served by another worker in the meantime: its outcome is known.
-        pipe.close();
-    }
-    let mut pending = Pending::default();
-    if !tickets.is_empty() {
-        pending = deploy.serve(&mut |record| pipe.recorded(record))?;
-    }
-    // Whoever still waits for ours is served first.
-    if pipe.ticket.is_some() {
-        return turn.end();
-    }
-    let ended = Afterwards {
-        site,
-        host,
-        checkout,
-    };
-    ended.end(turn, pending).map(drop)
 }
 
 /// The pipe to the front that waits for the outcome of one ticket: our standard output.

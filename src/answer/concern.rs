@@ -8,11 +8,17 @@ use anyhow::Result;
 use crate::cgi::Environment;
 use crate::delivery::Push;
 use crate::deploy::clone::Stage;
-use crate::git::{Git, NoUpstream, Source, Tracking, Upstream};
+use crate::git::{Git, Handover, NoUpstream, Source, Tracking, Upstream};
 use crate::redaction::{excerpt, line_of};
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
 use crate::site::{Site, Submodules};
+
+/// How a push concerns a checkout, and what was read to find out.
+pub(super) struct Look {
+    pub(super) concern: Concern,
+    pub(super) config: Option<Handover>,
+}
 
 /// How a push concerns a checkout.
 pub(super) enum Concern {
@@ -27,7 +33,7 @@ pub(super) enum Concern {
     Not(String),
 }
 
-impl Concern {
+impl Look {
     /// Whether and how a push concerns this site. Told by the ref, the ids and the repository only.
     pub(super) fn of(
         site: &Site,
@@ -38,22 +44,41 @@ impl Concern {
     ) -> Result<Self> {
         let branch = match pushed_branch(push) {
             Ok(branch) => branch,
-            Err(why) => return Ok(Self::Not(why)),
+            Err(why) => return Ok(Concern::Not(why).into()),
         };
         let checkout = match found {
             Stage::Whole(checkout) => checkout,
             // Then the site file alone says what is followed.
             Stage::Nothing | Stage::Begun(_) => {
                 let of_url = site.clone.as_ref().and_then(RemoteUrl::repository);
-                return Ok(match site.repository.as_ref().or(of_url) {
+                let concern = match site.repository.as_ref().or(of_url) {
                     Some(ours) if *ours != *push.repository => {
-                        Self::Not(of_another_repository(push, ours, site))
+                        Concern::Not(of_another_repository(push, ours, site))
                     }
                     Some(_) | None => concern_of_branch(push, branch, site.branch.as_deref()),
-                });
+                };
+                return Ok(concern.into());
             }
         };
         let git = Git::new(site, checkout, env)?.only_looking(until)?;
+        let reading = git.begin_reading();
+        Ok(Self {
+            concern: Concern::in_checkout(site, push, branch, &git)?,
+            config: git.hand_over(&reading),
+        })
+    }
+}
+
+impl From<Concern> for Look {
+    fn from(concern: Concern) -> Self {
+        let config = None;
+        Self { concern, config }
+    }
+}
+
+impl Concern {
+    /// The same, where there is a checkout.
+    fn in_checkout(site: &Site, push: &Push, branch: &str, git: &Git<'_>) -> Result<Self> {
         let followed = git.tracking(site.branch.as_deref())?;
         // Where the checkout follows nothing, the deploy will fail and say why; but its branch may still be known.
         let (known, named) = match &followed {
@@ -71,7 +96,7 @@ impl Concern {
         if repository.is_none_or(|ours| *ours != *push.repository) {
             let sources = git.submodules_from(&push.repository)?;
             if !sources.is_empty() {
-                return Self::of_submodules(site.submodules, push, branch, &sources, &git);
+                return Self::of_submodules(site.submodules, push, branch, &sources, git);
             }
             // Where the remote's URL names no repository, the secret alone has to say that the push is for us.
             if let Some(ours) = repository {

@@ -19,7 +19,7 @@ use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::deploy::clone::{self, Stage};
 use crate::deploy::unfinished_back;
 use crate::doctor::{self, Health};
-use crate::git::Checkout;
+use crate::git::{Checkout, Handover};
 use crate::history::{History, Record};
 use crate::hold::Hold;
 use crate::hook_address;
@@ -34,7 +34,7 @@ use crate::site::{self, DEFAULT_MAX_BODY, Site, StatusPage};
 use crate::state::StateFolder;
 use crate::web_address::WebAddress;
 use crate::worker::{Waited, Worker};
-use concern::Concern;
+use concern::{Concern, Look};
 
 pub(crate) use response::LAST_RESORT;
 
@@ -281,6 +281,14 @@ impl Answer {
     }
 }
 
+/// A deploy that a delivery asks for.
+struct Owed {
+    state: StateFolder,
+    request: PushRequest,
+    /// Git's configuration, as it was read to find out.
+    config: Option<Handover>,
+}
+
 /// A delivery that GitHub sent, and the site it is for.
 struct VerifiedRequest<'a> {
     site: &'a Site,
@@ -307,7 +315,12 @@ impl VerifiedRequest<'_> {
         // It makes the first checkout, too; how that went is in the report.
         if clone::is_due(self.site) && self.site.workflow.is_none() {
             let (_, state) = self.open()?;
-            match self.deploy(&state, self.push_request(&Push::default()))? {
+            let owed = Owed {
+                state,
+                request: self.push_request(&Push::default()),
+                config: None,
+            };
+            match self.deploy(owed)? {
                 failed @ (PushResult::NotQueued(_) | PushResult::WorkerDied(_)) => {
                     return Ok(Answer::Pushed(failed));
                 }
@@ -343,29 +356,30 @@ impl VerifiedRequest<'_> {
     }
 
     fn push(&self, push: &Push) -> Result<Answer> {
-        let (state, request) = match self.state_for(push)? {
-            ControlFlow::Continue(ours) => ours,
+        let owed = match self.owed_for(push)? {
+            ControlFlow::Continue(owed) => owed,
             ControlFlow::Break(answer) => return Ok(answer),
         };
-        let waits = self.waits_for_a_run(&state, push)?;
-        match waits.filter(|_| Hold::of(&state).is_none()) {
+        let waits = self.waits_for_a_run(&owed.state, push)?;
+        match waits.filter(|_| Hold::of(&owed.state).is_none()) {
             Some(waits) => {
-                self.serve_what_waits(&state)?;
+                self.serve_what_waits(&owed.state)?;
                 Ok(waits)
             }
-            None => self.deploy(&state, request).map(Answer::Pushed),
+            None => self.deploy(owed).map(Answer::Pushed),
         }
     }
 
-    /// The state folder of a push that concerns this site, and what it asks for; else its answer.
-    fn state_for(&self, push: &Push) -> Result<ControlFlow<Answer, (StateFolder, PushRequest)>> {
+    /// What is owed for a push that concerns this site; else its answer.
+    fn owed_for(&self, push: &Push) -> Result<ControlFlow<Answer, Owed>> {
         let found = clone::stage_of(self.site)?;
         if let Stage::Begun(checkout) | Stage::Whole(checkout) = &found {
             StateFolder::examine(checkout, self.site)?;
         }
         let mut request = self.push_request(push);
         let until = self.started + LOOK_LIMIT;
-        match Concern::of(self.site, self.env, push, &found, until)? {
+        let Look { concern, config } = Look::of(self.site, self.env, push, &found, until)?;
+        match concern {
             Concern::Ours => {}
             Concern::Submodule { path, new_default } => {
                 request.submodule = Some(path);
@@ -381,7 +395,11 @@ impl VerifiedRequest<'_> {
                 let known = LastGood::read(&state)?.unwrap_or_default().submodules;
                 let named = push.paths.iter().filter(|path| known.contains_key(*path));
                 request.moved = named.cloned().collect();
-                ControlFlow::Continue((state, request))
+                ControlFlow::Continue(Owed {
+                    state,
+                    request,
+                    config,
+                })
             }
             Err(error) => {
                 ControlFlow::Break(Answer::Pushed(PushResult::NotQueued(format!("{error:#}"))))
@@ -420,7 +438,8 @@ impl VerifiedRequest<'_> {
     }
 
     /// Leaves a ticket, and sees to it that somebody serves it.
-    fn deploy(&self, state: &StateFolder, push: PushRequest) -> Result<PushResult> {
+    fn deploy(&self, owed: Owed) -> Result<PushResult> {
+        let (state, push) = (&owed.state, owed.request);
         let history = History::of(state);
         // An ornament of the answer, and no reason to refuse a push.
         let before = history.of_delivery(&self.delivery.id).unwrap_or_default();
@@ -450,7 +469,8 @@ impl VerifiedRequest<'_> {
             return Ok(PushResult::Queued);
         };
         let end = self.started + self.site.wait;
-        let worker = match Worker::start(self.site, self.env, place, Some(&ticket)) {
+        let config = owed.config.as_ref();
+        let worker = match Worker::start(self.site, self.env, place, Some(&ticket), config) {
             Ok(worker) => worker,
             Err(error) => return Ok(PushResult::WorkerDied(format!("{error:#}"))),
         };
@@ -491,7 +511,7 @@ impl VerifiedRequest<'_> {
         if (unfinished_back::read(state)?.is_some() || (!is_held && !queue.is_empty()?))
             && let Some(place) = queue.try_line()?
         {
-            Worker::start(self.site, self.env, place, None).map(drop)?;
+            Worker::start(self.site, self.env, place, None, None).map(drop)?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use anyhow::Result;
 
-use super::{Answer, PushResult, VerifiedRequest};
+use super::{Answer, Owed, PushResult, VerifiedRequest};
 use crate::commit_id::CommitId;
 use crate::delivery::{Push, WorkflowRun};
 use crate::green::{Green, Run};
@@ -34,8 +34,8 @@ impl VerifiedRequest<'_> {
             api: run.api.clone(),
             paths: BTreeSet::new(),
         };
-        let (state, request) = match self.state_for(&push)? {
-            ControlFlow::Continue(ours) => ours,
+        let owed = match self.owed_for(&push)? {
+            ControlFlow::Continue(owed) => owed,
             ControlFlow::Break(Answer::Ignored(why)) => {
                 let what = why.strip_prefix("the push to ").unwrap_or(&why);
                 return Ok(Answer::Ignored(format!("the run of {workflow} for {what}")));
@@ -49,7 +49,7 @@ impl VerifiedRequest<'_> {
             conclusion: excerpt(conclusion),
         };
         let commit = run.commit.clone();
-        let known = match Green::change(&state, |green| green.note(run)) {
+        let known = match Green::change(&owed.state, |green| green.note(run)) {
             Ok(known) => known,
             Err(error) => return Ok(not_kept(&error)),
         };
@@ -58,14 +58,14 @@ impl VerifiedRequest<'_> {
                 "the run of {workflow} for {}: the newest one ended with {}; {}",
                 commit.short(),
                 newest.conclusion,
-                what_stays(&state)?
+                what_stays(&owed.state)?
             ));
         }
-        let green = PushRequest {
+        let request = PushRequest {
             green: true,
-            ..request
+            ..owed.request
         };
-        self.deploy(&state, green).map(Answer::Pushed)
+        self.deploy(Owed { request, ..owed }).map(Answer::Pushed)
     }
 
     /// The answer to a push whose commit no run has passed yet; `None` where it is to be deployed.

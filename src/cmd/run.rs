@@ -103,7 +103,7 @@ pub(super) fn forward(
         && Hold::of(state).is_none()
         && let Some(place) = queue.try_line()?
     {
-        Worker::start(site, env, place, None)?;
+        Worker::start(site, env, place, None, None)?;
     }
     Ok(done)
 }
@@ -153,6 +153,7 @@ pub(super) fn in_foreground(
         turn,
         aim,
         progress: progress.map(|show| show as Progress<'_>),
+        config: None,
     };
     let pending = deploy.serve(&mut |record| printer.recorded(record))?;
     let done = if printer.failed { Done::No } else { Done::Yes };

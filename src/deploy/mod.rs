@@ -44,7 +44,7 @@ use anyhow::{Result, anyhow};
 use crate::cgi::Environment;
 use crate::commit_status::Pending;
 use crate::diagnosis::{Cause, Situation, explain};
-use crate::git::{Checkout, Git, Indexed, Tracking, Upstream};
+use crate::git::{Checkout, Git, Handover, Indexed, Tracking, Upstream};
 use crate::history::Record;
 use crate::last_good::LastGood;
 use crate::outcome::Step;
@@ -77,6 +77,8 @@ pub(crate) struct Deploy<'d> {
     pub(crate) aim: Aim<'d>,
     /// Who watches git while it works.
     pub(crate) progress: Option<Progress<'d>>,
+    /// Git's configuration, as another process of ours has just read it.
+    pub(crate) config: Option<&'d Handover>,
 }
 
 impl Deploy<'_> {
@@ -161,7 +163,14 @@ impl Deploy<'_> {
             // What an earlier attempt left has been used or written over.
             interrupted = None;
         }
-        let config = git.read_config()?;
+        let handed_over = self
+            .config
+            .map(|config| git.take_over(config))
+            .transpose()?;
+        let config = match handed_over.flatten() {
+            Some(config) => config,
+            None => git.read_config()?,
+        };
         journal.hide(config.credentials());
         if let Some(cause) = Cause::of_clone_key(self.site, &config) {
             let told = explain(&cause, &Situation::new(self.site, git, self.host, None));

@@ -225,6 +225,7 @@ impl Afterwards<'_> {
             turn: &turn,
             aim: Aim::Tip,
             progress: None,
+            config: None,
         };
         ignore(deploy.maintain(), MAINTENANCE_IS_NO_MATTER);
         turn.end()?;

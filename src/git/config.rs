@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Result;
 
 use super::checkout::{ObjectFormat, gitmodules_text, passes_a_link};
-use super::command::line;
+use super::command::{Command, line};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
 use crate::redaction;
@@ -17,6 +17,17 @@ use crate::remote_url::RemoteUrl;
 pub(crate) struct Config(pub(super) Vec<(String, String)>);
 
 impl Config {
+    /// As git lists it.
+    pub(super) fn of_listed(listed: &[u8]) -> Self {
+        Self(key_values(listed))
+    }
+
+    /// The same, written as git lists it.
+    pub(super) fn listed(&self) -> Vec<u8> {
+        let entry = |(key, value): &(String, String)| format!("{key}\n{value}\0");
+        self.0.iter().map(entry).collect::<String>().into_bytes()
+    }
+
     /// The last value of a key, as git takes it. Section and name in lower case, the part between as it is.
     pub(crate) fn last(&self, key: &str) -> Option<&str> {
         self.0
@@ -265,9 +276,12 @@ impl Git<'_> {
 impl WorkTree<'_> {
     /// The configuration that holds in this work tree now.
     pub(crate) fn read_config(&self) -> Result<Config> {
-        let list = self.reading("config -z --list");
-        let listed = list.ask("read git's configuration")?;
-        Ok(Config(key_values(&listed)))
+        let listed = self.list_config().ask("read git's configuration")?;
+        Ok(Config::of_listed(&listed))
+    }
+
+    pub(super) fn list_config(&self) -> Command<'_> {
+        self.reading("config -z --list")
     }
 }
 

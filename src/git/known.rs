@@ -41,7 +41,7 @@ impl Git<'_> {
     }
 
     /// Goes by a configuration from now on.
-    fn know(&self, config: Config) -> Result<Rc<Config>> {
+    pub(super) fn know(&self, config: Config) -> Result<Rc<Config>> {
         let logins = Logins::of(&config, self.clone.as_ref())?;
         self.logins.replace(logins);
         let config = Rc::new(config);

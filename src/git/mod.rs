@@ -8,6 +8,7 @@
 //! | [`command`] | how every git is started |
 //! | [`environment`], [`config`], [`login`], [`ssh`] | what it is given: variables, its own configuration, logins, ssh |
 //! | [`known`] | the configuration as it was last read, and what follows from it |
+//! | [`handover`] | the same, for the next process of ours |
 //! | [`deploy_keys`] | which key ssh offers to which host and repository |
 //! | [`checkout`] | which folder is a work tree, and where its git directory is |
 //! | [`index`] | the index and what differs from it: one parser for what git lists |
@@ -41,6 +42,7 @@ mod config;
 mod deploy_keys;
 mod diff;
 mod environment;
+mod handover;
 mod index;
 mod known;
 mod lfs;
@@ -58,6 +60,7 @@ pub(crate) use checkout::{
 };
 pub(crate) use command::GitFailed;
 pub(crate) use config::{Config, Module, quoted};
+pub(crate) use handover::Handover;
 pub(crate) use index::{Blob, Change, Difference, Edits, Entry, Gitlink, Indexed, Kind};
 pub(crate) use login::{has_lost_its_login, without_login};
 pub(crate) use object::begins_with;

@@ -3,7 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{PipeWriter, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,14 +13,20 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::nothing;
+use super::output::memory_with;
 
-/// Starts our own executable anew. It shares no descriptor with us but two: the lock that is handed over, as standard
-/// input; and as standard output a pipe, whose other end knows when its last copy is closed.
+/// The most that is read of what a process of ours was told, in bytes.
+const MAX_TOLD: u64 = 4 << 20;
+
+/// Starts our own executable anew. It shares no descriptor with us but three: the lock that is handed over, as standard
+/// input; as standard output a pipe, whose other end knows when its last copy is closed; and as standard error, until it takes
+/// that, a file in memory with what it is told.
 pub(crate) fn start_detached<'e>(
     args: &[OsString],
     env: impl Iterator<Item = (&'e OsStr, &'e OsStr)>,
     lock: File,
     pipe: PipeWriter,
+    told: &[u8],
 ) -> Result<()> {
     let ourselves = our_executable().context("cannot find our own executable")?;
     #[expect(
@@ -27,9 +35,29 @@ pub(crate) fn start_detached<'e>(
     )]
     let mut command = Command::new(ourselves);
     command.arg0("deploy-cgi").args(args).env_clear().envs(env);
-    command.stdin(lock).stdout(pipe).stderr(nothing()?);
+    command.stdin(lock).stdout(pipe).stderr(match told {
+        [] => nothing()?,
+        told => memory_with(told)?,
+    });
     command.spawn().context("cannot start the worker")?;
     Ok(())
+}
+
+/// What we were told by the process of ours that started us, if anything. Standard error is nobody's from now on.
+pub(crate) fn take_what_was_told() -> Result<Option<Vec<u8>>> {
+    let errors = std::io::stderr().as_fd().try_clone_to_owned();
+    let errors = File::from(errors.context("cannot look at standard error")?);
+    let Ok(file) = errors.metadata() else {
+        return Ok(None);
+    };
+    if !file.is_file() {
+        return Ok(None);
+    }
+    rustix::stdio::dup2_stderr(nothing()?).context("cannot close standard error")?;
+    let size = usize::try_from(file.len().min(MAX_TOLD)).unwrap_or_default();
+    let mut told = vec![0; size];
+    let read = errors.read_exact_at(&mut told, 0);
+    Ok(read.is_ok().then_some(told))
 }
 
 /// The executable of this process. Not by its name: the file may just have been replaced by a newer one.

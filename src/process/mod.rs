@@ -23,7 +23,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOption
 use crate::files::is_readable_within;
 use crate::ignored::ignore;
 
-pub(crate) use detached::start_detached;
+pub(crate) use detached::{start_detached, take_what_was_told};
 pub(crate) use output::file_in_memory;
 use output::{OUTPUT, beginning, memory, show_from, tail};
 

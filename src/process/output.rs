@@ -16,11 +16,17 @@ pub(super) const OUTPUT: &str = "cannot keep the output of a command";
 
 /// A file that is nowhere on disk, and the path by which children of ours can read it for as long as it is open.
 pub(crate) fn file_in_memory(content: &[u8]) -> Result<(File, PathBuf)> {
+    let file = memory_with(content)?;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    Ok((file, path.into()))
+}
+
+/// The same, for one child only.
+pub(super) fn memory_with(content: &[u8]) -> Result<File> {
     let mut file = memory()?;
     file.write_all(content)
         .context("cannot keep a file in memory")?;
-    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-    Ok((file, path.into()))
+    Ok(file)
 }
 
 /// A file without a name, for output: in memory, so that a full disk does not silence the command that reports it.
