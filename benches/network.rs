@@ -4,7 +4,8 @@
 //! `cargo bench --bench network -- [PAIRS] [same] [another] [eight] [none] [redelivery]`
 //!
 //! Each row is run with a round trip of 40 and of 100 ms. Their difference tells how many round trips one has to wait for
-//! another; beside it stand the connections that were opened and the requests that were sent, by git alone and here.
+//! another; beside it stand the connections that were opened, the requests that were sent, and how many round trips had to
+//! wait for one another in one push, by git alone and here.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -93,7 +94,7 @@ fn main() -> Result<()> {
         }
         let between = f64::from(u32::try_from(ROUND_TRIPS_MS[1] - ROUND_TRIPS_MS[0])?);
         println!(
-            "  {:.1} round trips one after another",
+            "  by the times, {:.1} round trips in a row here",
             (ours[1] - ours[0]) / between
         );
     }
@@ -117,19 +118,24 @@ fn run(race: &mut Race<'_>, moves: Moves, pairs: usize) -> Result<Pairs> {
     })
 }
 
-/// Connections and requests, which the weather does not change.
 fn count(race: &mut Race<'_>, moves: Moves, proxy: &Proxy) -> Result<()> {
     moves.push(&mut race.world, 0)?;
     proxy.seen();
     race.pull()?;
-    let (bare_connections, bare_requests) = proxy.seen();
+    let bare = proxy.seen();
     race.deploy(match moves {
         Moves::Nothing => "unchanged",
         Moves::TheSame | Moves::Another | Moves::All | Moves::None => "deployed",
     })?;
-    let (connections, requests) = proxy.seen();
+    let here = proxy.seen();
     println!(
-        "  connections {bare_connections} and {connections} here, requests {bare_requests} and {requests} here"
+        "  connections {} and {} here, requests {} and {} here, round trips in a row {} and {} here",
+        bare.connections,
+        here.connections,
+        bare.requests,
+        here.requests,
+        bare.in_a_row,
+        here.in_a_row,
     );
     Ok(())
 }

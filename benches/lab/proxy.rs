@@ -3,34 +3,59 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 /// The round trips that opening a connection takes.
-const TO_CONNECT: u32 = 2;
+const TO_CONNECT: u16 = 2;
 
 /// The network in front of one server; it ends with the process.
 pub struct Proxy {
     address: SocketAddr,
-    seen: Arc<Seen>,
+    seen: Arc<Mutex<Vec<Connection>>>,
 }
 
-#[derive(Default)]
-struct Seen {
-    connections: AtomicUsize,
-    requests: AtomicUsize,
+struct Connection {
+    opened: Instant,
+    /// When the server last sent something.
+    answered: Instant,
+    requests: u16,
+}
+
+/// What went over the network, which the weather does not change.
+pub struct Traffic {
+    pub connections: usize,
+    pub requests: u16,
+    /// The round trips that one has to wait for another: connections that were open together count once.
+    pub in_a_row: u16,
+}
+
+impl Traffic {
+    fn of(connections: &[Connection]) -> Self {
+        // In the order in which they were opened.
+        let mut chains: Vec<u16> = Vec::new();
+        for connection in connections {
+            let earlier = connections.iter().zip(&chains);
+            let earlier = earlier.filter(|(earlier, _)| earlier.answered < connection.opened);
+            let before = earlier.map(|(_, chain)| *chain).max().unwrap_or_default();
+            chains.push(before + TO_CONNECT + connection.requests);
+        }
+        Self {
+            connections: connections.len(),
+            requests: connections.iter().map(|it| it.requests).sum(),
+            in_a_row: chains.into_iter().max().unwrap_or_default(),
+        }
+    }
 }
 
 impl Proxy {
     pub fn start(server: &str, round_trip: Duration) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let seen = Arc::<Seen>::default();
+        let seen = Arc::<Mutex<Vec<Connection>>>::default();
         let (server, of_thread) = (server.to_owned(), Arc::clone(&seen));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -45,26 +70,39 @@ impl Proxy {
         format!("http://{}/{path}", self.address)
     }
 
-    /// The connections and requests since it was last asked.
-    pub fn seen(&self) -> (usize, usize) {
-        let connections = self.seen.connections.swap(0, Ordering::Relaxed);
-        (connections, self.seen.requests.swap(0, Ordering::Relaxed))
+    /// The traffic since it was last asked. Nobody may be connected.
+    pub fn seen(&self) -> Traffic {
+        Traffic::of(&std::mem::take(&mut *lock(&self.seen)))
     }
+}
+
+fn lock(seen: &Mutex<Vec<Connection>>) -> MutexGuard<'_, Vec<Connection>> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn join(
     client: &TcpStream,
     server: &str,
     round_trip: Duration,
-    seen: &Arc<Seen>,
+    seen: &Arc<Mutex<Vec<Connection>>>,
 ) -> std::io::Result<()> {
     let server = TcpStream::connect(server)?;
     for side in [client, &server] {
         side.set_nodelay(true)?;
     }
-    seen.connections.fetch_add(1, Ordering::Relaxed);
-    let open = Instant::now() + round_trip * TO_CONNECT;
-    let (requests, half) = (Arc::clone(seen), round_trip / 2);
+    let now = Instant::now();
+    let number = {
+        let mut seen = lock(seen);
+        seen.push(Connection {
+            opened: now,
+            answered: now,
+            requests: 0,
+        });
+        seen.len() - 1
+    };
+    let open = now + round_trip * u32::from(TO_CONNECT);
+    let (requests, answers) = (Arc::clone(seen), Arc::clone(seen));
+    let half = round_trip / 2;
     carry(
         client.try_clone()?,
         server.try_clone()?,
@@ -75,12 +113,20 @@ fn join(
                 .iter()
                 .any(|verb| sent.starts_with(verb))
             {
-                requests.requests.fetch_add(1, Ordering::Relaxed);
+                change(&requests, number, |it| it.requests += 1);
             }
         },
     );
-    carry(server, client.try_clone()?, open, half, |_| {});
+    carry(server, client.try_clone()?, open, half, move |_| {
+        change(&answers, number, |it| it.answered = Instant::now());
+    });
     Ok(())
+}
+
+fn change(seen: &Mutex<Vec<Connection>>, number: usize, change: impl Fn(&mut Connection)) {
+    if let Some(connection) = lock(seen).get_mut(number) {
+        change(connection);
+    }
 }
 
 /// Carries what comes from one side to the other, in a thread for each end.
