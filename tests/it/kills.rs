@@ -235,10 +235,8 @@ impl Stage {
         if ran.lines().last() != Some(&self.commit) {
             faults.push(format!("on_update ran for {ran:?}"));
         }
-        // Git's, which are files that are there; that of the history is one that is held.
         let mut locks = paths_below(&world.path("checkout/.git"), |_| true);
         locks.retain(|path| path.extension().is_some_and(|end| end == "lock"));
-        locks.retain(|path| !path.starts_with(world.state("")));
         if !locks.is_empty() {
             faults.push(format!("left: {locks:?}"));
         }
