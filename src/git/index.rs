@@ -20,6 +20,9 @@ pub(super) const LIST_INDEX: &str = "ls-files -s -z --";
 /// index for the file.
 const LIST_FLAGS: &str = "ls-files -v -s -z --";
 
+/// No file has this name, in our folder below the git directory.
+const NO_INDEX: &str = "deploy-cgi/no-index";
+
 /// A path that differs between two commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
@@ -253,7 +256,11 @@ impl WorkTree<'_> {
     }
 
     fn compare(&self, old: &CommitId, new: &CommitId) -> Command<'_> {
-        let compare = self.reading("diff-tree -r -z --no-renames");
+        // Git would read the whole index, and not need it: there is none by this name.
+        let no_index = self.git.checkout.git_dir.join(NO_INDEX);
+        let compare = self
+            .reading("diff-tree -r -z --no-renames")
+            .env("GIT_INDEX_FILE", no_index);
         compare.arg(old).arg(new).arg("--")
     }
 
