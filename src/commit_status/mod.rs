@@ -106,7 +106,7 @@ struct Known {
     /// Where they are posted, and as what.
     address: WebAddress,
     context: String,
-    /// The last one that was posted, or may have been.
+    /// The last one that was posted, where that is known; or that it is underway, where that may have been posted.
     posted: Option<State>,
     owed: Option<Owed>,
     /// How it went the last time.
@@ -272,7 +272,8 @@ impl<'b> Board<'b> {
         Ok(remarks)
     }
 
-    /// The first that is owed. What was posted already, and what nobody waits for any more, is forgotten.
+    /// The first that is owed, to be posted now: until that is known to have gone well, nobody knows what GitHub shows. What
+    /// was posted already, and what nobody waits for any more, is forgotten.
     fn next_owed(&self) -> Result<Option<Owed>> {
         let mut next = None;
         self.change(|all| {
@@ -283,7 +284,10 @@ impl<'b> Board<'b> {
                 };
                 drop(known.owed.take_if(is_idle));
             }
-            next = all.iter().find_map(|known| known.owed.clone());
+            if let Some(known) = all.iter_mut().find(|known| known.owed.is_some()) {
+                known.posted = None;
+                next.clone_from(&known.owed);
+            }
         })?;
         Ok(next)
     }
