@@ -13,11 +13,11 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 
 use super::Deploy;
+use super::aim::Aim;
 use super::failure::StepFailed;
 use super::heal::Healer;
 use super::journal::Journal;
 use super::marker::Interrupted;
-use super::pull::Aim;
 use crate::backup::Backup;
 use crate::commit_id::CommitId;
 use crate::diagnosis::Cause;

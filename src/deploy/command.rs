@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::Deploy;
+use super::aim::Aim;
 use super::changed::{self, Changed};
 use super::failure::StepFailed;
 use super::journal::Journal;
-use super::pull::Aim;
 use super::update::Updated;
 use crate::diagnosis::Cause;
 use crate::git::{Git, Upstream};

@@ -6,6 +6,7 @@
 //!
 //! | room | what lives there |
 //! | --- | --- |
+//! | [`aim`], [`triage`], [`turn_result`] | what a turn goes for, what becomes of its tickets, and what it came to |
 //! | [`orphan`], [`marker`], [`heal`] | what a deploy that died left: running, marked, half-done |
 //! | [`clone`] | the first checkout |
 //! | [`update`] | pull, submodules and verify, again while a pushed commit is not visible yet |
@@ -17,6 +18,7 @@
 //! | [`underway`] | what a deploy is at, for people who ask meanwhile |
 //! | [`maintenance`] | git's tidying up, once a day |
 
+mod aim;
 mod changed;
 pub(crate) mod clone;
 mod command;
@@ -31,6 +33,8 @@ mod pull;
 mod record;
 mod statuses;
 mod submodules;
+mod triage;
+mod turn_result;
 mod underway;
 pub(crate) mod unfinished_back;
 mod update;
@@ -58,13 +62,13 @@ use failure::StepFailed;
 use heal::Healer;
 use journal::Journal;
 use marker::Interrupted;
-use record::TurnResult;
+use turn_result::TurnResult;
 use update::Update;
 
 use maintenance::MAINTENANCE_IS_NO_MATTER;
 
+pub(crate) use aim::Aim;
 pub(crate) use marker::MARKER;
-pub(crate) use pull::Aim;
 pub(crate) use statuses::Afterwards;
 pub(crate) use underway::Underway;
 

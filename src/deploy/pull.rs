@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::aim::Aim;
 use super::failure::StepFailed;
 use super::journal::Journal;
 use super::marker;
@@ -19,7 +20,7 @@ use crate::last_good::LastGood;
 use crate::outcome::Step;
 use crate::process::Ended;
 use crate::queue::Ticket;
-use crate::site::{self, Site, Submodules};
+use crate::site::{self, Submodules};
 
 /// Where the deploys of several work trees of one repository wait for each other. Not a name of a lock file of git's, which
 /// would be put right.
@@ -28,24 +29,6 @@ const WORK_TREES_LOCK: &str = "deploy-cgi-work-trees";
 /// The longest pause before a fetch that failed is tried once more; a quarter of `wait` where that is less, so that the
 /// result is still heard.
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// What a deploy brings the branch to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Aim<'a> {
-    /// What the remote's branch has.
-    Tip,
-    /// The newest commit of that which this workflow has passed.
-    Green(&'a str),
-    /// What was there before, whatever the remote has.
-    Back(&'a LastGood),
-}
-
-impl<'a> Aim<'a> {
-    /// What a site's deliveries are deployed to.
-    pub(crate) fn of(site: &'a Site) -> Self {
-        site.workflow.as_deref().map_or(Self::Tip, Self::Green)
-    }
-}
 
 impl Update<'_> {
     /// Brings the branch to where it belongs. Returns the commit that it has to be at then, where that is known before.

@@ -5,76 +5,24 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::Deploy;
+use super::aim::Aim;
 use super::command::{About, ON_FAILURE_LOG};
 use super::failure::{StepFailed, masked, tail_of};
 use super::journal::Journal;
 use super::marker::MARKER;
-use super::pull::Aim;
 use super::statuses::STATUSES_ARE_NO_MATTER;
+use super::triage::Triage;
+use super::turn_result::TurnResult;
 use super::underway::Underway;
 use super::unfinished_back;
-use super::verify::Triage;
 use crate::diagnosis::Cause;
-use crate::git::{Git, NewCommits, Upstream};
+use crate::git::Git;
 use crate::history::{History, Record, timestamp};
 use crate::ignored::ignore;
 use crate::last_good::{GoodDeploys, LastGood};
 use crate::outcome::{Moved, Outcome, Step, Verdict};
 use crate::queue::Ticket;
 use crate::redaction;
-
-pub(super) struct TurnResult {
-    /// What the last good deploy left.
-    pub(super) before: LastGood,
-    pub(super) upstream: Option<Upstream>,
-    /// What is there now, where the checkout could be updated.
-    pub(super) now: Option<LastGood>,
-    pub(super) commits: NewCommits,
-    pub(super) tickets: Triage,
-    pub(super) failed: Option<StepFailed>,
-}
-
-impl TurnResult {
-    /// A turn that failed for all its tickets.
-    pub(super) fn failed(tickets: Vec<Ticket>, failed: StepFailed) -> Self {
-        Self {
-            before: LastGood::default(),
-            upstream: None,
-            now: None,
-            commits: NewCommits::default(),
-            tickets: Triage {
-                ready: tickets,
-                ..Triage::default()
-            },
-            failed: Some(failed),
-        }
-    }
-
-    /// A turn that ended before there was anything to update. A run whose commit the branch does not have makes no first
-    /// checkout, and that is no failure.
-    pub(super) fn without_a_checkout(tickets: Vec<Ticket>, failed: StepFailed) -> Self {
-        let run = |ticket: &Ticket| {
-            let push = ticket.push.as_ref().filter(|push| push.green)?;
-            Some(push.after.as_ref()?.short().to_owned())
-        };
-        let runs: Option<Vec<String>> = tickets.iter().map(run).collect();
-        match (runs, &failed.cause) {
-            (Some(runs), Cause::NothingGreen(_)) if !runs.is_empty() => {
-                let why = |run| format!("the run for {run}: the branch does not have this commit");
-                let ignored = tickets.into_iter().zip(runs.into_iter().map(why));
-                Self {
-                    tickets: Triage {
-                        ignored: ignored.collect(),
-                        ..Triage::default()
-                    },
-                    failed: None,
-                    ..Self::failed(Vec::new(), failed)
-                }
-            }
-            _ => Self::failed(tickets, failed),
-        }
-    }
-}
 
 impl Deploy<'_> {
     pub(super) fn record(

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::record::TurnResult;
-use super::verify::{Absence, NotLive};
+use super::triage::{Absence, NotLive};
+use super::turn_result::TurnResult;
 use super::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER};
 use crate::cgi::Environment;
 use crate::commit_id::CommitId;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::aim::Aim;
 use super::failure::StepFailed;
 use super::journal::Journal;
-use super::pull::Aim;
 use super::update::Update;
 use crate::backup::{keep_head, untracked_in_the_way};
 use crate::commit_id::CommitId;

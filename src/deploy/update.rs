@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::aim::Aim;
 use super::failure::StepFailed;
 use super::heal::Healer;
 use super::journal::Journal;
 use super::marker::{self, Interrupted};
-use super::pull::Aim;
-use super::verify::Triage;
+use super::triage::Triage;
 use super::{Deploy, ensure_no_submodule_replaced};
 use crate::backup::Backup;
 use crate::diagnosis::Cause;
@@ -183,7 +183,7 @@ impl<'u> Update<'u> {
         now = now.after(self.before);
         Ok(Updated {
             commits: commits?,
-            tickets: Triage::of(tickets, self, &now)?,
+            tickets: self.triage(tickets, &now)?,
             now,
         })
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::pull::Aim;
+use super::aim::Aim;
+use super::triage::{Absence, NotLive, Triage};
 use super::update::Update;
 use crate::commit_id::CommitId;
 use crate::git::{self, Ancestry, Git, Upstream};
@@ -24,40 +25,6 @@ const PATIENCE_WITH_AN_OLD_TIP: Duration = Duration::from_secs(4);
 /// How long a pushed commit may be missing that a shallow clone need not have: it may be older than that reaches back.
 const PATIENCE_OF_A_SHALLOW_CLONE: Duration = Duration::from_secs(10);
 
-/// The tickets of a turn.
-#[derive(Debug, Default)]
-pub(super) struct Triage {
-    /// Their commit is live, or they name none.
-    pub(super) ready: Vec<Ticket>,
-    /// The remote does not show their commit yet.
-    pub(super) not_visible: Vec<Ticket>,
-    /// It has been missing for too long.
-    pub(super) timed_out: Vec<(Ticket, CommitId)>,
-    /// Runs of a workflow whose commit the branch does not have, and why.
-    pub(super) ignored: Vec<(Ticket, String)>,
-    /// Those of the ready ones whose commit is not in the branch, or may not be.
-    pub(super) not_live: Vec<NotLive>,
-    /// What a person should know about them.
-    pub(super) remarks: Vec<String>,
-}
-
-/// A ticket whose commit is not in the branch, or may not be.
-#[derive(Debug)]
-pub(super) struct NotLive {
-    pub(super) ticket: String,
-    pub(super) how: Absence,
-    pub(super) why: String,
-}
-
-/// How far it is known that a commit is not in the branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Absence {
-    /// A later push withdrew it.
-    Withdrawn,
-    /// A shallow clone does not reach back so far.
-    Perhaps,
-}
-
 /// What becomes of one ticket.
 enum Visibility {
     Ready,
@@ -68,12 +35,12 @@ enum Visibility {
     Ignored(String),
 }
 
-impl Triage {
+impl Update<'_> {
     /// Sorts the tickets, where `now` is what the checkout has.
-    pub(super) fn of(tickets: &[Ticket], update: &Update<'_>, now: &LastGood) -> Result<Self> {
-        let mut triage = Self::default();
-        let green = match update.deploy.aim {
-            Aim::Green(_) => Some(Green::read(update.deploy.state())?),
+    pub(super) fn triage(&self, tickets: &[Ticket], now: &LastGood) -> Result<Triage> {
+        let mut triage = Triage::default();
+        let green = match self.deploy.aim {
+            Aim::Green(_) => Some(Green::read(self.deploy.state())?),
             Aim::Tip | Aim::Back(_) => None,
         };
         for ticket in tickets.iter().cloned() {
@@ -83,9 +50,9 @@ impl Triage {
                 triage.ready.push(ticket);
                 continue;
             };
-            let seen = visibility_of_a_run(push, &commit, update, green.as_ref())?;
+            let seen = visibility_of_a_run(push, &commit, self, green.as_ref())?;
             let seen = seen.map_or_else(
-                || visibility(push, &commit, update.git, update.upstream, now),
+                || visibility(push, &commit, self.git, self.upstream, now),
                 Ok,
             );
             match seen? {
