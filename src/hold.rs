@@ -4,7 +4,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
@@ -33,9 +33,11 @@ impl Hold {
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             there => there.and_then(|there| there.modified()),
         };
+        let now = SystemTime::now();
         Some(Self {
             reason: reason(&state.path("")),
-            since: since.unwrap_or_else(|_| SystemTime::now()),
+            // Whoever uploads it may say any time.
+            since: since.map_or(now, |since| since.clamp(UNIX_EPOCH, now)),
         })
     }
 

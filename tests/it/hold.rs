@@ -1,11 +1,12 @@
 //! `hold` and `release`: nothing is deployed meanwhile, and nothing is lost.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::docs::block_with;
 use crate::process::wait_until_quiet;
@@ -156,6 +157,37 @@ fn whatever_is_at_the_path_holds_and_a_link_is_not_followed() {
     world.delivery("star", "{}").send().expect(200, "ignored");
     world.settle();
     assert_eq!(world.head(), next);
+}
+
+#[test]
+fn a_file_from_an_impossible_time_holds_as_any_other() {
+    let mut world = World::new();
+    world.key("status_page", "true");
+    let commit = world.push("two");
+    world.push_delivery(&commit).send().expect(200, "deployed");
+    world.settle();
+    fs::write(world.state("hold"), "moving").unwrap();
+    let file = File::options().write(true).open(world.state("hold"));
+    let file = file.unwrap();
+    let century = Duration::from_hours(100 * 365 * 24);
+    for (modified, since) in [
+        (UNIX_EPOCH - century, "since 1970-01-01T00:00:00Z: moving"),
+        (SystemTime::now() + century, &format!("since {}-", year())),
+    ] {
+        file.set_modified(modified).unwrap();
+        world.push_delivery(&commit).send().expect(200, "held");
+        world.push_delivery(&commit).send().says(since);
+        world.verb(&["status"]).expect_exit(0);
+        let page = world.delivery("", "").bare("GET").send();
+        assert!(page.body.starts_with("held: "), "{page:#?}");
+    }
+    world.verb(&["release"]).expect_exit(0);
+}
+
+/// This year, in UTC.
+fn year() -> String {
+    let now = humantime::format_rfc3339(SystemTime::now()).to_string();
+    now[..4].to_owned()
 }
 
 #[test]
