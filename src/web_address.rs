@@ -56,15 +56,18 @@ impl WebAddress {
             path,
         } = self;
         let before = format!("{scheme}://{host}{port}");
-        if location.contains("://") {
+        if has_scheme(location) {
             Self::parse(location)
         } else if location.starts_with("//") {
             Self::parse(&format!("{scheme}:{location}"))
         } else if location.starts_with('/') {
             Self::parse(&format!("{before}{location}"))
         } else {
-            let folder = path.split('?').next().unwrap_or("/");
-            let folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let page = path.split('?').next().unwrap_or("/");
+            if location.starts_with('?') {
+                return Self::parse(&format!("{before}{page}{location}"));
+            }
+            let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
             Self::parse(&format!("{before}{folder}/{location}"))
         }
     }
@@ -141,6 +144,15 @@ impl Serialize for WebAddress {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
+}
+
+/// Whether it is a whole address, and none from here (RFC 3986, section 3.1).
+fn has_scheme(location: &str) -> bool {
+    let is_of_scheme = |c: u8| c.is_ascii_alphanumeric() || b"+-.".contains(&c);
+    let scheme = location.split_once(':').map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(is_of_scheme)
+    })
 }
 
 fn is_host(host: &str) -> bool {
@@ -257,6 +269,12 @@ mod tests {
         for (location, expected) in [
             ("/x", Some("https://example.org/x")),
             ("x", Some("https://example.org/a/x")),
+            ("?x", Some("https://example.org/a/b?x")),
+            (
+                "/x?to=https://h/",
+                Some("https://example.org/x?to=https://h/"),
+            ),
+            ("x?to=http://h", Some("https://example.org/a/x?to=http://h")),
             ("//www.example.org/", Some("https://www.example.org/")),
             ("https://www.example.org/", Some("https://www.example.org/")),
             ("http://example.org/", None),
