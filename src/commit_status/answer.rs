@@ -2,6 +2,7 @@
 //! the REST API", "Rate limits for the REST API"). Its words are shown, and choose only the advice.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::shown;
 use crate::curl::Answer;
@@ -28,13 +29,9 @@ pub(super) enum Judged {
 #[derive(Default, Deserialize)]
 struct Said {
     message: Option<String>,
+    /// A word or an object, or several of them.
     #[serde(default)]
-    errors: Vec<Mistake>,
-}
-
-#[derive(Deserialize)]
-struct Mistake {
-    message: Option<String>,
+    errors: Value,
 }
 
 pub(super) fn judge(answer: &Answer, asked: &WebAddress, token: &Token) -> Judged {
@@ -65,11 +62,20 @@ pub(super) fn judge(answer: &Answer, asked: &WebAddress, token: &Token) -> Judge
 /// GitHub's own words, the general one first.
 fn words(body: &str) -> String {
     let said: Said = serde_json::from_str(body).unwrap_or_default();
-    let mistakes = said
-        .errors
+    let mistakes = match said.errors {
+        Value::Array(several) => several,
+        one => vec![one],
+    };
+    let mistakes = mistakes.iter().filter_map(|mistake| {
+        let words = mistake.as_str();
+        words.or_else(|| mistake.get("message")?.as_str())
+    });
+    let all: Vec<&str> = said
+        .message
+        .as_deref()
         .into_iter()
-        .filter_map(|mistake| mistake.message);
-    let all: Vec<String> = said.message.into_iter().chain(mistakes).collect();
+        .chain(mistakes)
+        .collect();
     all.join(": ")
 }
 

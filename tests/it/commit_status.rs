@@ -571,6 +571,14 @@ fn what_github_answers_is_explained() {
             "422 \"Validation Failed: description is too long (maximum is 140 characters)\": a text is too long",
         ),
         (
+            "422 No\n|{\"message\":\"Invalid\",\"errors\":[\"a word\", 1, {\"message\":[]}, {\"message\":\"another\"}]}",
+            "422 \"Invalid: a word: another\": the commit is not there",
+        ),
+        (
+            "422 No\n|{\"message\":\"Invalid\",\"errors\":\"a word\"}",
+            "422 \"Invalid: a word\": the commit is not there",
+        ),
+        (
             "422 No\n|{\"message\":\"sha must be a 40 character SHA1\"}",
             "422 \"sha must be a 40 character SHA1\": GitHub takes",
         ),
