@@ -1039,6 +1039,64 @@ fn what_a_killed_worker_owes_is_posted_by_the_next_deploy() {
 }
 
 #[test]
+#[ignore = "needs curl: ./tests/run"]
+fn what_may_have_been_posted_is_posted_over() {
+    // The second answer is the one to the failure of another commit.
+    let api = Api::answering(&[CREATED, CREATED, HANG]);
+    let mut world = world_of(&api);
+    let first = deploy(&world, "two");
+    quiet(&world);
+    world.key("on_update", "\"false\"");
+    let second = world.push("three");
+    world.push_delivery(&second).send().expect(500, "failed");
+    quiet(&world);
+    // The first commit is served by a deploy that fails; whether GitHub knows that, nobody hears.
+    world.push_delivery(&first).send().expect(500, "failed");
+    wait_until("the status of the failure", || api.requests().len() == 3);
+    for process in processes(&world)
+        .iter()
+        .filter(|process| process.is_worker())
+    {
+        process.signal(Signal::KILL);
+    }
+    api.let_go();
+    wait_until_quiet(&world);
+    world.key("on_update", "\"true\"");
+    world.push_delivery(&first).send().expect(200, "deployed");
+    quiet(&world);
+    api.expect_states(&[
+        ("success", &first),
+        ("failure", &second),
+        ("failure", &first),
+        ("success", &first),
+    ]);
+    // Once that has arrived it is not posted again.
+    world.push_delivery(&first).send().expect(200, "unchanged");
+    quiet(&world);
+    assert_eq!(api.requests().len(), 4);
+}
+
+#[test]
+#[ignore = "needs curl: ./tests/run"]
+fn a_status_that_comes_while_an_older_one_is_posted_is_posted_after_it() {
+    let api = Api::answering(&[CREATED, CREATED, HANG]);
+    let mut world = world_of(&api);
+    let first = deploy(&world, "two");
+    quiet(&world);
+    world.key("on_update", "\"false\"");
+    let second = world.push("three");
+    world.push_delivery(&second).send().expect(500, "failed");
+    quiet(&world);
+    world.push_delivery(&first).send().expect(500, "failed");
+    wait_until("the status of the failure", || api.requests().len() == 3);
+    world.key("on_update", "\"true\"");
+    world.push_delivery(&first).send().expect(200, "deployed");
+    api.let_go();
+    quiet(&world);
+    assert_eq!(api.states().pop().unwrap(), ("success".to_owned(), first));
+}
+
+#[test]
 fn what_is_missing_is_told_by_check_and_changes_no_deploy() {
     let mut world = world_with_a_token();
     world.key("github_api", "\"http://127.0.0.1:9\"");
