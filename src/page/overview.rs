@@ -176,7 +176,9 @@ impl Overview {
             reason: mask.line(hold.reason),
         });
         let records = History::of(state).newest_records(MOST_DEPLOYS)?;
-        let github = records.iter().find_map(|record| record.github.as_deref());
+        // The newest that knows the remote: it may have been elsewhere before.
+        let newest = records.iter().find(|record| record.branch.is_some());
+        let github = newest.and_then(|record| record.github.as_deref());
         let github = github.and_then(RepositoryName::parse);
         let deploys: Vec<Deploy> = records
             .into_iter()
