@@ -10,7 +10,6 @@ use super::command::{About, ON_FAILURE_LOG};
 use super::failure::{StepFailed, masked, tail_of};
 use super::journal::Journal;
 use super::marker::MARKER;
-use super::statuses::STATUSES_ARE_NO_MATTER;
 use super::triage::Triage;
 use super::turn_result::TurnResult;
 use super::underway::Underway;
@@ -37,7 +36,7 @@ impl Deploy<'_> {
             history.record(record)?;
         }
         history.sync()?;
-        ignore(self.owe_statuses(&records, ended), STATUSES_ARE_NO_MATTER);
+        self.owe_statuses(&records, ended);
         ignore(
             Underway::remove(self.state()),
             "only who asks meanwhile reads it",

@@ -35,7 +35,17 @@ struct Told<'t> {
 impl Deploy<'_> {
     /// Notes what is to be posted about the commits that a turn served. Called once that is in the history, and before the
     /// tickets go: should we die in between, the next worker posts it.
-    pub(super) fn owe_statuses(&self, records: &[Record], ended: &TurnResult) -> Result<()> {
+    pub(super) fn owe_statuses(&self, records: &[Record], ended: &TurnResult) {
+        if let (Err(error), Some(record)) = (self.note_statuses(records, ended), records.first()) {
+            let remark = format!("commit statuses were not posted: {error:#}");
+            ignore(
+                History::of(self.state()).remark(&record.name(), &remark),
+                STATUSES_ARE_NO_MATTER,
+            );
+        }
+    }
+
+    fn note_statuses(&self, records: &[Record], ended: &TurnResult) -> Result<()> {
         let Some(board) = Board::of(self.site, self.state()) else {
             return Ok(());
         };

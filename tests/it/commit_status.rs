@@ -1097,6 +1097,24 @@ fn a_status_that_comes_while_an_older_one_is_posted_is_posted_after_it() {
 }
 
 #[test]
+fn what_cannot_be_remembered_is_told() {
+    let mut world = world_with_a_token();
+    world.key("github_api", "\"http://127.0.0.1:9\"");
+    deploy(&world, "two");
+    quiet(&world);
+    let file = world.state("commit-statuses");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    deploy(&world, "three");
+    let remarks = remarks(&world);
+    let told = format!(
+        "commit statuses were not posted: cannot read {}",
+        file.display()
+    );
+    assert!(remarks[0].starts_with(&told), "{remarks:?}");
+}
+
+#[test]
 fn what_is_missing_is_told_by_check_and_changes_no_deploy() {
     let mut world = world_with_a_token();
     world.key("github_api", "\"http://127.0.0.1:9\"");
