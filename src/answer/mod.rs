@@ -153,7 +153,7 @@ fn decide(env: &Environment, args: &[OsString], started: Instant) -> Answered {
             started,
         }
         .answer()
-        .without(&secrets),
+        .without(&site.secret_words()),
         Err(refusal) => Answered {
             log: told_of_blanks(&refusal, &site, &secrets),
             ..BeforeProof::Refused(refusal).into()
@@ -251,7 +251,7 @@ impl Unusable {
 
 impl Answer {
     /// What may be said after the signature held: all but secrets and credentials, and no control characters.
-    fn without(self, secrets: &Secrets) -> Answered {
+    fn without(self, secrets: &[String]) -> Answered {
         let log = match &self {
             Self::Error(error) => Some(format!("error: {error:#}")),
             Self::Pushed(PushResult::NotQueued(why) | PushResult::WorkerDied(why)) => {
@@ -267,11 +267,7 @@ impl Answer {
                 | PushResult::Held(..),
             ) => None,
         };
-        let secrets: Vec<_> = secrets
-            .iter()
-            .map(|secret| String::from_utf8_lossy(secret.reveal()))
-            .collect();
-        let hide = |text: &str| escape(&redact(text, secrets.iter().map(AsRef::as_ref)));
+        let hide = |text: &str| escape(&redact(text, secrets.iter().map(String::as_str)));
         let mut response = self.into_response();
         response.body = hide(&response.body);
         Answered {

@@ -78,10 +78,7 @@ pub(crate) fn shown(site: &Site, secrets: &Secrets, request: &Request<'_>) -> Re
                 html::POLICY,
                 VARY,
             ],
-            body: html::page(
-                &Overview::of(site, secrets)?,
-                &Links::of(request, key.as_deref()),
-            )?,
+            body: html::page(&Overview::of(site)?, &Links::of(request, key.as_deref()))?,
         },
         Variable::Absent => Page {
             content_type: PLAIN_TEXT,
@@ -93,12 +90,12 @@ pub(crate) fn shown(site: &Site, secrets: &Secrets, request: &Request<'_>) -> Re
                 NOTHING_LOADED,
                 VARY,
             ],
-            body: text::page(&Overview::of(site, secrets)?),
+            body: text::page(&Overview::of(site)?),
         },
         Variable::Once(path) if path == JSON.as_bytes() => Page {
             content_type: "application/json",
             fields: &[NO_STORE, NO_SNIFF, NO_INDEX, NO_REFERRER, NOTHING_LOADED],
-            body: json::page(&Overview::of(site, secrets)?)?,
+            body: json::page(&Overview::of(site)?)?,
         },
         Variable::Once(path) if path == BADGE.as_bytes() => Page {
             content_type: "image/svg+xml",
@@ -110,7 +107,7 @@ pub(crate) fn shown(site: &Site, secrets: &Secrets, request: &Request<'_>) -> Re
                 NO_REFERRER,
                 NOTHING_LOADED,
             ],
-            body: badge::image(&Overview::of(site, secrets)?)?,
+            body: badge::image(&Overview::of(site)?)?,
         },
         Variable::Once(_) | Variable::Several => return Ok(Shown::NoSuchPage),
     };

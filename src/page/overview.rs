@@ -15,7 +15,6 @@ use crate::outcome::{Step, Verdict};
 use crate::queue::{Queue, Ticket};
 use crate::redaction::{excerpt, redact};
 use crate::repository_name::RepositoryName;
-use crate::signature::Secrets;
 use crate::site::Site;
 use crate::state::StateFolder;
 
@@ -141,12 +140,11 @@ impl Serialize for Moment {
 }
 
 impl Overview {
-    /// `secrets` are what no text of it shows.
-    pub(super) fn of(site: &Site, secrets: &Secrets) -> Result<Self> {
+    pub(super) fn of(site: &Site) -> Result<Self> {
         let checkout = clone::stage_of(site)?.checkout();
         let state = checkout.as_ref().and_then(StateFolder::existing);
         let mut overview = match state {
-            Some(state) => Self::of_state(site, &state, &Mask::of(secrets))?,
+            Some(state) => Self::of_state(site, &state, &Mask::of(site))?,
             // No delivery has come yet.
             None => Self::default(),
         };
@@ -305,13 +303,9 @@ struct Mask {
 }
 
 impl Mask {
-    fn of(secrets: &Secrets) -> Self {
-        let hidden = secrets.iter().map(|secret| {
-            let secret = String::from_utf8_lossy(secret.reveal());
-            secret.into_owned()
-        });
+    fn of(site: &Site) -> Self {
         Self {
-            hidden: hidden.collect(),
+            hidden: site.secret_words(),
         }
     }
 

@@ -701,6 +701,24 @@ fn a_remote_that_left_github_has_no_links_there_any_more() {
 }
 
 #[test]
+fn a_token_and_the_password_of_a_remote_are_masked_as_the_secret_is() {
+    let mut world = open_world();
+    fs::write(world.path("token.txt"), "0123-token-of-github\n").unwrap();
+    world.key(
+        "github_token_file",
+        &quoted(&text(&world.path("token.txt"))),
+    );
+    world.key("clone", "\"https://me:pass-word@example.org/me/site.git\"");
+    deploy(&world, "two");
+    let reason = format!("{SECRET} 0123-token-of-github pass-word");
+    world.verb(&["hold", &reason]).expect_exit(0);
+    assert_eq!(json_page(&world)["held"]["reason"], "*** *** ***");
+    let held = world.push_delivery(&world.head()).send();
+    held.says(": *** *** ***. ");
+    world.verb(&["release"]).expect_exit(0);
+}
+
+#[test]
 fn a_site_that_cannot_be_used_says_no_more_than_without_a_page() {
     let mut world = World::new();
     deploy(&world, "two");
