@@ -182,6 +182,11 @@ impl<'b> Board<'b> {
         })
     }
 
+    /// What remembers them.
+    pub(crate) fn file(state: &StateFolder) -> PathBuf {
+        state.path(FILE)
+    }
+
     /// How posting went the last time.
     pub(crate) fn last_remark(&self) -> Result<Option<Remark>> {
         let remarks = self.read()?.into_iter().filter_map(|known| known.remark);

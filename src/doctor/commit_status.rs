@@ -45,8 +45,12 @@ impl Doctor<'_> {
         }
         let state = StateFolder::existing(git.checkout);
         let board = state.as_ref().and_then(|state| Board::of(self.site, state));
-        let last = board.map(|board| board.last_remark());
-        match self.known(WHAT, last.transpose()).flatten().flatten() {
+        let last = match board.map_or(Ok(None), |board| board.last_remark()) {
+            Ok(last) => last,
+            // No deploy fails for that.
+            Err(error) => return self.not_remembered(&error, state.as_ref()),
+        };
+        match last {
             Some(last) if !last.is_posted => self.findings.warn(
                 WHAT,
                 last.words,
@@ -60,6 +64,16 @@ impl Doctor<'_> {
             }
             Some(_) | None => {}
         }
+    }
+
+    fn not_remembered(&mut self, error: &anyhow::Error, state: Option<&StateFolder>) {
+        let remove = state.map(|state| format!("rm -rf {}", quoted(&Board::file(state))));
+        self.findings.warn(
+            WHAT,
+            format!("{error:#}"),
+            "what was posted is not known, and nothing more is posted: remove that, it is made anew",
+            remove,
+        );
     }
 
     fn token_file(&mut self, github: &GitHub) {

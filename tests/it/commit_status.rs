@@ -1112,6 +1112,18 @@ fn what_cannot_be_remembered_is_told() {
         file.display()
     );
     assert!(remarks[0].starts_with(&told), "{remarks:?}");
+    // No deploy fails for that.
+    world.ping_delivery().send().expect(200, "pong");
+    let check = world.verb(&["check"]);
+    check.expect_exit(0);
+    check.says("warning  commit status cannot read");
+    let remove = check.stdout.lines().find(|line| line.contains("rm -rf "));
+    let mut shell = world.shell_of_site();
+    let removed = shell.args(["-c", remove.unwrap().trim()]).status();
+    assert!(removed.unwrap().success());
+    deploy(&world, "four");
+    quiet(&world);
+    assert!(file.is_file());
 }
 
 #[test]
