@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use super::Doctor;
 use super::entrance::web_root;
-use super::secrets::{is_open_to_others, let_read};
+use super::secrets::{close, is_open_to_others, let_read};
 use crate::commit_status::Board;
 use crate::curl;
 use crate::git::{Git, Upstream};
@@ -78,7 +78,7 @@ impl Doctor<'_> {
 
     fn token_file(&mut self, github: &GitHub) {
         let file = &github.token_file;
-        let (shown, path) = (line_of(file), quoted(file));
+        let shown = line_of(file);
         match github.token() {
             Ok(token) => self.hidden.push(token.reveal().to_owned()),
             Err(error) => return self.no_token(github, &error),
@@ -99,7 +99,7 @@ impl Doctor<'_> {
                 WHAT,
                 format!("{shown}: others on this host can read or write it"),
                 "close it",
-                [format!("chmod 600 {path}")],
+                close(self.user, file),
             );
         }
     }

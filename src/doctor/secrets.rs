@@ -59,7 +59,7 @@ impl Doctor<'_> {
                 WHAT,
                 format!("{shown}: others on this host can read or write it"),
                 "close it",
-                [format!("chmod 600 {path}")],
+                close(self.user, file),
             );
         }
         if self.findings.all.len() == before {
@@ -103,6 +103,14 @@ pub(super) fn let_read(user: &User, file: &Path) -> String {
         Some(folder) => format!("sudo chmod o+x {}", quoted(folder)),
         None => give_to(user, file),
     }
+}
+
+/// The commands that close a file to others: only its owner can.
+pub(super) fn close(user: &User, file: &Path) -> Vec<String> {
+    let is_another_users = file.metadata().is_ok_and(|found| found.uid() != user.uid);
+    let give = is_another_users.then(|| give_to(user, file));
+    let close = format!("chmod 600 {}", quoted(file));
+    give.into_iter().chain([close]).collect()
 }
 
 pub(super) fn is_open_to_others(file: &Path) -> bool {

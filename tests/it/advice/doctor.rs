@@ -391,6 +391,18 @@ fn a_home_and_a_secret_that_are_closed_and_a_submodule_without_a_key() {
         .unwrap();
     mode(&world.path("secret.txt"), 0o600);
     cured("PROBLEM  secret file", "A deploy would fail.\n");
+    // What is root's, and open to all, only root can close.
+    as_root("chown")
+        .arg("root:root")
+        .arg(world.path("secret.txt"))
+        .status()
+        .unwrap();
+    mode(&world.path("secret.txt"), 0o644);
+    let is_open = "warning  secret file";
+    assert!(check().contains(is_open), "{}", check());
+    obey(&check());
+    obey(&check());
+    assert!(!check().contains(is_open), "{}", check());
     let closed = world.path("closed");
     fs::create_dir(&closed).unwrap();
     fs::rename(world.path("secret.txt"), closed.join("secret.txt")).unwrap();
