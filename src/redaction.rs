@@ -80,14 +80,20 @@ pub(crate) fn escape(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\n' | '\t' => shown.push(c),
-            '\u{61c}'
+            '\u{ad}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{180e}'
             | '\u{200b}'
             | '\u{200e}'
             | '\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
             | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' => {
+            | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}' => {
                 shown.extend(c.escape_unicode());
             }
             c if c.is_control() => shown.extend(c.escape_default()),
@@ -298,6 +304,10 @@ mod tests {
         assert_eq!(
             escape("\u{200b}\u{2028}\u{61c}\u{2060}👩\u{200d}🚀"),
             "\\u{200b}\\u{2028}\\u{61c}\\u{2060}👩\u{200d}🚀"
+        );
+        assert_eq!(
+            escape("\u{ad}\u{180e}\u{3164}\u{e0041}❤\u{fe0f}"),
+            "\\u{ad}\\u{180e}\\u{3164}\\u{e0041}❤\u{fe0f}"
         );
         assert_eq!(escape_line("a\nb\tc"), "a\\nb\\tc");
         assert_eq!(excerpt("a\nb"), "a\\nb");
