@@ -7,7 +7,7 @@ use askama::Template;
 
 use super::link::{GitHub, Links};
 use super::overview::{Deploy, MOST_DEPLOYS, Moment, Overview, State};
-use super::text::waiting;
+use super::text::{held_afterwards, waiting};
 use crate::commit_id::CommitId;
 
 /// What the page may load and run: its own style, which this is the digest of, and nothing else. A test
@@ -127,6 +127,10 @@ impl Html<'_> {
             Some(old) if old != new => github.between(old, new),
             Some(_) | None => github.commit(new),
         })
+    }
+
+    fn held_afterwards(&self) -> Option<String> {
+        held_afterwards(self.overview)
     }
 
     fn waiting(&self) -> String {

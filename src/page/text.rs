@@ -28,6 +28,9 @@ pub(super) fn page(overview: &Overview) -> String {
             "the newest green commit is {green}, the newest pushed one {pushed}"
         );
     }
+    if let Some(held) = held_afterwards(overview) {
+        let _ = writeln!(text, "{held}");
+    }
     let _ = writeln!(text, "{}", waiting(overview.waiting));
     table(overview, &mut text);
     text
@@ -40,6 +43,16 @@ pub(super) fn waiting(count: usize) -> String {
         1 => "1 delivery waits".to_owned(),
         several => format!("{several} deliveries wait"),
     }
+}
+
+/// That deploys are held, where one still runs.
+pub(super) fn held_afterwards(overview: &Overview) -> Option<String> {
+    let held = overview
+        .held
+        .as_ref()
+        .filter(|_| overview.running.is_some())?;
+    let reason = held.reason.iter().map(|reason| format!(": {reason}"));
+    Some(format!("held after that{}", reason.collect::<String>()))
 }
 
 fn sentence(overview: &Overview) -> String {

@@ -682,6 +682,29 @@ fn commits_are_links_where_the_remote_is_at_github() {
 }
 
 #[test]
+fn a_hold_that_comes_during_a_deploy_is_shown_beside_it() {
+    let mut world = open_world();
+    world.fake_git("pull", &Fault::Hold);
+    let commit = world.push("two");
+    let deploying = world.push_delivery(&commit).start();
+    world.wait_until_held();
+    world.verb(&["hold", "<b>moving"]).expect_exit(0);
+    let text = text_page(&world);
+    assert!(text.starts_with("running: "), "{text}");
+    assert!(text.contains("\nheld after that: <b>moving\n"), "{text}");
+    let shown = page(&world);
+    assert!(shown.contains(">Deploying</h1>"), "{shown}");
+    assert!(
+        shown.contains("<p class=\"facts\">held after that: &#60;b&#62;moving</p>"),
+        "{shown}"
+    );
+    world.release();
+    deploying.reply().expect(200, "deployed");
+    assert!(!text_page(&world).contains("held after that"));
+    world.verb(&["release"]).expect_exit(0);
+}
+
+#[test]
 fn a_remote_that_left_github_has_no_links_there_any_more() {
     let mut world = open_world();
     let (checkout, bare) = (world.checkout(), world.path("upstream/me/site.git"));
