@@ -106,6 +106,16 @@ impl WebAddress {
         self.host == other.host
     }
 
+    /// Whether the same server answers, and nobody in between sees more (RFC 6454, section 4: the origin).
+    pub(crate) fn has_origin_of(&self, other: &Self) -> bool {
+        let port = |address: &Self| match (address.port.as_str(), address.scheme) {
+            ("", "https") => ":443".to_owned(),
+            ("", _) => ":80".to_owned(),
+            (named, _) => named.to_owned(),
+        };
+        self.scheme == other.scheme && self.has_host_of(other) && port(self) == port(other)
+    }
+
     /// Whether its host has this name or number.
     pub(crate) fn is_at(&self, host: &str) -> bool {
         self.host
@@ -255,6 +265,22 @@ mod tests {
             let below = below.map(|address| address.to_string());
             assert_eq!(below.as_deref(), expected, "{parts:?}");
         }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let parsed = |text| WebAddress::parse(text).unwrap();
+        let from = parsed("https://example.org/a");
+        for (text, expected) in [
+            ("https://Example.org:443/b", true),
+            ("https://example.org:8443/", false),
+            ("https://www.example.org/", false),
+        ] {
+            assert_eq!(parsed(text).has_origin_of(&from), expected, "{text}");
+        }
+        let here = parsed("http://127.0.0.1:80/");
+        assert!(here.has_origin_of(&parsed("http://127.0.0.1/")));
+        assert!(!here.has_origin_of(&parsed("https://127.0.0.1:80/")));
     }
 
     #[test]

@@ -19,7 +19,7 @@ const PERMISSION: &str = "the repository permission \"Commit statuses: Read and 
 /// What an answer means.
 pub(super) enum Judged {
     Posted,
-    /// It belongs there: the same host, under another name of the repository.
+    /// It belongs there: the same server, under another name of the repository.
     Elsewhere(WebAddress),
     /// Because of this, and what to do.
     Not(String),
@@ -41,9 +41,9 @@ pub(super) fn judge(answer: &Answer, asked: &WebAddress, token: &Token) -> Judge
     }
     if let (301 | 302 | 307 | 308, Some(location)) = (status, answer.header("location")) {
         return match asked.join(location) {
-            Some(next) if next.has_host_of(asked) => Judged::Elsewhere(next),
+            Some(next) if next.has_origin_of(asked) => Judged::Elsewhere(next),
             Some(_) | None => Judged::Not(format!(
-                "{status}, a redirect to {}: the token is not sent to another host; name it with the key `github_api`",
+                "{status}, a redirect to {}: the token is not sent to another server; name it with the key `github_api`",
                 shown(location, token)
             )),
         };

@@ -659,8 +659,10 @@ fn a_redirect_is_followed_as_a_post_and_never_to_another_host() {
 
     let other = Api::answering(&[]);
     let elsewhere = format!("http://localhost:{}/x", other.port);
+    let another_port = format!("http://127.0.0.1:{}/x", other.port);
     for (location, told) in [
         (elsewhere.as_str(), elsewhere.as_str()),
+        (another_port.as_str(), another_port.as_str()),
         (
             "https://api.github.com.evil.example/",
             "https://api.github.com.evil.example/",
@@ -672,7 +674,7 @@ fn a_redirect_is_followed_as_a_post_and_never_to_another_host() {
         let world = world_of(&api);
         deploy(&world, "two");
         let said = format!(
-            "was not posted: 308, a redirect to {told}: the token is not sent to another host; name it with the key `github_api`"
+            "was not posted: 308, a redirect to {told}: the token is not sent to another server; name it with the key `github_api`"
         );
         let remarks = remarks(&world);
         assert!(remarks[0].ends_with(&said), "{remarks:?}");
