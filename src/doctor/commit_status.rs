@@ -4,8 +4,7 @@
 use std::io::ErrorKind;
 
 use super::Doctor;
-use super::entrance::web_root;
-use super::secrets::{close, is_open_to_others, let_read};
+use super::secrets::let_read;
 use crate::commit_status::Board;
 use crate::curl;
 use crate::git::{Git, Upstream};
@@ -78,30 +77,12 @@ impl Doctor<'_> {
 
     fn token_file(&mut self, github: &GitHub) {
         let file = &github.token_file;
-        let shown = line_of(file);
         match github.token() {
             Ok(token) => self.hidden.push(token.reveal().to_owned()),
             Err(error) => return self.no_token(github, &error),
         }
-        if let Some(root) = web_root(file, self.env) {
-            self.findings.warn(
-                WHAT,
-                format!(
-                    "{shown} lies in {}, which the web server shows",
-                    line_of(root)
-                ),
-                "keep it outside, and name the new place with the key `github_token_file`",
-                [],
-            );
-        }
-        if is_open_to_others(file) {
-            self.findings.warn(
-                WHAT,
-                format!("{shown}: others on this host can read or write it"),
-                "close it",
-                close(self.user, file),
-            );
-        }
+        self.warn_where_visitors_see(WHAT, file, "github_token_file");
+        self.warn_where_others_may_open(WHAT, file);
     }
 
     fn no_token(&mut self, github: &GitHub, error: &anyhow::Error) {

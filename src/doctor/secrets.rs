@@ -26,17 +26,7 @@ impl Doctor<'_> {
         let text = |secret: &Secret| String::from_utf8_lossy(secret.reveal()).into_owned();
         self.hidden.extend(secrets.iter().map(text));
         let before = self.findings.all.len();
-        if let Some(root) = web_root(file, self.env) {
-            self.findings.warn(
-                WHAT,
-                format!(
-                    "{shown} lies in {}, which the web server shows",
-                    line_of(root)
-                ),
-                "keep it outside, and name the new place with the key `secret_file`",
-                [],
-            );
-        }
+        self.warn_where_visitors_see(WHAT, file, "secret_file");
         if secrets.iter().any(Secret::has_blanks_around) {
             self.findings.warn(
                 WHAT,
@@ -54,19 +44,43 @@ impl Doctor<'_> {
                 [],
             );
         }
-        if is_open_to_others(file) {
-            self.findings.warn(
-                WHAT,
-                format!("{shown}: others on this host can read or write it"),
-                "close it",
-                close(self.user, file),
-            );
-        }
+        self.warn_where_others_may_open(WHAT, file);
         if self.findings.all.len() == before {
             let count = secrets.iter().count();
             let plural = if count == 1 { "" } else { "s" };
             self.findings
                 .ok(WHAT, format!("{shown}, {count} secret{plural}"));
+        }
+    }
+
+    /// A file that is named with this key, and that the web server shows.
+    pub(super) fn warn_where_visitors_see(&mut self, what: &'static str, file: &Path, key: &str) {
+        if let Some(root) = web_root(file, self.env) {
+            self.findings.warn(
+                what,
+                format!(
+                    "{} lies in {}, which the web server shows",
+                    line_of(file),
+                    line_of(root)
+                ),
+                format!("keep it outside, and name the new place with the key `{key}`"),
+                [],
+            );
+        }
+    }
+
+    /// A file that others on this host may open.
+    pub(super) fn warn_where_others_may_open(&mut self, what: &'static str, file: &Path) {
+        if file.metadata().is_ok_and(|file| file.mode() & 0o077 != 0) {
+            self.findings.warn(
+                what,
+                format!(
+                    "{}: others on this host can read or write it",
+                    line_of(file)
+                ),
+                "close it",
+                close(self.user, file),
+            );
         }
     }
 
@@ -106,13 +120,9 @@ pub(super) fn let_read(user: &User, file: &Path) -> String {
 }
 
 /// The commands that close a file to others: only its owner can.
-pub(super) fn close(user: &User, file: &Path) -> Vec<String> {
+fn close(user: &User, file: &Path) -> Vec<String> {
     let is_another_users = file.metadata().is_ok_and(|found| found.uid() != user.uid);
     let give = is_another_users.then(|| give_to(user, file));
     let close = format!("chmod 600 {}", quoted(file));
     give.into_iter().chain([close]).collect()
-}
-
-pub(super) fn is_open_to_others(file: &Path) -> bool {
-    file.metadata().is_ok_and(|file| file.mode() & 0o077 != 0)
 }
