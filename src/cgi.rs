@@ -275,7 +275,7 @@ impl<'e> Request<'e> {
 
     /// The last part of the script's address, by which a page there can name what is below it: absent where the server
     /// did not say it (RFC 3875 section 4.1.13).
-    pub(crate) fn script_name(&self) -> Option<&'e [u8]> {
+    pub(crate) fn last_part_of_script(&self) -> Option<&'e [u8]> {
         let path = self.env.variable("SCRIPT_NAME").once()?;
         path.rsplit(|&byte| byte == b'/')
             .next()

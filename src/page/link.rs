@@ -15,8 +15,8 @@ const NOT_IN_A_PART: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The other forms of the page, and the page as it stays. They are named from the folder of the script, so that no word of the request chooses a
-/// host.
+/// The other forms of the page, and the page as it stays. They are named from the folder of the script, so that no word of
+/// the request chooses a host.
 pub(super) struct Links {
     pub(super) json: Option<String>,
     pub(super) badge: Option<String>,
@@ -31,7 +31,7 @@ impl Links {
     /// The links for who asked so, with the key they have.
     pub(super) fn of(request: &Request<'_>, key: Option<&str>) -> Self {
         let to = |form: &str, parameter: Option<&str>| {
-            let script = percent_encode(request.script_name()?, NOT_IN_A_PART);
+            let script = percent_encode(request.last_part_of_script()?, NOT_IN_A_PART);
             let key = key.map(|key| format!("{KEY}={key}"));
             let query: Vec<&str> = key.as_deref().into_iter().chain(parameter).collect();
             let mark = if query.is_empty() { "" } else { "?" };
@@ -55,13 +55,11 @@ pub(super) struct GitHub {
 
 impl GitHub {
     pub(super) fn of(repository: &RepositoryName) -> Self {
-        let name = repository.to_string();
-        let parts = name.split('/');
-        let parts = parts.map(|part| percent_encode(part.as_bytes(), NOT_IN_A_PART).to_string());
-        let parts: Vec<String> = parts.collect();
+        let part = |text: &str| percent_encode(text.as_bytes(), NOT_IN_A_PART).to_string();
+        let (owner, name) = (part(repository.owner()), part(repository.name()));
         Self {
-            address: format!("https://github.com/{}", parts.join("/")),
-            name: excerpt(&name),
+            address: format!("https://github.com/{owner}/{name}"),
+            name: excerpt(&repository.to_string()),
         }
     }
 

@@ -252,6 +252,14 @@ impl State {
     }
 }
 
+impl Held {
+    /// The reason, to stand behind what it is the reason for.
+    pub(super) fn why(&self) -> String {
+        let reason = self.reason.iter().map(|reason| format!(": {reason}"));
+        reason.collect()
+    }
+}
+
 impl Live {
     fn of(commit: CommitId, deploys: &[Deploy]) -> Self {
         let brought = |deploy: &&Deploy| {
@@ -288,13 +296,18 @@ impl Deploy {
 
     /// The commits as they are shown: the one that is there, or from which one to which.
     pub(super) fn commits(&self) -> String {
-        let id = |id: &Option<CommitId>| id.as_ref().map_or("-", CommitId::short).to_owned();
+        let (old, new) = (short(self.old.as_ref()), short(self.new.as_ref()));
         if self.old == self.new {
-            id(&self.new)
+            new.to_owned()
         } else {
-            format!("{}..{}", id(&self.old), id(&self.new))
+            format!("{old}..{new}")
         }
     }
+}
+
+/// The short id of a commit, where there is one.
+pub(super) fn short(commit: Option<&CommitId>) -> &str {
+    commit.map_or("-", CommitId::short)
 }
 
 /// What texts look like when they are shown.

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::overview::{Overview, State};
-use crate::commit_id::CommitId;
+use super::overview::{Overview, State, short};
 
 pub(super) fn page(overview: &Overview) -> String {
     let mut text = format!("{}: ", overview.state.word());
@@ -20,9 +19,8 @@ pub(super) fn page(overview: &Overview) -> String {
         text.push('\n');
     }
     if let Some(workflow) = &overview.workflow {
-        let id =
-            |commit: &Option<CommitId>| commit.as_ref().map_or("-", CommitId::short).to_owned();
-        let (green, pushed) = (id(&workflow.green), id(&workflow.pushed));
+        let green = short(workflow.green.as_ref());
+        let pushed = short(workflow.pushed.as_ref());
         let _ = writeln!(
             text,
             "the newest green commit is {green}, the newest pushed one {pushed}"
@@ -51,8 +49,7 @@ pub(super) fn held_afterwards(overview: &Overview) -> Option<String> {
         .held
         .as_ref()
         .filter(|_| overview.running.is_some())?;
-    let reason = held.reason.iter().map(|reason| format!(": {reason}"));
-    Some(format!("held after that{}", reason.collect::<String>()))
+    Some(format!("held after that{}", held.why()))
 }
 
 fn sentence(overview: &Overview) -> String {
@@ -67,14 +64,11 @@ fn sentence(overview: &Overview) -> String {
             None => "a deploy".to_owned(),
         },
         State::Held => match &overview.held {
-            Some(held) => {
-                let reason = held.reason.iter().map(|reason| format!(": {reason}"));
-                let since = held.since.utc();
-                format!(
-                    "deploys are held since {since} UTC{}",
-                    reason.collect::<String>()
-                )
-            }
+            Some(held) => format!(
+                "deploys are held since {} UTC{}",
+                held.since.utc(),
+                held.why()
+            ),
             None => "deploys".to_owned(),
         },
         State::Waiting => "no deploy is running, and one is owed".to_owned(),
