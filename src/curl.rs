@@ -58,12 +58,12 @@ impl Answer {
 
 /// Gets a page. No redirect is followed.
 pub(crate) fn get(curl: &Path, address: &WebAddress, limit: Duration) -> Result<Asked> {
-    ask(curl, &Options::for_a_person(address, limit), limit)
+    ask(curl, &Options::for_an_answer(address, limit), limit)
 }
 
 /// Posts something. No redirect is followed.
 pub(crate) fn post(curl: &Path, post: &Post<'_>, limit: Duration) -> Result<Asked> {
-    let options = Options::for_a_person(post.address, limit).posting(post);
+    let options = Options::for_an_answer(post.address, limit).posting(post);
     ask(curl, &options, limit)
 }
 
@@ -110,8 +110,8 @@ fn ask(curl: &Path, options: &Options, limit: Duration) -> Result<Asked> {
 struct Options(String);
 
 impl Options {
-    /// For one request, whose answer is read.
-    fn for_a_person(address: &WebAddress, limit: Duration) -> Self {
+    /// For one request whose answer is read.
+    fn for_an_answer(address: &WebAddress, limit: Duration) -> Self {
         let seen = Self::default().flag("silent").flag("show-error");
         seen.flag("include").to(address, limit)
     }
@@ -252,7 +252,7 @@ mod tests {
         };
         let limit = Duration::from_secs(10);
         assert_eq!(
-            Options::for_a_person(&address, limit).posting(&post).0,
+            Options::for_an_answer(&address, limit).posting(&post).0,
             r#"silent
 show-error
 include
