@@ -39,15 +39,16 @@ impl Token {
         &self.0
     }
 
-    /// Reads its file as that of the secret is read. The error is what the file …
+    /// Reads its file as that of the secret is read. The error is a predicate: the file is its subject.
     fn parse(file: &[u8]) -> Result<Self, &'static str> {
+        const SEVERAL_LINES: &str = "has more than one line; leave the token in it";
         let secrets = Secrets::parse(file).map_err(|why| match why {
             NoSecrets::Empty => "is empty; write the token into it",
             NoSecrets::NulBytes => "has NUL bytes, as UTF-16 has; save it as plain text",
-            NoSecrets::TooMany => "has more than one line; leave the token in it",
+            NoSecrets::TooMany => SEVERAL_LINES,
         })?;
         if secrets.iter().count() > 1 {
-            return Err("has more than one line; leave the token in it");
+            return Err(SEVERAL_LINES);
         }
         let token = secrets.first().reveal();
         if !token.iter().all(u8::is_ascii_graphic) {
