@@ -28,7 +28,7 @@ const LOCK: &str = "recording";
 /// Past this size the file becomes the older one, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
 
-/// What is read first of the end of a file, in bytes: thirty deploys are mostly in it.
+/// What is read first of the end of a file, in bytes: thirty deploys usually fit into it.
 const FIRST_LOOK: u64 = 64 << 10;
 
 /// One deploy that ended.

@@ -1,4 +1,4 @@
-//! What waits, and who may deploy now: `Ticket`, `Queue`, `InLine`, `Turn`. The only locks.
+//! What waits, and who may deploy now: `Ticket`, `Queue`, `InLine`, `Turn`. The only locks that deploys wait for.
 //!
 //! A ticket is a file; it means "a deploy is owed", also when it can't be read. The locks are the kernel's (flock): they
 //! vanish with the process that holds them, however it dies.

@@ -1,4 +1,5 @@
-//! What the report of a turn tells of the way: steps and their times, remarks, and what must not be shown.
+//! What the report of a turn tells of the way: steps and their times, remarks, and what must not be shown. Who asks
+//! meanwhile, and GitHub, hear from here what is being done.
 
 use std::time::{Duration, Instant};
 

@@ -23,6 +23,7 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// What a repository has its own configuration in (git-config(1), "FILES"). Git writes them anew, and never in place.
 const FILES: [&str; 2] = ["config", "config.worktree"];
 
+/// The lengths of what stands before the configuration, in bytes.
 const DIGEST: usize = 32;
 const TIME: usize = 8;
 

@@ -1,9 +1,9 @@
 //! The status page: what is live, what runs, waits or is held, and the last deploys; as a page for a browser, as text, as
 //! JSON and as a badge.
 //!
-//! Strangers see it where the site says so. So nothing is shown but ids, subjects and branches of commits, times, the names
-//! of steps, and why deploys are held: no path, no delivery, no name of a person, no output of git. No process is started,
-//! and nothing is written.
+//! Strangers see it where the site says so. So nothing is shown but ids, subjects and branches of commits, the repository's
+//! name at GitHub, times, verdicts, the names of steps, how many deliveries wait, and why deploys are held: no path, no id
+//! of a delivery, no output of git, nor who pushed or committed. No process is started, and nothing is written.
 
 mod badge;
 mod html;

@@ -1,6 +1,6 @@
 //! A site: the deploy.cgi file, parsed into a type that is right by construction.
 //!
-//! Must not know git, and reads nothing but the site file and the secret file.
+//! Must not know git, and reads nothing but the site file and the files with the secret and with GitHub's token.
 
 mod github;
 mod keys;
