@@ -156,12 +156,12 @@ impl Deployer<'_> {
         if pipe.ticket.is_some() {
             return turn.end();
         }
-        let ended = Afterwards {
+        let afterwards = Afterwards {
             site,
             host: self.host,
             checkout: self.checkout,
         };
-        ended.end(turn, pending).map(drop)
+        afterwards.end(turn, pending).map(drop)
     }
 }
 

@@ -118,12 +118,12 @@ pub(super) struct Foreground<'f> {
 impl Foreground<'_> {
     /// Ends the turn of a deploy, and prints what became known since.
     pub(super) fn end(&self, turn: Turn<'_>, deployed: Deployed) -> Result<Done> {
-        let ended = Afterwards {
+        let afterwards = Afterwards {
             site: self.site,
             host: self.env,
             checkout: self.checkout,
         };
-        for remark in ended.end(turn, deployed.pending)? {
+        for remark in afterwards.end(turn, deployed.pending)? {
             ignore(print(&format!("\n{}\n", escape(&remark))), TERMINAL_GONE);
         }
         Ok(deployed.done)

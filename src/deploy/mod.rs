@@ -17,7 +17,9 @@
 //! | [`unfinished_back`] | where `back` is going, until it has ended |
 //! | [`underway`] | what a deploy is at, for people who ask meanwhile |
 //! | [`maintenance`] | git's tidying up, once a day |
+//! | [`afterwards`] | the end of a turn, once its outcome is heard |
 
+mod afterwards;
 mod aim;
 mod changed;
 pub(crate) mod clone;
@@ -65,11 +67,9 @@ use marker::Interrupted;
 use turn_result::TurnResult;
 use update::Update;
 
-use maintenance::MAINTENANCE_IS_NO_MATTER;
-
+pub(crate) use afterwards::Afterwards;
 pub(crate) use aim::Aim;
 pub(crate) use marker::MARKER;
-pub(crate) use statuses::Afterwards;
 pub(crate) use underway::Underway;
 
 /// The deploy of a site, in its checkout.

@@ -1,22 +1,21 @@
-//! What GitHub is told about the commits of a turn: which of them, and what; and when, so that no deploy waits for it.
+//! What GitHub is told about the commits of a turn: which of them, and what.
 
 use anyhow::Result;
 
 use super::triage::{Absence, NotLive};
 use super::turn_result::TurnResult;
-use super::{Aim, Deploy, MAINTENANCE_IS_NO_MATTER};
-use crate::cgi::Environment;
+use super::{Aim, Deploy};
 use crate::commit_id::CommitId;
 use crate::commit_status::{Board, Owed, Pending, State, Status, address_of, description};
-use crate::git::{Checkout, Upstream};
+use crate::git::Upstream;
 use crate::green::Green;
 use crate::history::{History, Record};
 use crate::hook_address;
 use crate::ignored::ignore;
 use crate::outcome::{Step, Verdict};
-use crate::queue::{Origin, PushRequest, Queue, Ticket, Turn};
+use crate::queue::{Origin, PushRequest, Ticket};
 use crate::redaction::redact;
-use crate::site::{Site, StatusPage};
+use crate::site::StatusPage;
 use crate::web_address::WebAddress;
 
 /// Why an error of it is ignored.
@@ -200,45 +199,4 @@ fn said_of<'r>(record: &'r Record, not_live: Option<&'r NotLive>) -> Option<(Sta
     };
     let headline = record.report.lines().next().unwrap_or_default();
     Some((state, headline))
-}
-
-/// Whose turn ends.
-pub(crate) struct Afterwards<'a> {
-    pub(crate) site: &'a Site,
-    pub(crate) host: &'a Environment,
-    pub(crate) checkout: &'a Checkout,
-}
-
-impl Afterwards<'_> {
-    /// Ends a turn whose outcome is recorded and heard. Statuses are posted when it has ended: GitHub may take its time, and
-    /// neither the next deploy nor whoever waits in line has to wait for that. Then, as the last act, git may tidy up, in a
-    /// turn that nobody else wants. Returns how posting went.
-    pub(crate) fn end(&self, turn: Turn<'_>, pending: Pending) -> Result<Vec<String>> {
-        let state = turn.state;
-        let board = Board::of(self.site, state);
-        let board = board.filter(|board| board.has_owed().unwrap_or(false));
-        let (mut turn, mut remarks) = (Some(turn), Vec::new());
-        if let Some(board) = board {
-            turn.take().map_or(Ok(()), Turn::end)?;
-            remarks = board
-                .post_owed(pending)
-                .unwrap_or_else(|error| vec![format!("commit statuses: {error:#}")]);
-            turn = Queue::of(state).free_turn()?;
-        }
-        let Some(turn) = turn else {
-            return Ok(remarks);
-        };
-        let deploy = Deploy {
-            site: self.site,
-            host: self.host,
-            checkout: self.checkout,
-            turn: &turn,
-            aim: Aim::Tip,
-            progress: None,
-            config: None,
-        };
-        ignore(deploy.maintain(), MAINTENANCE_IS_NO_MATTER);
-        turn.end()?;
-        Ok(remarks)
-    }
 }
