@@ -1,7 +1,7 @@
 //! The webhook's secrets, and the signatures GitHub makes with them: `X-Hub-Signature-256` and `X-Hub-Signature`
-//! (GitHub's documentation, "Validating webhook deliveries").
+//! (GitHub's documentation, "Validating webhook deliveries"). And the key of the status page, which is one of ours.
 //!
-//! Must not know where a secret is kept or what was signed.
+//! Must not know where a secret is kept, nor what GitHub signed.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
