@@ -95,11 +95,11 @@ fn advice(answer: &Answer, asked: &WebAddress, said: &str) -> String {
         }
         404 => format!(
             "there is no such repository, or not for this token: let the token cover it, with {PERMISSION}, and be of \
-             somebody who may push there; where the repository has another name by now, set `repository`. Asked was {asked}"
+             somebody who may push there; where the repository has another name by now, set `repository`. The address was {asked}"
         ),
         422 => invalid(said).into(),
         300..=399 => "a redirect that leads nowhere; name the API's own address with the key `github_api`".into(),
-        500.. => "GitHub has a trouble of its own: press Redeliver later".into(),
+        500.. => "GitHub has trouble of its own: press Redeliver later".into(),
         _ => format!("GitHub makes a status with 201; is {asked} its API? The key `github_api` names that"),
     }
 }

@@ -584,7 +584,7 @@ fn what_github_answers_is_explained() {
         ),
         (
             "500 No\n|<html>\u{1b}[2J",
-            "500: GitHub has a trouble of its own: press Redeliver later",
+            "500: GitHub has trouble of its own: press Redeliver later",
         ),
         (
             "200 OK\n|<html>",
