@@ -7,7 +7,7 @@ use askama::Template;
 
 use super::link::{GitHub, Links};
 use super::overview::{Deploy, MOST_DEPLOYS, Moment, Overview, State};
-use super::text::{held_afterwards, waiting};
+use super::text::{OWED, held_afterwards, waiting};
 use crate::commit_id::CommitId;
 
 /// What the page may load and run: its own style, which this is the digest of, and nothing else. A test

@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use super::overview::{Overview, State, short};
 
+/// Why deliveries wait where nobody deploys.
+pub(super) const OWED: &str = "no deploy is running, and one is owed";
+
 pub(super) fn page(overview: &Overview) -> String {
     let mut text = format!("{}: ", overview.state.word());
     text.push_str(&sentence(overview));
@@ -71,7 +74,7 @@ fn sentence(overview: &Overview) -> String {
             ),
             None => "deploys".to_owned(),
         },
-        State::Waiting => "no deploy is running, and one is owed".to_owned(),
+        State::Waiting => OWED.to_owned(),
         State::Failed => match overview.failed().and_then(|deploy| deploy.step) {
             Some(step) => format!(
                 "the last deploy of {branch} failed at the step {}",
