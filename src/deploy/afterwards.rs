@@ -27,7 +27,7 @@ impl Afterwards<'_> {
     pub(crate) fn end(&self, turn: Turn<'_>, pending: Pending) -> Result<Vec<String>> {
         let state = turn.state;
         let board = Board::of(self.site, state);
-        let Some(board) = board.filter(|board| board.has_owed().unwrap_or(false)) else {
+        let Some(board) = board.filter(|board| board.has_owed().unwrap_or(true)) else {
             self.tidy_up(turn)?;
             return Ok(Vec::new());
         };

@@ -30,7 +30,6 @@ use crate::process::Ended;
 use crate::redaction;
 use crate::remote_url::RemoteUrl;
 use crate::site::Site;
-use crate::state::StateFolder;
 
 /// In the place of a URL that no command line may have.
 const URL_TO_COME: &str = "deploy-cgi-url-to-come";
@@ -190,14 +189,7 @@ impl Deploy<'_> {
         step(&git.fetch_origin(&branch)?)?;
         let (top, state) = (git.top(), self.state());
         let tip = top.remote_tip(&branch)?;
-        let green = match (self.aim, &tip) {
-            (Aim::Green(workflow), Some(tip)) => {
-                let green = first_green(tip, &top, state)?;
-                let none = || StepFailed::stated(Step::Clone, Cause::NothingGreen(workflow.into()));
-                Some(green.ok_or_else(none)?)
-            }
-            (Aim::Green(_), None) | (Aim::Tip | Aim::Back(_), _) => None,
-        };
+        let green = self.first_green(tip.as_ref(), &top)?;
         if state.read(CLONING)?.as_deref() != Some(WRITING) {
             ensure_no_files(&git.checkout.folder)?;
             state.write(CLONING, WRITING)?;
@@ -217,18 +209,23 @@ impl Deploy<'_> {
         journal.remarks(kept);
         Ok(())
     }
-}
 
-/// The newest commit of a branch that a workflow is known to have succeeded for.
-fn first_green(
-    tip: &CommitId,
-    top: &WorkTree<'_>,
-    state: &StateFolder,
-) -> Result<Option<CommitId>> {
-    let known = Green::read(state)?;
-    let passed = known.commits();
-    let commits = top.newest_commits(tip, None)?;
-    Ok(commits.into_iter().find(|commit| passed.contains(commit)))
+    /// Where a workflow has to succeed first, the newest commit of the branch that it is known to have passed.
+    fn first_green(
+        &self,
+        tip: Option<&CommitId>,
+        top: &WorkTree<'_>,
+    ) -> Result<Option<CommitId>, StepFailed> {
+        let (Aim::Green(workflow), Some(tip)) = (self.aim, tip) else {
+            return Ok(None);
+        };
+        let known = Green::read(self.state())?;
+        let passed = known.commits();
+        let commits = top.newest_commits(tip, None)?;
+        let green = commits.into_iter().find(|commit| passed.contains(commit));
+        let none = || StepFailed::stated(Step::Clone, Cause::NothingGreen(workflow.into()));
+        green.map(Some).ok_or_else(none)
+    }
 }
 
 /// A first checkout writes over whatever is there; so what came while it could not be made has to go first.

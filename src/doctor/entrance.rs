@@ -63,7 +63,7 @@ fn can_be_run(file: &Path) -> bool {
     rustix::fs::access(file, Access::EXEC_OK).is_ok()
 }
 
-/// The line that names the program, for the kernel: what may be wrong with it, one after the other.
+/// The line that names the program, for the kernel: a flat list of what may be wrong with it.
 fn first_line(file: &Path, env: &Environment, findings: &mut Findings<'_>) {
     let text = read_small(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

@@ -54,8 +54,10 @@ pub(crate) fn take_what_was_told() -> Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     rustix::stdio::dup2_stderr(nothing()?).context("cannot close standard error")?;
-    let size = usize::try_from(file.len().min(MAX_TOLD)).unwrap_or_default();
-    let mut told = vec![0; size];
+    if file.len() > MAX_TOLD {
+        return Ok(None);
+    }
+    let mut told = vec![0; usize::try_from(file.len()).unwrap_or_default()];
     let read = errors.read_exact_at(&mut told, 0);
     Ok(read.is_ok().then_some(told))
 }
