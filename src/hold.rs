@@ -58,7 +58,7 @@ impl Hold {
         let reason = self.reason.iter().map(|reason| format!(": {reason}"));
         let since = humantime::format_rfc3339_seconds(self.since);
         format!(
-            "deploys are held since {since}{}",
+            "deploys have been held since {since}{}",
             reason.collect::<String>()
         )
     }

@@ -320,7 +320,7 @@ impl Unfinished {
                 "no deploy is running; the next delivery serves it, and so does ./deploy.cgi run"
             }
         };
-        format!("{id} waits since {}: {next}\n", moment(received, env))
+        format!("{id} has waited since {}: {next}\n", moment(received, env))
     }
 }
 

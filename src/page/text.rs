@@ -12,9 +12,9 @@ pub(super) fn page(overview: &Overview) -> String {
     text.push_str(&sentence(overview));
     text.push('\n');
     if let Some(live) = &overview.live {
-        let _ = write!(text, "live is {}", live.commit.short());
+        let _ = write!(text, "live: {}", live.commit.short());
         if let Some(since) = live.since {
-            let _ = write!(text, " since {} UTC", since.utc());
+            let _ = write!(text, ", since {} UTC", since.utc());
         }
         if let Some(subject) = &live.subject {
             let _ = write!(text, ": {subject}");
@@ -68,7 +68,7 @@ fn sentence(overview: &Overview) -> String {
         },
         State::Held => match &overview.held {
             Some(held) => format!(
-                "deploys are held since {} UTC{}",
+                "deploys have been held since {} UTC{}",
                 held.since.utc(),
                 held.why()
             ),

@@ -248,7 +248,7 @@ fn a_back_that_was_killed_is_finished_by_run_and_given_up_by_release() {
     let run = world.verb(&["run"]);
     run.expect_exit(1);
     run.says("back main");
-    run.says("held: deploys are held since");
+    run.says("held: deploys have been held since");
     is_live(&world, &one.0, &one.1);
     world.verb(&["release"]).expect_exit(0);
     is_live(&world, &two.0, &two.1);

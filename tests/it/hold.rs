@@ -37,7 +37,7 @@ fn while_held_a_push_waits_and_release_deploys_it() {
     let reply = push_of(&world, &first, '1').send();
     assert_eq!(
         without_time(&reply.body),
-        "held by deploy-cgi: deploys are held since T: the database moves. 1 delivery waits.\n\nTo go on: ./deploy.cgi \
+        "held by deploy-cgi: deploys have been held since T: the database moves. 1 delivery waits.\n\nTo go on: ./deploy.cgi \
          release on the server. Without a shell: delete the file .git/deploy-cgi/hold in the checkout, then press \
          Redeliver.\n"
     );
@@ -50,7 +50,7 @@ fn while_held_a_push_waits_and_release_deploys_it() {
 
     let run = world.verb(&["run"]);
     run.expect_exit(1);
-    run.says("held: deploys are held since");
+    run.says("held: deploys have been held since");
     world.verb(&["status"]).says("the database moves");
     world.verb(&["status"]).says("2 deliveries wait\n");
     let check = world.verb(&["check"]);

@@ -216,7 +216,7 @@ fn each_form_has_its_address_and_its_head() {
     assert_eq!(
         rows.0,
         format!(
-            "deployed: the last deploy of main ended well\nlive is {} since {time} UTC: Say two\nnothing waits",
+            "deployed: the last deploy of main ended well\nlive: {}, since {time} UTC: Say two\nnothing waits",
             &commit[..7]
         )
     );

@@ -198,7 +198,7 @@ fn a_delivery_that_runs_or_waits_is_told_by_its_id() {
     }
     for told in &told[2..] {
         told.expect_exit(0);
-        told.says(&format!("{waits} waits since 2"));
+        told.says(&format!("{waits} has waited since 2"));
         told.says("a deploy is running, and the next one includes it");
     }
     let [running, waiting] = in_json;
