@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use crate::commit_id::CommitId;
 use crate::diagnosis::{Cause, Stated};
 use crate::files;
-use crate::git::{Ancestry, Edits, Own, WorkTree};
+use crate::git::{Ancestry, Edits, MissingFrom, Own, WorkTree};
 use crate::redaction;
 use crate::shell::quoted;
 
@@ -48,7 +48,13 @@ impl Backup {
         known: Option<&CommitId>,
     ) -> Result<Option<String>> {
         ensure_none_hidden(&tree.folder, &edits.hidden)?;
-        let Some(untracked) = untracked_in_the_way(tree, target)? else {
+        // Without edits every tracked file is where the index has it.
+        let from = if edits.seen.is_empty() {
+            MissingFrom::Index
+        } else {
+            MissingFrom::WorkTree
+        };
+        let Some(untracked) = untracked_in_the_way(tree, target, from)? else {
             bail!("there is no commit {target} in {}", tree.folder.display())
         };
         ensure_no_repository(&tree.folder, &edits.seen, &untracked)?;
@@ -269,8 +275,9 @@ fn pick(
 pub(crate) fn untracked_in_the_way(
     tree: &WorkTree<'_>,
     target: &CommitId,
+    from: MissingFrom,
 ) -> Result<Option<BTreeSet<PathBuf>>> {
-    let Some(missing) = tree.missing(target)? else {
+    let Some(missing) = tree.missing(target, from)? else {
         return Ok(None);
     };
     let mut found = BTreeSet::new();

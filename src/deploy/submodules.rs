@@ -14,7 +14,7 @@ use crate::backup::{keep_head, untracked_in_the_way};
 use crate::commit_id::CommitId;
 use crate::diagnosis::Cause;
 use crate::files::{make_private_folder, remove_empty_parents, remove_if_there};
-use crate::git::{self, Found, Gitlink, Indexed, Listed, Submodule};
+use crate::git::{self, Found, Gitlink, Indexed, Listed, MissingFrom, Submodule};
 use crate::outcome::Step;
 use crate::process::Ended;
 use crate::redaction;
@@ -298,8 +298,9 @@ impl Update<'_> {
             kept = keep_head(&work_tree, target, known)?;
         }
         if commit != target {
-            // Where it could not be fetched, git says so when it is to be moved.
-            let files = untracked_in_the_way(&work_tree, target)?.unwrap_or_default();
+            // Where it could not be fetched, git says so when it is to be moved, and of a tracked file that is edited.
+            let files =
+                untracked_in_the_way(&work_tree, target, MissingFrom::Index)?.unwrap_or_default();
             if !files.is_empty() {
                 let cause = Cause::IgnoredInTheWay {
                     submodule: submodule.path.clone(),

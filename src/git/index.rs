@@ -38,6 +38,15 @@ pub(crate) struct Blob {
     pub(crate) kind: Kind,
 }
 
+/// Where a path is missing that a commit has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MissingFrom {
+    /// Then no file of the work tree is looked at.
+    Index,
+    /// There, or in the index: another kind of thing may be in its place.
+    WorkTree,
+}
+
 /// What an index has where a submodule was.
 pub(crate) enum Indexed {
     Nothing,
@@ -264,9 +273,17 @@ impl WorkTree<'_> {
         compare.arg(old).arg(new).arg("--")
     }
 
-    /// Paths that a commit has and the index has not, or the work tree. `None` where there is no such commit.
-    pub(crate) fn missing(&self, commit: &CommitId) -> Result<Option<Vec<PathBuf>>> {
+    /// Paths that a commit has and that are missing here. `None` where there is no such commit.
+    pub(crate) fn missing(
+        &self,
+        commit: &CommitId,
+        from: MissingFrom,
+    ) -> Result<Option<Vec<PathBuf>>> {
         let list = self.reading("diff-index -z --name-only --no-renames --ignore-submodules=dirty");
+        let list = match from {
+            MissingFrom::Index => list.arg("--cached"),
+            MissingFrom::WorkTree => list,
+        };
         let listed = list.arg("--diff-filter=D").arg(commit).arg("--").answer()?;
         Ok(listed.end.is_good().then(|| paths_in(&listed.output)))
     }

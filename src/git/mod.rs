@@ -61,7 +61,9 @@ pub(crate) use checkout::{
 pub(crate) use command::GitFailed;
 pub(crate) use config::{Config, Module, quoted};
 pub(crate) use handover::Handover;
-pub(crate) use index::{Blob, Change, Difference, Edits, Entry, Gitlink, Indexed, Kind};
+pub(crate) use index::{
+    Blob, Change, Difference, Edits, Entry, Gitlink, Indexed, Kind, MissingFrom,
+};
 pub(crate) use login::{has_lost_its_login, without_login};
 pub(crate) use object::begins_with;
 pub(crate) use submodule::{Found, Listed, ModuleState, Source, Submodule};
