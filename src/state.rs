@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -123,6 +123,19 @@ impl StateFolder {
     /// The same for what a power failure may undo: whoever looks sees the old file or the new one.
     pub(crate) fn write_unsynced(&self, name: &str, bytes: &[u8]) -> Result<()> {
         files::replace(&self.path(name), bytes, Sync::No)
+    }
+
+    /// The same for a JSON object that nobody depends on, in place: to make a file may take a disk a millisecond, and this is
+    /// done at each step. Blanks are left where it was longer; whoever looks at that moment may see neither.
+    pub(crate) fn overwrite(&self, name: &str, mut json: Vec<u8>) -> Result<()> {
+        let path = self.path(name);
+        let what = || format!("cannot write {}", path.display());
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false);
+        let file = open_private(&path, &mut options).with_context(what)?;
+        let before = usize::try_from(file.metadata().with_context(what)?.len()).unwrap_or_default();
+        json.resize(json.len().max(before), b' ');
+        file.write_all_at(&json, 0).with_context(what)
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<()> {

@@ -34,7 +34,7 @@ impl Underway {
     }
 
     pub(super) fn write(&self, state: &StateFolder) -> Result<()> {
-        state.write_unsynced(FILE, &serde_json::to_vec(self)?)
+        state.overwrite(FILE, serde_json::to_vec(self)?)
     }
 
     pub(super) fn remove(state: &StateFolder) -> Result<()> {

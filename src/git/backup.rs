@@ -49,10 +49,14 @@ impl WorkTree<'_> {
         }
         let (folder, file) = (git_dir.join(refs), git_dir.join(name));
         let what = || format!("cannot write {}", file.display());
+        let text = format!("{commit}\n");
+        if std::fs::read(&file).is_ok_and(|there| there == text.as_bytes()) {
+            return Ok(());
+        }
         std::fs::create_dir_all(&folder).with_context(what)?;
         // Half a ref stops git. What begins with a dot is none.
         let unfinished = folder.join(format!("{UNFINISHED}{commit}"));
-        std::fs::write(&unfinished, format!("{commit}\n")).with_context(what)?;
+        std::fs::write(&unfinished, text).with_context(what)?;
         std::fs::rename(&unfinished, &file).with_context(what)
     }
 
