@@ -16,7 +16,7 @@
 mod cgi;
 #[path = "../../../src/commit_id.rs"]
 mod commit_id;
-#[path = "../../../src/delivery.rs"]
+#[path = "../../../src/delivery/mod.rs"]
 mod delivery;
 #[path = "../../../src/files.rs"]
 mod files;
