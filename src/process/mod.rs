@@ -4,15 +4,16 @@
 //! Must not know git.
 
 mod detached;
+mod others;
 mod output;
+mod programs;
 
 use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
-use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Seek, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -24,12 +25,12 @@ use crate::files::is_readable_within;
 use crate::ignored::ignore;
 
 pub(crate) use detached::{start_detached, take_what_was_told};
+pub(crate) use others::{AtWork, at_work, groups_that_hold, session};
 pub(crate) use output::file_in_memory;
-use output::{OUTPUT, beginning, memory, show_from, tail};
+pub(crate) use programs::Programs;
 
-/// Where programs are looked for after the host's own PATH: lighttpd passes none at all, and cPanel keeps its git out of
-/// the usual folders.
-pub(crate) const USUAL_FOLDERS: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/cpanel/3rdparty/bin:/usr/local/cpanel/3rdparty/lib/path-bin:/opt/local/bin";
+use others::children;
+use output::{OUTPUT, beginning, memory, show_from, tail};
 
 /// The last bytes of a command's output that are kept: what a person reads in a report.
 const MAX_TAIL: u64 = 16 << 10;
@@ -54,44 +55,6 @@ const POLL_INTERVAL_WITHOUT_PIDFD: Duration = Duration::from_millis(2);
 
 /// What was being done when it failed.
 const WAIT: &str = "cannot wait for a command";
-
-/// The folders where programs are looked for, in order.
-#[derive(Clone, Debug)]
-pub(crate) struct Programs(OsString);
-
-impl Programs {
-    /// Exactly these folders.
-    pub(crate) fn exactly(path: impl Into<OsString>) -> Self {
-        Self(path.into())
-    }
-
-    /// The host's PATH, then the usual folders.
-    pub(crate) fn in_path(path: Option<&OsStr>) -> Self {
-        let mut all = path.unwrap_or_default().to_owned();
-        if !all.is_empty() {
-            all.push(":");
-        }
-        all.push(USUAL_FOLDERS);
-        Self(all)
-    }
-
-    /// As the value of PATH.
-    pub(crate) fn as_path(&self) -> &OsStr {
-        &self.0
-    }
-
-    /// The absolute path of a program, if one of the folders has it. Relative folders are passed by: what they name
-    /// depends on where the server started us.
-    pub(crate) fn find(&self, name: &str) -> Option<PathBuf> {
-        std::env::split_paths(&self.0)
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join(name))
-            .find(|path| {
-                path.metadata()
-                    .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-            })
-    }
-}
 
 /// Who is shown what a command prints, piece by piece, while it runs.
 pub(crate) type Progress<'p> = &'p dyn Fn(&[u8]);
@@ -458,106 +421,6 @@ pub(crate) fn with_its_orphans(run: impl FnOnce() -> Result<Ended>) -> Result<En
     Ok(ended)
 }
 
-/// Our children, and the process group of each.
-fn children() -> Vec<(Pid, Pid)> {
-    let us = rustix::process::getpid().as_raw_nonzero().get();
-    let of_us = |process: PathBuf| {
-        let ids = ids_of(&process).filter(|ids| ids.parent == us)?;
-        let number = process.file_name()?.to_str()?.parse().ok()?;
-        Pid::from_raw(number).zip(Pid::from_raw(ids.group))
-    };
-    processes().filter_map(of_us).collect()
-}
-
-/// The process groups in `session` that hold `file` open: what a dead worker started and left. Found in /proc; where
-/// there is none, nothing is found.
-pub(crate) fn groups_that_hold(file: &File, session: i32) -> Result<Vec<Pid>> {
-    let sought = file.metadata().context("cannot look at a lock file")?;
-    let is_sought = |found: Metadata| (found.dev(), found.ino()) == (sought.dev(), sought.ino());
-    // Processes of other users cannot be looked into, and are not ours to end.
-    let holds = |process: &Path| {
-        let open = std::fs::read_dir(process.join("fd"));
-        let mut open = open.into_iter().flatten().flatten();
-        open.any(|fd| fd.path().metadata().is_ok_and(is_sought))
-    };
-    let mut groups = Vec::new();
-    // Numbers that another /proc gives are not those that a signal goes to.
-    let us = PathBuf::from(std::process::id().to_string());
-    if std::fs::read_link("/proc/self").is_ok_and(|of_proc| of_proc == us) {
-        let ours = ids_of(Path::new("/proc/self")).map_or(0, |ids| ids.group);
-        for process in processes() {
-            if let Some(ids) = ids_of(&process)
-                && ids.session == session
-                && ids.group != ours
-                && let Some(group) = Pid::from_raw(ids.group)
-                && !groups.contains(&group)
-                && holds(&process)
-            {
-                groups.push(group);
-            }
-        }
-    }
-    Ok(groups)
-}
-
-/// The session of this process, 0 where its leader cannot be seen: in a container that a command was started in from
-/// outside (`pid_namespaces(7)`), and where there is no /proc.
-pub(crate) fn session() -> i32 {
-    ids_of(Path::new("/proc/self")).map_or(0, |ids| ids.session)
-}
-
-/// What a process belongs to; 0 is a group or session whose leader cannot be seen.
-struct Ids {
-    parent: i32,
-    group: i32,
-    session: i32,
-}
-
-/// From a process's folder in /proc, and not by getpgrp and getsid: rustix takes their 0 for impossible.
-fn ids_of(process: &Path) -> Option<Ids> {
-    // pid (name) state ppid pgrp session …: the name may hold anything, so what counts is behind the last bracket.
-    let stat = std::fs::read(process.join("stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(1);
-    Some(Ids {
-        parent: fields.next()?.parse().ok()?,
-        group: fields.next()?.parse().ok()?,
-        session: fields.next()?.parse().ok()?,
-    })
-}
-
-/// Whether somebody is at work, as far as we may see.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum AtWork {
-    No,
-    /// A process of another user's, that cannot be looked into, may be.
-    Perhaps,
-    Yes,
-}
-
-/// Whether a process whose name begins with `name` is at work below a folder.
-pub(crate) fn at_work(name: &str, folder: &Path) -> AtWork {
-    let named = |process: &PathBuf| {
-        std::fs::read_to_string(process.join("comm")).is_ok_and(|comm| comm.starts_with(name))
-    };
-    let works = |process: PathBuf| match std::fs::read_link(process.join("cwd")) {
-        Ok(cwd) if cwd.starts_with(folder) => AtWork::Yes,
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => AtWork::Perhaps,
-        // Elsewhere; gone; or a zombie, which works nowhere.
-        Ok(_) | Err(_) => AtWork::No,
-    };
-    let all = processes().filter(named).map(works);
-    all.max().unwrap_or(AtWork::No)
-}
-
-fn processes() -> impl Iterator<Item = PathBuf> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let is_process = |name: &OsStr| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
-    entries
-        .filter(move |entry| is_process(&entry.file_name()))
-        .map(|entry| entry.path())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -613,21 +476,5 @@ mod tests {
             ..Run::new(Path::new("/bin/sleep"), LONG).args(["1000"])
         };
         assert_eq!(run.output_apart().unwrap().end, End::Stopped);
-    }
-
-    #[test]
-    fn a_program_is_found_in_order_and_only_by_absolute_folders() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sh");
-        std::fs::write(&path, "").unwrap();
-        let programs = Programs::exactly(format!(".:{}:/bin", folder.path().display()));
-        assert_eq!(
-            programs.find("sh"),
-            Some(PathBuf::from("/bin/sh")),
-            "not executable yet"
-        );
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        assert_eq!(programs.find("sh"), Some(path));
-        assert_eq!(programs.find("no such program"), None);
     }
 }
