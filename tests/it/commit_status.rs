@@ -1040,9 +1040,15 @@ fn what_a_killed_worker_owes_is_posted_by_the_next_deploy() {
     }
 }
 
-#[test]
-#[ignore = "needs curl: ./tests/run"]
-fn what_may_have_been_posted_is_posted_over() {
+/// Of two commits that were posted the first has failed since, and whether GitHub knows that nobody hears.
+struct Failing {
+    api: Api,
+    world: World,
+    first: String,
+    second: String,
+}
+
+fn a_failure_is_being_posted() -> Failing {
     // The second answer is the one to the failure of another commit.
     let api = Api::answering(&[CREATED, CREATED, HANG]);
     let mut world = world_of(&api);
@@ -1052,9 +1058,26 @@ fn what_may_have_been_posted_is_posted_over() {
     let second = world.push("three");
     world.push_delivery(&second).send().expect(500, "failed");
     quiet(&world);
-    // The first commit is served by a deploy that fails; whether GitHub knows that, nobody hears.
+    // The first commit is served by a deploy that fails.
     world.push_delivery(&first).send().expect(500, "failed");
     wait_until("the status of the failure", || api.requests().len() == 3);
+    Failing {
+        api,
+        world,
+        first,
+        second,
+    }
+}
+
+#[test]
+#[ignore = "needs curl: ./tests/run"]
+fn what_may_have_been_posted_is_posted_over() {
+    let Failing {
+        api,
+        mut world,
+        first,
+        second,
+    } = a_failure_is_being_posted();
     for process in processes(&world)
         .iter()
         .filter(|process| process.is_worker())
@@ -1081,16 +1104,12 @@ fn what_may_have_been_posted_is_posted_over() {
 #[test]
 #[ignore = "needs curl: ./tests/run"]
 fn a_status_that_comes_while_an_older_one_is_posted_is_posted_after_it() {
-    let api = Api::answering(&[CREATED, CREATED, HANG]);
-    let mut world = world_of(&api);
-    let first = deploy(&world, "two");
-    quiet(&world);
-    world.key("on_update", "\"false\"");
-    let second = world.push("three");
-    world.push_delivery(&second).send().expect(500, "failed");
-    quiet(&world);
-    world.push_delivery(&first).send().expect(500, "failed");
-    wait_until("the status of the failure", || api.requests().len() == 3);
+    let Failing {
+        api,
+        mut world,
+        first,
+        ..
+    } = a_failure_is_being_posted();
     world.key("on_update", "\"true\"");
     world.push_delivery(&first).send().expect(200, "deployed");
     api.let_go();
