@@ -5,8 +5,9 @@ use std::path::Path;
 
 use rustix::fs::Access;
 
+use super::Doctor;
+use super::Health::{Problem, Unknown, Warning};
 use super::entrance::web_root;
-use super::{Doctor, Health};
 use crate::deploy::clone;
 use crate::diagnosis::{Cause, owner_of};
 use crate::git::{Checkout, Git, Upstream};
@@ -63,22 +64,18 @@ impl Doctor<'_> {
         let last = state.and_then(|state| History::of(&state).last().ok().flatten());
         if let Some(last) = last.filter(|last| last.verdict == Verdict::Failed) {
             let why = last.report.lines().next().unwrap_or_default();
-            let found = format!("{shown} could not be cloned, {}: {why}", last.time);
-            let words = "mend that, then press Redeliver";
-            self.findings.unknown(WHAT, found, words, []);
+            let time = last.time;
+            ill!(self.findings, Unknown, WHAT, "{shown} could not be cloned, {time}: {why}"; "mend that, then press Redeliver");
         } else {
-            let found = format!("{shown} is not there yet");
-            let words = "the first push or ping clones it";
-            self.findings.warn(WHAT, found, words, []);
+            ill!(self.findings, Warning, WHAT, "{shown} is not there yet"; "the first push or ping clones it");
         }
         let above = repo.ancestors().find(|folder| folder.is_dir());
         let above = above.unwrap_or(Path::new("/"));
         if rustix::fs::access(above, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-            let found = format!("{} may not make it in {}", user.shown(), line_of(above));
-            let make = format!("sudo mkdir -p {}", quoted(repo));
-            let words = "make it for that user";
-            self.findings
-                .problem(WHAT, found, words, [make, give_to(user, repo)]);
+            let (user, above, make) = (user.shown(), line_of(above), quoted(repo));
+            let give = give_to(self.user, repo);
+            ill!(self.findings, Problem, WHAT, "{user} may not make it in {above}"; "make it for that user";
+                "sudo mkdir -p {make}"; "{give}");
         }
         // Git works beside what is to be made.
         let beside = Checkout {
@@ -139,19 +136,13 @@ impl Doctor<'_> {
         if let Some(path) = closed {
             let cause = Cause::NotWritable(Some(path));
             let at = self.situation(git, None);
-            self.findings.cause(WHAT, Health::Problem, &cause, &at);
+            self.findings.cause(Problem, WHAT, &cause, &at);
         } else if let Some(path) = of_another {
-            let shown = user.shown();
-            self.findings.warn(
-                WHAT,
-                format!(
-                    "{} belongs to {}, and {shown} deploys: files of two users get into each other's way",
-                    line_of(&path),
-                    owner_of(&path)
-                ),
-                format!("give the checkout to {shown}"),
-                [give_to(user, &checkout.folder)],
-            );
+            let (owner, path, shown) = (owner_of(&path), line_of(&path), user.shown());
+            let give = give_to(user, &checkout.folder);
+            ill!(self.findings, Warning, WHAT,
+                "{path} belongs to {owner}, and {shown} deploys: files of two users get into each other's way";
+                "give the checkout to {shown}"; "{give}");
         } else {
             self.findings.ok(WHAT, "yes");
         }
@@ -159,22 +150,19 @@ impl Doctor<'_> {
 
     fn disk_space(&mut self, checkout: &Checkout) {
         const WHAT: &str = "disk";
-        const WORDS: &str = "free some space";
         let Ok(disk) = rustix::fs::statvfs(&checkout.git_dir) else {
             return;
         };
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let look = [format!("df -h {}", quoted(&checkout.folder))];
+        let folder = quoted(&checkout.folder);
         if disk.f_files > 0 && disk.f_favail == 0 {
-            let found = "no file can be made: all inodes are used";
-            let look = [format!("df -i {}", quoted(&checkout.folder))];
-            self.findings
-                .problem(WHAT, found, "remove files that nobody needs", look);
+            ill!(self.findings, Problem, WHAT, "no file can be made: all inodes are used"; "remove files that nobody needs";
+                "df -i {folder}");
         } else if free < NO_SPACE {
-            self.findings.problem(WHAT, "full", WORDS, look);
+            ill!(self.findings, Problem, WHAT, "full"; "free some space"; "df -h {folder}");
         } else if free < LITTLE_SPACE {
-            let found = format!("{} MB are free", free >> 20);
-            self.findings.warn(WHAT, found, WORDS, look);
+            let free = free >> 20;
+            ill!(self.findings, Warning, WHAT, "{free} MB are free"; "free some space"; "df -h {folder}");
         } else {
             self.findings.ok(WHAT, "has space");
         }
@@ -196,17 +184,12 @@ impl Doctor<'_> {
                 .findings
                 .ok(WHAT, "the repository is closed to the web by .htaccess");
         }
-        self.findings.warn(
-            WHAT,
-            format!(
-                "{} lies in {}, which the web server shows: anybody may be able to read the repository",
-                line_of(&checkout.git_dir),
-                line_of(&root)
-            ),
-            "close it, for Apache with the line below, for other servers in their configuration; then look whether \
-             .git/HEAD can still be read in a browser",
-            [format!("echo 'Require all denied' >{}", quoted(&closed))],
-        );
+        let (git_dir, root, closed) = (line_of(&checkout.git_dir), line_of(&root), quoted(&closed));
+        ill!(self.findings, Warning, WHAT,
+            "{git_dir} lies in {root}, which the web server shows: anybody may be able to read the repository";
+            "close it, for Apache with the line below, for other servers in their configuration; then look whether .git/HEAD \
+             can still be read in a browser";
+            "echo 'Require all denied' >{closed}");
     }
 }
 

@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 
 use super::Doctor;
+use super::Health::Warning;
 use super::secrets::let_read;
 use crate::commit_status::Board;
 use crate::curl;
@@ -23,24 +24,17 @@ impl Doctor<'_> {
         let before = self.findings.all.len();
         self.token_file(github);
         if self.site.programs.find(curl::PROGRAM).is_none() {
-            self.findings.warn(
-                WHAT,
-                "there is no curl here to post it",
-                "install it, name its folder with the key `path`, or remove the key `github_token_file`",
-                ["sudo apt-get install curl".to_owned()],
-            );
+            ill!(self.findings, Warning, WHAT, "there is no curl here to post it";
+                "install it, name its folder with the key `path`, or remove the key `github_token_file`";
+                "sudo apt-get install curl");
         }
         if let Some(Upstream { url, .. }) = followed
             && !url.is_github()
             && github.api.is_none()
         {
-            self.findings.warn(
-                WHAT,
-                format!("the remote is not at GitHub: {url}"),
+            ill!(self.findings, Warning, WHAT, "the remote is not at GitHub: {url}";
                 "nothing is posted unless deliveries name an API of the remote's host; set `github_api` to its address, such as \
-                 \"https://github.example.org/api/v3\"",
-                [],
-            );
+                 \"https://github.example.org/api/v3\"");
         }
         let state = StateFolder::existing(git.checkout);
         let board = state.as_ref().and_then(|state| Board::of(self.site, state));
@@ -50,24 +44,23 @@ impl Doctor<'_> {
             Err(error) => return self.not_remembered(&error, state.as_ref()),
         };
         match last {
-            Some(last) if !last.is_posted => self.findings.warn(
-                WHAT,
-                last.words,
-                "mend that, then press Redeliver on that push: it is posted then",
-                [],
-            ),
-            Some(last) if self.findings.all.len() == before => self.findings.ok(WHAT, last.words),
-            None if self.findings.all.len() == before => {
+            Some(last) if !last.is_posted => {
+                let found = last.words;
+                ill!(self.findings, Warning, WHAT, "{found}"; "mend that, then press Redeliver on that push: it is posted then");
+            }
+            Some(_) | None if self.findings.all.len() > before => {}
+            Some(last) => self.findings.ok(WHAT, last.words),
+            None => {
                 let found = format!("{} is posted after a deploy", line_of(&github.context));
                 self.findings.ok(WHAT, found);
             }
-            Some(_) | None => {}
         }
     }
 
     fn not_remembered(&mut self, error: &anyhow::Error, state: Option<&StateFolder>) {
         let remove = state.map(|state| format!("rm -rf {}", quoted(&Board::file(state))));
-        self.findings.warn(
+        self.findings.ill(
+            Warning,
             WHAT,
             format!("{error:#}"),
             "what was posted is not known, and nothing more is posted: remove that, it is made anew",
@@ -86,25 +79,22 @@ impl Doctor<'_> {
     }
 
     fn no_token(&mut self, github: &GitHub, error: &anyhow::Error) {
-        let (file, found) = (&github.token_file, format!("{error:#}"));
         match error.downcast_ref().map(std::io::Error::kind) {
-            Some(ErrorKind::NotFound) => self.findings.warn(
-                WHAT,
-                found,
-                "make a fine-grained token at GitHub that covers the repository, with \"Commit statuses: Read and write\"; paste \
-                 it, press Enter, then Ctrl-D",
-                [format!(
-                    "sh -c 'umask 077; mkdir -p \"${{1%/*}}\" && cat >\"$1\"' sh {}",
-                    quoted(file)
-                )],
-            ),
+            Some(ErrorKind::NotFound) => {
+                let file = quoted(&github.token_file);
+                ill!(self.findings, Warning, WHAT, "{error:#}";
+                    "make a fine-grained token at GitHub that covers the repository, with \"Commit statuses: Read and write\"; \
+                     paste it, press Enter, then Ctrl-D";
+                    "sh -c 'umask 077; mkdir -p \"${{1%/*}}\" && cat >\"$1\"' sh {file}");
+            }
             Some(ErrorKind::PermissionDenied) => {
-                let user = self.user;
-                let words = format!("it is closed to {}: let that user read it", user.shown());
-                self.findings.warn(WHAT, found, words, [let_read(user, file)]);
+                let (user, open) = (self.user.shown(), let_read(self.user, &github.token_file));
+                ill!(self.findings, Warning, WHAT, "{error:#}"; "it is closed to {user}: let that user read it"; "{open}");
             }
             // It says what is wrong with what is in it.
-            Some(_) | None => self.findings.warn(WHAT, found, "write the token alone into it", []),
+            Some(_) | None => {
+                ill!(self.findings, Warning, WHAT, "{error:#}"; "write the token alone into it");
+            }
         }
     }
 }

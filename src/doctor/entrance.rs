@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use super::Findings;
+use super::Health::{Problem, Unknown};
 use crate::cgi::Environment;
 use crate::redaction::line_of;
 use crate::shell::quoted;
@@ -29,8 +30,6 @@ const WEB_ROOTS: [&str; 7] = [
     "webroot",
 ];
 
-const FIRST_LINE: &str = "#! line";
-
 /// Everything about the site file but what is written in it.
 pub(super) fn examine<'u>(file: &Path, user: &'u User, env: &Environment) -> Findings<'u> {
     let mut findings = Findings {
@@ -43,12 +42,8 @@ pub(super) fn examine<'u>(file: &Path, user: &'u User, env: &Environment) -> Fin
     {
         first_line(file, env, &mut findings);
         if !can_be_run(file) {
-            findings.problem(
-                "site file",
-                format!("{} may not run {}", user.shown(), line_of(file)),
-                "make it executable",
-                [format!("chmod 755 {}", quoted(file))],
-            );
+            let (user, shown, file) = (user.shown(), line_of(file), quoted(file));
+            ill!(findings, Problem, "site file", "{user} may not run {shown}"; "make it executable"; "chmod 755 {file}");
         }
         suexec(file, &found, &mut findings);
         way(file, &mut findings);
@@ -65,68 +60,44 @@ fn can_be_run(file: &Path) -> bool {
 
 /// The line that names the program, for the kernel: a flat list of what may be wrong with it.
 fn first_line(file: &Path, env: &Environment, findings: &mut Findings<'_>) {
+    const WHAT: &str = "#! line";
     let text = read_small(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let line = text.split('\n').next().unwrap_or_default();
     let named = line.strip_prefix("#!");
     let program = named.and_then(|words| words.split_whitespace().next());
     let program = Path::new(program.unwrap_or_default());
-    let (user, shown) = (findings.user.shown(), line_of(program));
-    let edit = |script: &str| Some(format!("sed -i {script} {}", quoted(file)));
+    let (user, shown, site) = (findings.user.shown(), line_of(program), line_of(file));
     let us = std::env::current_exe().unwrap_or_default();
-    let us = us.display();
-    let (found, words, command) = if line.starts_with('\u{feff}') {
-        (
-            "a byte order mark stands before it, so that the server says \"Exec format error\""
-                .into(),
-            "save the file without it",
-            edit("'1s/^\\xEF\\xBB\\xBF//'"),
-        )
+    let (us, file, length) = (us.display(), quoted(file), line.len());
+    if line.starts_with('\u{feff}') {
+        ill!(findings, Problem, WHAT,
+            "a byte order mark stands before it, so that the server says \"Exec format error\"";
+            "save the file without it";
+            "sed -i '1s/^\\xEF\\xBB\\xBF//' {file}");
     } else if named.is_none() && env.first("DEPLOY_CGI_SITE").is_some() {
-        return;
+        // The server names the program.
     } else if named.is_none() {
-        (
-            format!(
-                "{} does not begin with one, so the server says \"Exec format error\"",
-                line_of(file)
-            ),
-            "begin the file with #! and the path of deploy-cgi (where the server names the program instead, as \
-             lighttpd's cgi.assign can, it needs none)",
-            edit(&format!("'1i#!{us}'")),
-        )
+        ill!(findings, Problem, WHAT, "{site} does not begin with one, so the server says \"Exec format error\"";
+            "begin the file with #! and the path of deploy-cgi (where the server names the program instead, as lighttpd's \
+             cgi.assign can, it needs none)";
+            "sed -i '1i#!{us}' {file}");
     } else if line.ends_with('\r') {
-        (
-            "it ends in a carriage return (Windows), so that the server says \"No such file or directory\"".into(),
-            "save the file with Unix line ends",
-            edit("'s/\\r$//'"),
-        )
-    } else if line.len() > MAX_LINE {
-        (
-            format!(
-                "it has {} bytes, and the kernel takes {MAX_LINE}",
-                line.len()
-            ),
-            "put deploy-cgi into a folder with a shorter path, such as ~/bin, and name it there",
-            None,
-        )
+        ill!(findings, Problem, WHAT,
+            "it ends in a carriage return (Windows), so that the server says \"No such file or directory\"";
+            "save the file with Unix line ends";
+            "sed -i 's/\\r$//' {file}");
+    } else if length > MAX_LINE {
+        ill!(findings, Problem, WHAT, "it has {length} bytes, and the kernel takes {MAX_LINE}";
+            "put deploy-cgi into a folder with a shorter path, such as ~/bin, and name it there");
     } else if !program.is_absolute() || !program.exists() {
-        (
-            format!(
-                "it names {shown}, which is not there or in a folder that {user} may not enter"
-            ),
-            "name the program that you have",
-            edit(&format!("'1s|.*|#!{us}|'")),
-        )
+        ill!(findings, Problem, WHAT, "it names {shown}, which is not there or in a folder that {user} may not enter";
+            "name the program that you have";
+            "sed -i '1s|.*|#!{us}|' {file}");
     } else if !can_be_run(program) {
-        (
-            format!("{user} may not run {shown}"),
-            "make it executable",
-            Some(format!("chmod 755 {}", quoted(program))),
-        )
-    } else {
-        return;
-    };
-    findings.problem(FIRST_LINE, found, words, command);
+        let program = quoted(program);
+        ill!(findings, Problem, WHAT, "{user} may not run {shown}"; "make it executable"; "chmod 755 {program}");
+    }
 }
 
 /// What suexec refuses, which starts scripts as their owner on shared hosts.
@@ -134,44 +105,28 @@ fn suexec(file: &Path, found: &Metadata, findings: &mut Findings<'_>) {
     const WHAT: &str = "suexec";
     let (shown, path) = (line_of(file), quoted(file));
     if found.is_symlink() {
-        return findings.unknown(
-            WHAT,
-            format!("{shown} is a symbolic link, which suexec does not start"),
-            "put the file itself there",
-            [format!(
-                "cp --remove-destination \"$(readlink -f {path})\" {path}"
-            )],
-        );
+        return ill!(findings, Unknown, WHAT, "{shown} is a symbolic link, which suexec does not start";
+            "put the file itself there";
+            "cp --remove-destination \"$(readlink -f {path})\" {path}");
     }
     let folder = file.parent().unwrap_or(file);
     let around = folder.metadata().ok();
     for (path, found) in [(file, Some(found)), (folder, around.as_ref())] {
         // A folder with the sticky bit, as /tmp, is no place for scripts, but not writable by others in this sense.
         if found.is_some_and(|found| found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0) {
-            findings.unknown(
-                WHAT,
-                format!(
-                    "others may write {}, so suexec does not start it",
-                    line_of(path)
-                ),
-                "let only the owner write",
-                [format!("chmod go-w {}", quoted(path))],
-            );
+            let (shown, path) = (line_of(path), quoted(path));
+            ill!(findings, Unknown, WHAT, "others may write {shown}, so suexec does not start it";
+                "let only the owner write"; "chmod go-w {path}");
         }
     }
     if let Some(around) = around.filter(|around| around.uid() != 0)
         && (around.uid(), around.gid()) != (found.uid(), found.gid())
     {
-        findings.unknown(
-            WHAT,
-            format!(
-                "{shown} belongs to {}, and its folder to {}: suexec wants one owner and one group",
-                name_of(found.uid()),
-                name_of(around.uid())
-            ),
-            "let both have the same",
-            [format!("sudo chown --reference={} {path}", quoted(folder))],
-        );
+        let (owner, other, folder) = (name_of(found.uid()), name_of(around.uid()), quoted(folder));
+        ill!(findings, Unknown, WHAT,
+            "{shown} belongs to {owner}, and its folder to {other}: suexec wants one owner and one group";
+            "let both have the same";
+            "sudo chown --reference={folder} {path}");
     }
 }
 
@@ -182,12 +137,10 @@ fn way(file: &Path, findings: &mut Findings<'_>) {
     };
     let is_closed = |home: &Path| home.metadata().is_ok_and(|home| home.mode() & 0o011 == 0);
     if file.starts_with(&home) && is_closed(&home) {
-        findings.unknown(
-            "home",
-            format!("{} is closed to others, so a web server of another user's does not come to the site file", line_of(&home)),
-            "let others pass, but not look",
-            [format!("chmod o+x {}", quoted(&home))],
-        );
+        let (shown, home) = (line_of(&home), quoted(&home));
+        ill!(findings, Unknown, "home",
+            "{shown} is closed to others, so a web server of another user's does not come to the site file";
+            "let others pass, but not look"; "chmod o+x {home}");
     }
 }
 

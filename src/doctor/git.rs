@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Doctor, Health};
+use super::Doctor;
+use super::Health::{Problem, Warning};
 use crate::diagnosis::{Cause, InTheWay, Situation, explain};
 use crate::git::{Change, Config, Git, NoUpstream, Tracking, Upstream, has_lost_its_login};
 use crate::redaction::{line_of, list};
@@ -27,8 +28,7 @@ impl Doctor<'_> {
         let elsewhere = self.known("work tree", git.writes_elsewhere());
         if let Some(there) = elsewhere.flatten() {
             let cause = Cause::WorkTreeElsewhere(there);
-            self.findings
-                .cause("work tree", Health::Problem, &cause, &nowhere);
+            self.findings.cause(Problem, "work tree", &cause, &nowhere);
         }
         let tracking = git.tracking(self.site.branch.as_deref());
         let tracking = self.known("branch", tracking);
@@ -40,7 +40,7 @@ impl Doctor<'_> {
                     NoUpstream::NotSet { .. } | NoUpstream::LocalUpstream { .. } => "upstream",
                 };
                 let cause = Cause::NotFollowing(why.clone());
-                self.findings.cause(what, Health::Problem, &cause, &nowhere);
+                self.findings.cause(Problem, what, &cause, &nowhere);
             }
             None => {}
         }
@@ -66,9 +66,8 @@ impl Doctor<'_> {
         };
         let found = format!("{}, version {version}", line_of(&git.program));
         if is_older(&version, OLDEST_GIT) {
-            let words =
-                "older than 2.17 was never tried; name a newer one's folder with the key `path`";
-            self.findings.warn(WHAT, found, words, []);
+            ill!(self.findings, Warning, WHAT, "{found}";
+                "older than 2.17 was never tried; name a newer one's folder with the key `path`");
         } else {
             self.findings.ok(WHAT, found);
         }
@@ -86,18 +85,13 @@ impl Doctor<'_> {
             _ => Some(followed.remote.as_str()),
         };
         if let Some(with_login) = with_login {
-            self.findings.warn(
-                "remote",
-                format!(
-                    "the URL of {} has a login in it: who reads it there can do all that the login is good for",
-                    line_of(with_login)
-                ),
-                "use a deploy key in its place: it opens this repository alone, and is named with the key `ssh_key`",
-                [],
-            );
+            let name = line_of(with_login);
+            ill!(self.findings, Warning, "remote",
+                "the URL of {name} has a login in it: who reads it there can do all that the login is good for";
+                "use a deploy key in its place: it opens this repository alone, and is named with the key `ssh_key`");
         }
         if let Some(cause) = Cause::of_clone_key(self.site, config) {
-            self.findings.cause("remote", Health::Warning, &cause, &at);
+            self.findings.cause(Warning, "remote", &cause, &at);
         }
         match self.known(UPSTREAM, git.remote_tracking_branch(followed)) {
             Some(Some(_)) => {
@@ -106,7 +100,7 @@ impl Doctor<'_> {
             }
             Some(None) => {
                 self.findings
-                    .cause(UPSTREAM, Health::Problem, &Cause::UpstreamNotKept, &at);
+                    .cause(Problem, UPSTREAM, &Cause::UpstreamNotKept, &at);
             }
             None => {}
         }
@@ -115,12 +109,9 @@ impl Doctor<'_> {
                 self.repositories.push(repository.clone());
                 self.findings.ok(REPOSITORY, repository.to_string());
             }
-            None => self.findings.warn(
-                REPOSITORY,
-                "the remote's URL names no owner and repository, so a push of any repository with this secret is taken",
-                "set the key `repository` to \"owner/name\"",
-                [],
-            ),
+            None => ill!(self.findings, Warning, REPOSITORY,
+                "the remote's URL names no owner and repository, so a push of any repository with this secret is taken";
+                "set the key `repository` to \"owner/name\""),
         }
         self.locks(followed, &at);
         self.commits(git, followed, &at);
@@ -136,12 +127,11 @@ impl Doctor<'_> {
             Some(_) => Cause::Diverged,
         };
         match self.site.update {
-            Update::FastForward => self.findings.cause(WHAT, Health::Problem, &cause, at),
+            Update::FastForward => self.findings.cause(Problem, WHAT, &cause, at),
             Update::Reset => {
                 let found = explain(&cause, at).cause;
-                let words =
-                    "the next deploy gives them up, and keeps them first (update = \"reset\")";
-                self.findings.warn(WHAT, found, words, []);
+                ill!(self.findings, Warning, WHAT, "{found}";
+                    "the next deploy gives them up, and keeps them first (update = \"reset\")");
             }
         }
     }
@@ -156,9 +146,9 @@ impl Doctor<'_> {
             if edited.is_empty() {
                 return self.findings.ok(WHAT, "no uncommitted changes");
             }
-            let found = format!("uncommitted changes: {}", list(&edited));
-            let words = "the next deploy makes them what was pushed, and keeps the changes first (update = \"reset\")";
-            return self.findings.warn(WHAT, found, words, []);
+            let edited = list(&edited);
+            return ill!(self.findings, Warning, WHAT, "uncommitted changes: {edited}";
+                "the next deploy makes them what was pushed, and keeps the changes first (update = \"reset\")");
         }
         let fetched = followed.map(|followed| changes_fetched(git, followed));
         let fetched = self.known(WHAT, fetched.unwrap_or_else(|| Ok(Vec::new())));
@@ -182,15 +172,15 @@ impl Doctor<'_> {
             ([], []) if edited.is_empty() => {
                 return self.findings.ok(WHAT, "no uncommitted changes");
             }
-            ([], []) => (Health::Warning, InTheWay::Edits, edited.iter().collect()),
-            (_, []) => (Health::Problem, InTheWay::Edits, edits),
-            ([], _) => (Health::Problem, InTheWay::Untracked, untracked),
-            _ => (Health::Problem, InTheWay::Both, [edits, untracked].concat()),
+            ([], []) => (Warning, InTheWay::Edits, edited.iter().collect()),
+            (_, []) => (Problem, InTheWay::Edits, edits),
+            ([], _) => (Problem, InTheWay::Untracked, untracked),
+            _ => (Problem, InTheWay::Both, [edits, untracked].concat()),
         };
         let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
         let cause = Cause::FilesInTheWay(what, paths.collect());
         let at = self.situation(git, followed);
-        self.findings.cause(WHAT, state, &cause, &at);
+        self.findings.cause(state, WHAT, &cause, &at);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a ping says about the hook itself.
 
 use super::Doctor;
+use super::Health::{Problem, Warning};
 use crate::delivery::{Delivery, Form, Ping};
 use crate::redaction::excerpt;
 
@@ -14,24 +15,16 @@ impl Doctor<'_> {
             events.is_none_or(|events| events.iter().any(|event| event == wanted || event == "*"))
         };
         if !sends("push") {
-            findings.problem(
-                HOOK,
-                "it does not deliver pushes",
-                "choose \"Just the push event\" in the webhook's settings",
-                [],
-            );
+            ill!(findings, Problem, HOOK, "it does not deliver pushes";
+                "choose \"Just the push event\" in the webhook's settings");
         } else if ping.events.is_some() {
             findings.ok(HOOK, "delivers pushes");
         }
         if let Some(workflow) = &self.site.workflow
             && !sends("workflow_run")
         {
-            findings.problem(
-                HOOK,
-                format!("it does not deliver workflow runs, and this site waits for {workflow}"),
-                "choose \"Let me select individual events\", \"Pushes\" and \"Workflow runs\" in the webhook's settings",
-                [],
-            );
+            ill!(findings, Problem, HOOK, "it does not deliver workflow runs, and this site waits for {workflow}";
+                "choose \"Let me select individual events\", \"Pushes\" and \"Workflow runs\" in the webhook's settings");
         }
         let form = match delivery.form {
             Form::Json => "application/json",
@@ -41,21 +34,14 @@ impl Doctor<'_> {
         };
         findings.ok("content type", form);
         if delivery.carries_secret {
-            findings.warn(
-                "secret",
-                "GitHub sent it in the header X-Github-Encoded-Secret of this delivery; a log of the web server may have kept it",
+            ill!(findings, Warning, "secret",
+                "GitHub sent it in the header X-Github-Encoded-Secret of this delivery; a log of the web server may have kept it";
                 "change it: write a new one as a second line of the secret file, enter it in the webhook's settings, and \
-                 then remove the old line",
-                [],
-            );
+                 then remove the old line");
         }
         if ping.insecure_tls {
-            findings.warn(
-                "TLS",
-                "GitHub does not check this server's certificate",
-                "choose \"Enable SSL verification\" in the webhook's settings",
-                [],
-            );
+            ill!(findings, Warning, "TLS", "GitHub does not check this server's certificate";
+                "choose \"Enable SSL verification\" in the webhook's settings");
         }
         if let Some(theirs) = &ping.repository {
             self.repository_of_hook(theirs);
@@ -66,19 +52,13 @@ impl Doctor<'_> {
         let Some(ours) = self.repositories.first() else {
             return;
         };
-        if self
-            .repositories
-            .iter()
-            .any(|followed| *followed == *theirs)
-        {
+        let mut followed = self.repositories.iter();
+        if followed.any(|followed| *followed == *theirs) {
             return;
         }
         let theirs = excerpt(theirs);
-        self.findings.problem(
-            HOOK,
-            format!("it belongs to {theirs}, and this site follows {ours}: its pushes will be ignored"),
-            "make the hook in the repository that this site follows; or, where that was renamed, set the key `repository`",
-            [],
-        );
+        ill!(self.findings, Problem, HOOK,
+            "it belongs to {theirs}, and this site follows {ours}: its pushes will be ignored";
+            "make the hook in the repository that this site follows; or, where that was renamed, set the key `repository`");
     }
 }

@@ -3,6 +3,13 @@
 //! Looks and never writes, so that it can be asked at any time. Needs neither a request nor a turn. What went wrong is
 //! said in the words of the diagnosis, as the deploy would say it. A file for each subject.
 
+/// A finding of something that is not as it should be: what was found, what to do in words, and the commands, one each.
+macro_rules! ill {
+    ($findings:expr, $state:expr, $what:expr, $found:literal; $words:literal $(; $command:literal)*) => {
+        $findings.ill($state, $what, format!($found), format!($words), [$(format!($command)),*])
+    };
+}
+
 mod checkout;
 mod commit_status;
 mod entrance;
@@ -75,22 +82,12 @@ struct Findings<'d> {
 }
 
 impl Findings<'_> {
-    fn add(
-        &mut self,
-        what: &'static str,
-        state: Health,
-        found: impl Into<String>,
-        advice: Option<Advice>,
-    ) {
-        let said = Diagnosis {
-            cause: found.into(),
-            advice,
-        };
+    fn add(&mut self, state: Health, what: &'static str, said: Diagnosis) {
         self.all.push(Finding { what, state, said });
     }
 
     fn ok(&mut self, what: &'static str, found: impl Into<String>) {
-        self.add(what, Health::Ok, found, None);
+        self.add(Health::Ok, what, Diagnosis::unexplained(found));
     }
 
     fn ill(
@@ -102,43 +99,19 @@ impl Findings<'_> {
         commands: impl IntoIterator<Item = String>,
     ) {
         let advice = Advice::new(self.user, words, commands);
-        self.add(what, state, found, Some(advice));
-    }
-
-    fn unknown(
-        &mut self,
-        what: &'static str,
-        found: impl Into<String>,
-        words: impl Into<String>,
-        commands: impl IntoIterator<Item = String>,
-    ) {
-        self.ill(Health::Unknown, what, found, words, commands);
-    }
-
-    fn warn(
-        &mut self,
-        what: &'static str,
-        found: impl Into<String>,
-        words: impl Into<String>,
-        commands: impl IntoIterator<Item = String>,
-    ) {
-        self.ill(Health::Warning, what, found, words, commands);
-    }
-
-    fn problem(
-        &mut self,
-        what: &'static str,
-        found: impl Into<String>,
-        words: impl Into<String>,
-        commands: impl IntoIterator<Item = String>,
-    ) {
-        self.ill(Health::Problem, what, found, words, commands);
+        let cause = found.into();
+        let advice = Some(advice);
+        self.add(state, what, Diagnosis { cause, advice });
     }
 
     /// What somebody stated as the cause, in the words of the diagnosis.
-    fn cause(&mut self, what: &'static str, state: Health, cause: &Cause, at: &Situation<'_>) {
-        let said = explain(cause, at);
-        self.all.push(Finding { what, state, said });
+    fn cause(&mut self, state: Health, what: &'static str, cause: &Cause, at: &Situation<'_>) {
+        self.add(state, what, explain(cause, at));
+    }
+
+    /// An error, whose chain says what to do where there is something.
+    fn error(&mut self, state: Health, what: &'static str, error: &anyhow::Error) {
+        self.add(state, what, Diagnosis::unexplained(format!("{error:#}")));
     }
 }
 
@@ -183,7 +156,7 @@ pub(crate) fn unreadable(file: &Path, error: &anyhow::Error, env: &Environment) 
     let user = User::running(env);
     let mut findings = entrance::examine(file, &user, env);
     findings.all.retain(|finding| finding.state != Health::Ok);
-    findings.add("site file", Health::Problem, format!("{error:#}"), None);
+    findings.error(Health::Problem, "site file", error);
     findings.all
 }
 
@@ -238,12 +211,9 @@ impl<'d> Doctor<'d> {
             Some(_) => self
                 .findings
                 .ok("live", format!("{page} is asked after a deploy")),
-            None => self.findings.problem(
-                "live",
-                "there is no curl here to ask it",
-                "install it, name its folder with the key `path`, or remove the key `live`",
-                ["sudo apt-get install curl".to_owned()],
-            ),
+            None => ill!(self.findings, Health::Problem, "live", "there is no curl here to ask it";
+                "install it, name its folder with the key `path`, or remove the key `live`";
+                "sudo apt-get install curl"),
         }
     }
 
@@ -263,18 +233,13 @@ impl<'d> Doctor<'d> {
     fn has_time_for(&mut self, what: &'static str) -> bool {
         let has_time = Instant::now() + MIN_TIME < self.until;
         if !has_time {
-            self.findings.unknown(
-                what,
-                "not looked at: there was no time left for it",
-                "press Redeliver on the ping, or run check, to look again",
-                [],
-            );
+            ill!(self.findings, Health::Unknown, what, "not looked at: there was no time left for it";
+                "press Redeliver on the ping, or run check, to look again");
         }
         has_time
     }
 
-    /// What there is. An error of ours is a problem, where there was time to look; its chain says what to do where there is
-    /// something.
+    /// What there is. An error of ours is a problem, where there was time to look.
     fn known<T>(&mut self, what: &'static str, result: Result<T>) -> Option<T> {
         let state = if Instant::now() < self.until {
             Health::Problem
@@ -283,7 +248,7 @@ impl<'d> Doctor<'d> {
         };
         let findings = &mut self.findings;
         result
-            .inspect_err(|error| findings.add(what, state, format!("{error:#}"), None))
+            .inspect_err(|error| findings.error(state, what, error))
             .ok()
     }
 

@@ -4,7 +4,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::{Doctor, Health};
+use super::Doctor;
+use super::Health::{Problem, Unknown, Warning};
 use crate::diagnosis::{Cause, Situation, has_passphrase, is_public, make_key, without_warnings};
 use crate::git::{Config, Git, Upstream};
 use crate::process::End;
@@ -35,32 +36,22 @@ impl Doctor<'_> {
                     .ok(REMOTE, format!("can be reached, and has {branch}"));
             }
             End::Limit(limit) => {
-                let limit = limit.as_secs_f64();
-                return self.findings.unknown(
-                    REMOTE,
-                    format!("{} has not answered within {limit:.1} s", followed.url),
-                    "press Redeliver on the ping, or run check, to ask again; if it stays so, this host may not connect out",
-                    [],
-                );
+                let (url, limit) = (&followed.url, limit.as_secs_f64());
+                return ill!(self.findings, Unknown, REMOTE, "{url} has not answered within {limit:.1} s";
+                    "press Redeliver on the ping, or run check, to ask again; if it stays so, this host may not connect out");
             }
             End::Exit(2) => Some(Cause::UpstreamGone),
             End::Signal(_) => Some(Cause::Ended(asked.end)),
             End::Exit(_) | End::Stopped => Cause::of_output(&said),
         };
         if let Some(cause) = cause {
-            return self.findings.cause(REMOTE, Health::Problem, &cause, &at);
+            return self.findings.cause(Problem, REMOTE, &cause, &at);
         }
         let (folder, remote) = (quoted(&git.checkout.folder), word(&followed.remote));
-        self.findings.problem(
-            REMOTE,
-            format!(
-                "git ls-remote ended with {}: {}",
-                asked.end,
-                escape_line(said.trim())
-            ),
-            "try it by hand",
-            [format!("git -C {folder} ls-remote {remote}")],
-        );
+        let (end, said) = (asked.end, escape_line(said.trim()));
+        ill!(self.findings, Problem, REMOTE, "git ls-remote ended with {end}: {said}";
+            "try it by hand";
+            "git -C {folder} ls-remote {remote}");
     }
 
     pub(super) fn ssh(
@@ -77,28 +68,20 @@ impl Doctor<'_> {
         let named = self.site.ssh_key.is_some() || has_own;
         if !url.is_ssh() && !has_own {
             if named {
-                findings.warn(
-                    SSH_KEY,
-                    format!("ssh_key is set, and the remote is not reached by ssh: {url}"),
-                    "give the remote an ssh address (git remote set-url), or remove the key",
-                    [],
-                );
+                ill!(findings, Warning, SSH_KEY, "ssh_key is set, and the remote is not reached by ssh: {url}";
+                    "give the remote an ssh address (git remote set-url), or remove the key");
             }
             return;
         }
         if self.site.programs.find("ssh").is_none() {
-            return findings.cause("ssh", Health::Problem, &Cause::NoSsh, at);
+            return findings.cause(Problem, "ssh", &Cause::NoSsh, at);
         }
         // Who says how ssh is started.
         let mut env = self.site.env.iter();
         let by_env = env.any(|(name, _)| name == "GIT_SSH_COMMAND" || name == "GIT_SSH");
         if by_env && named {
-            findings.warn(
-                SSH_KEY,
-                "both ssh_key and env.GIT_SSH_COMMAND are set; the second one counts",
-                "remove one of them",
-                [],
-            );
+            ill!(findings, Warning, SSH_KEY, "both ssh_key and env.GIT_SSH_COMMAND are set; the second one counts";
+                "remove one of them");
         } else if config.last("core.sshcommand").is_some() && !named {
             findings.ok("ssh", "as core.sshCommand says");
         } else if url.host() == Some("github.com") && !by_env {
@@ -118,13 +101,14 @@ impl Doctor<'_> {
             let found = format!("{} for {repository}", line_of(key));
             match unusable(key) {
                 None => findings.ok(SSH_KEY, found),
-                Some(_) if !key.exists() => findings.problem(
+                Some(_) if !key.exists() => findings.ill(
+                    Problem,
                     SSH_KEY,
                     format!("there is no {found}"),
                     "make it, and enter what the `cat` line shows as a deploy key of that repository",
                     make_key(key, at),
                 ),
-                Some(cause) => findings.cause(SSH_KEY, Health::Problem, &cause, at),
+                Some(cause) => findings.cause(Problem, SSH_KEY, &cause, at),
             }
         }
     }
@@ -136,12 +120,8 @@ impl Doctor<'_> {
         if keys.is_empty() && has_agent {
             findings.ok(SSH_KEY, "none; an ssh agent may have one");
         } else if keys.is_empty() {
-            let state = if named {
-                Health::Problem
-            } else {
-                Health::Warning
-            };
-            findings.cause(SSH_KEY, state, &Cause::KeyRefused, at);
+            let state = if named { Problem } else { Warning };
+            findings.cause(state, SSH_KEY, &Cause::KeyRefused, at);
         }
         for key in keys {
             let Some(cause) = unusable(key) else {
@@ -150,12 +130,8 @@ impl Doctor<'_> {
             };
             // The agent may have it open.
             let is_open = has_agent && matches!(cause, Cause::KeyHasPassphrase(_));
-            let state = if is_open {
-                Health::Warning
-            } else {
-                Health::Problem
-            };
-            findings.cause(SSH_KEY, state, &cause, at);
+            let state = if is_open { Warning } else { Problem };
+            findings.cause(state, SSH_KEY, &cause, at);
         }
     }
 }

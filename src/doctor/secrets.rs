@@ -6,8 +6,9 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
+use super::Doctor;
+use super::Health::{Problem, Warning};
 use super::entrance::web_root;
-use super::{Doctor, Health};
 use crate::redaction::line_of;
 use crate::shell::{give_to, quoted};
 use crate::signature::Secret;
@@ -28,21 +29,14 @@ impl Doctor<'_> {
         let before = self.findings.all.len();
         self.warn_where_visitors_see(WHAT, file, "secret_file");
         if secrets.iter().any(Secret::has_blanks_around) {
-            self.findings.warn(
-                WHAT,
-                format!("{shown}: a secret begins or ends with a blank"),
-                "blanks count: remove them, unless the webhook's secret has them too",
-                [format!("sed -i 's/^[ \\t]*//; s/[ \\t]*$//' {path}")],
-            );
+            ill!(self.findings, Warning, WHAT, "{shown}: a secret begins or ends with a blank";
+                "blanks count: remove them, unless the webhook's secret has them too";
+                "sed -i 's/^[ \\t]*//; s/[ \\t]*$//' {path}");
         }
         if let Some(what) = secrets.iter().find_map(Secret::weakness) {
-            self.findings.warn(
-                WHAT,
-                format!("{shown}: a secret {what}: whoever guesses it can have deploys made"),
+            ill!(self.findings, Warning, WHAT, "{shown}: a secret {what}: whoever guesses it can have deploys made";
                 "write a new one as a line of its own (`openssl rand -hex 32` prints one), enter it in the webhook's \
-                 settings, and then remove the old line",
-                [],
-            );
+                 settings, and then remove the old line");
         }
         self.warn_where_others_may_open(WHAT, file);
         if self.findings.all.len() == before {
@@ -56,56 +50,45 @@ impl Doctor<'_> {
     /// A file that is named with this key, and that the web server shows.
     pub(super) fn warn_where_visitors_see(&mut self, what: &'static str, file: &Path, key: &str) {
         if let Some(root) = web_root(file, self.env) {
-            self.findings.warn(
-                what,
-                format!(
-                    "{} lies in {}, which the web server shows",
-                    line_of(file),
-                    line_of(root)
-                ),
-                format!("keep it outside, and name the new place with the key `{key}`"),
-                [],
-            );
+            let (file, root) = (line_of(file), line_of(root));
+            ill!(self.findings, Warning, what, "{file} lies in {root}, which the web server shows";
+                "keep it outside, and name the new place with the key `{key}`");
         }
     }
 
     /// A file that others on this host may open.
     pub(super) fn warn_where_others_may_open(&mut self, what: &'static str, file: &Path) {
         if file.metadata().is_ok_and(|file| file.mode() & 0o077 != 0) {
-            self.findings.warn(
-                what,
-                format!(
-                    "{}: others on this host can read or write it",
-                    line_of(file)
-                ),
-                "close it",
-                close(self.user, file),
+            let found = format!(
+                "{}: others on this host can read or write it",
+                line_of(file)
             );
+            let close = close(self.user, file);
+            self.findings.ill(Warning, what, found, "close it", close);
         }
     }
 
     fn no_secret(&mut self, error: &anyhow::Error) {
-        let (file, user) = (&self.site.secret_file, self.user);
-        let (found, path) = (format!("{error:#}"), quoted(file));
+        let file = &self.site.secret_file;
         match error.downcast_ref().map(std::io::Error::kind) {
             Some(ErrorKind::NotFound) => {
+                let path = quoted(file);
                 let folder = file.parent().filter(|folder| !folder.exists());
-                let make_folder =
-                    folder.map(|folder| format!("mkdir -p -m 700 {}", quoted(folder)));
+                let folder = folder.map(|folder| format!("mkdir -p -m 700 {}", quoted(folder)));
                 let make = format!(
                     "sh -c 'umask 077; od -An -N32 -tx1 /dev/urandom | tr -d \" \\n\" >\"$1\"' sh {path}"
                 );
-                let commands = make_folder.into_iter().chain([make, format!("cat {path}")]);
+                let commands = folder.into_iter().chain([make, format!("cat {path}")]);
                 let words = "make one, and enter it in the webhook's settings";
-                self.findings.problem(WHAT, found, words, commands);
+                self.findings
+                    .ill(Problem, WHAT, format!("{error:#}"), words, commands);
             }
             Some(ErrorKind::PermissionDenied) => {
-                let words = format!("it is closed to {}: let that user read it", user.shown());
-                let open = [let_read(user, file)];
-                self.findings.problem(WHAT, found, words, open);
+                let (user, open) = (self.user.shown(), let_read(self.user, file));
+                ill!(self.findings, Problem, WHAT, "{error:#}"; "it is closed to {user}: let that user read it"; "{open}");
             }
             // It says what is wrong with what is in it.
-            Some(_) | None => self.findings.add(WHAT, Health::Problem, found, None),
+            Some(_) | None => self.findings.error(Problem, WHAT, error),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Doctor, Health};
+use super::Doctor;
+use super::Health::{Problem, Unknown, Warning};
 use crate::deploy::MARKER;
 use crate::diagnosis::{Cause, Situation};
 use crate::git::{Checkout, Upstream};
@@ -29,9 +30,8 @@ impl Doctor<'_> {
     /// What keeps pushes from being deployed although all is well.
     pub(super) fn what_stops(&mut self, state: &StateFolder) {
         if let Some(hold) = Hold::of(state) {
-            let release = format!("{} release", quoted(&self.site.file));
-            self.findings
-                .warn("hold", hold.in_words(), "to go on", [release]);
+            let (hold, site) = (hold.in_words(), quoted(&self.site.file));
+            ill!(self.findings, Warning, "hold", "{hold}"; "to go on"; "{site} release");
         }
         if let Some(workflow) = &self.site.workflow
             && let Some(green) = self.known("workflow", Green::read(state))
@@ -48,21 +48,18 @@ impl Doctor<'_> {
     fn queue(&mut self, state: &StateFolder) {
         const WHAT: &str = "queue";
         let queue = Queue::of(state);
-        let waiting = self.known(WHAT, queue.list()).unwrap_or_default();
-        if waiting.is_empty() {
+        let waiting = self.known(WHAT, queue.list()).unwrap_or_default().len();
+        if waiting == 0 {
             return;
         }
-        let is_held = queue.is_somebodys_turn().unwrap_or(false);
-        if is_held {
-            let found = format!("{} wait, and a deploy is running", waiting.len());
+        if queue.is_somebodys_turn().unwrap_or(false) {
+            let found = format!("{waiting} wait, and a deploy is running");
             return self.findings.ok(WHAT, found);
         }
-        self.findings.warn(
-            WHAT,
-            format!("{} wait, and no deploy is running", waiting.len()),
-            "the next delivery serves them; or now",
-            [format!("{} run", quoted(&self.site.file))],
-        );
+        let site = quoted(&self.site.file);
+        ill!(self.findings, Warning, WHAT, "{waiting} wait, and no deploy is running";
+            "the next delivery serves them; or now";
+            "{site} run");
     }
 
     fn last_deploy(&mut self, state: &StateFolder) {
@@ -86,7 +83,7 @@ impl Doctor<'_> {
         let read = delivery.map(|delivery| format!("{site} status {delivery}"));
         let words = "whether the next one ends better is known when it was tried: press Redeliver; or read all of it, and try";
         let commands = read.into_iter().chain([format!("{site} run")]);
-        self.findings.unknown(WHAT, found, words, commands);
+        self.findings.ill(Unknown, WHAT, found, words, commands);
     }
 
     /// Locks that a git left which was killed.
@@ -112,7 +109,7 @@ impl Doctor<'_> {
             let is_ours = |made| began.is_some_and(|began| made >= began);
             if modified(&lock).is_ok_and(|made| !is_ours(made)) {
                 self.findings
-                    .cause("locks", Health::Problem, &Cause::Locked(lock), at);
+                    .cause(Problem, "locks", &Cause::Locked(lock), at);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::Health::{Problem, Warning};
 use super::{Doctor, Health};
 use crate::diagnosis::Cause;
 use crate::git::{Config, Git, Module};
@@ -37,9 +38,9 @@ impl Doctor<'_> {
             let url = config.last(&format!("submodule.{name}.url"));
             let url = RemoteUrl::parse(url.unwrap_or(&module.url));
             let state = if missing.contains(&&module.path) {
-                Health::Problem
+                Problem
             } else {
-                Health::Warning
+                Warning
             };
             self.url(git, config, module, &url, state);
             if mode == Submodules::Latest && !self.repositories.is_empty() {
@@ -75,35 +76,19 @@ impl Doctor<'_> {
                 && keys.iter().all(|key| !key.exists())
         };
         if module.url.is_empty() {
-            self.findings.ill(
-                state,
-                WHAT,
-                format!("{path} has no URL in .gitmodules"),
-                "give it one where the site is written, and push",
-                [],
-            );
+            ill!(self.findings, state, WHAT, "{path} has no URL in .gitmodules";
+                "give it one where the site is written, and push");
         } else if url.is_path() {
-            self.findings.ill(
-                state,
-                WHAT,
-                format!("{path} comes from a path on this machine, which git does not clone from"),
-                "give it a URL in .gitmodules where it is written, and push",
-                [],
-            );
+            ill!(self.findings, state, WHAT, "{path} comes from a path on this machine, which git does not clone from";
+                "give it a URL in .gitmodules where it is written, and push");
         } else if url.is_ssh() && url.host() == Some("github.com") && has_no_key() {
-            self.findings.ill(
-                state,
-                WHAT,
-                format!(
-                    "{path} is reached by ssh, and {} has no key: {url}",
-                    self.user.shown()
-                ),
-                "if it is public, use https for it",
-                [git_config(
-                    self.user,
-                    "url.https://github.com/.insteadOf git@github.com:",
-                )],
+            let use_https = git_config(
+                self.user,
+                "url.https://github.com/.insteadOf git@github.com:",
             );
+            let user = self.user.shown();
+            ill!(self.findings, state, WHAT, "{path} is reached by ssh, and {user} has no key: {url}";
+                "if it is public, use https for it"; "{use_https}");
         }
     }
 
@@ -112,33 +97,37 @@ impl Doctor<'_> {
         let Some(found) = found.filter(|found| !found.is_empty()) else {
             return;
         };
-        let cause = match found.iter().find(|(_, is_on)| !is_on) {
+        let cause = match found.into_iter().find(|tree| !tree.is_switched_on) {
             _ if self.site.programs.find(LFS).is_none() => Cause::LfsMissing,
-            Some((folder, _)) => Cause::LfsNotSetUp(folder.clone()),
+            Some(tree) => Cause::LfsNotSetUp(tree.folder),
             None => return self.findings.ok(LFS, "there and switched on"),
         };
         let at = self.situation(git, None);
-        self.findings.cause(LFS, Health::Problem, &cause, &at);
+        self.findings.cause(Problem, LFS, &cause, &at);
     }
 
-    /// The work trees whose files git-lfs keeps, and whether it is switched on there.
-    fn large_files(&self, git: &Git<'_>) -> Result<Vec<(PathBuf, bool)>> {
+    fn large_files(&self, git: &Git<'_>) -> Result<Vec<LargeFiles>> {
         let mut paths = vec![PathBuf::new()];
         if self.site.submodules != Submodules::Skip {
-            paths.extend(
-                git.submodules()?
-                    .into_iter()
-                    .map(|submodule| submodule.path),
-            );
+            let submodules = git.submodules()?.into_iter();
+            paths.extend(submodules.map(|submodule| submodule.path));
         }
         let mut found = Vec::new();
         for path in paths {
             let tree = git.submodule(&path);
             if !tree.large_files()?.is_empty() {
-                let is_on = tree.read_config()?.has_lfs();
-                found.push((tree.folder, is_on));
+                found.push(LargeFiles {
+                    is_switched_on: tree.read_config()?.has_lfs(),
+                    folder: tree.folder,
+                });
             }
         }
         Ok(found)
     }
+}
+
+/// A work tree whose files git-lfs keeps, and whether it is switched on there.
+struct LargeFiles {
+    folder: PathBuf,
+    is_switched_on: bool,
 }
