@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -27,9 +27,6 @@ const LOCK: &str = "recording";
 
 /// Past this size the file becomes the older one, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
-
-/// What is read first of the end of a file, in bytes: thirty deploys usually fit into it.
-const FIRST_LOOK: u64 = 64 << 10;
 
 /// One deploy that ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,23 +107,6 @@ pub(crate) fn timestamp() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-/// The end of a file.
-struct End {
-    lines: Vec<u8>,
-    /// Whether it is the whole file.
-    is_all: bool,
-}
-
-/// That of a file that is not there.
-impl Default for End {
-    fn default() -> Self {
-        Self {
-            lines: Vec::new(),
-            is_all: true,
-        }
-    }
-}
-
 /// What deploys of a checkout came to.
 #[derive(Clone, Debug)]
 pub(crate) struct History<'s>(&'s StateFolder);
@@ -185,125 +165,73 @@ impl<'s> History<'s> {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// All records that can be read, oldest first.
-    pub(crate) fn records(&self) -> Result<Vec<Record>> {
-        let mut records: Vec<Record> = Vec::new();
-        for name in [OLDER_FILE, FILE] {
-            let text = self.0.read(name)?.unwrap_or_default();
-            for line in text.split(|&byte| byte == b'\n') {
-                if let Some(later) = Later::parse(line) {
-                    let mut newest_first = records.iter_mut().rev();
-                    if let Some(record) = newest_first.find(|record| record.name() == later.about) {
-                        record.remarks.push(later.remark);
-                    }
-                } else if let Ok(record) = serde_json::from_slice(line) {
-                    records.push(record);
-                }
-            }
-        }
-        Ok(records)
-    }
-
-    /// The newest records, newest first and no more than so many, without what became known later. Reads only as much of the
-    /// files' ends as it has to.
+    /// The newest records that can be read, newest first and no more than so many.
     pub(crate) fn newest_records(&self, most: usize) -> Result<Vec<Record>> {
-        let mut found = Vec::new();
-        for name in [FILE, OLDER_FILE] {
-            let mut size = FIRST_LOOK;
-            let newest = loop {
-                let end = self.end_of(name, size)?;
-                let records = end.lines.split(|&byte| byte == b'\n').rev();
-                let records = records.filter_map(|line| serde_json::from_slice(line).ok());
-                let newest: Vec<Record> = records.take(most - found.len()).collect();
-                if end.is_all || found.len() + newest.len() == most {
-                    break newest;
-                }
-                size *= 4;
-            };
-            found.extend(newest);
-            if found.len() == most {
-                break;
-            }
-        }
-        Ok(found)
-    }
-
-    /// The whole lines in the last bytes of a file.
-    fn end_of(&self, name: &str, size: u64) -> Result<End> {
-        let path = self.0.path(name);
-        let what = || format!("cannot read {}", path.display());
-        let mut file = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(End::default()),
-            opened => opened.with_context(what)?,
-        };
-        let before = file
-            .metadata()
-            .with_context(what)?
-            .len()
-            .saturating_sub(size);
-        let mut lines = Vec::new();
-        file.seek(SeekFrom::Start(before))
-            .and_then(|_| file.read_to_end(&mut lines))
-            .with_context(what)?;
-        if before > 0 {
-            // Its beginning may be missing.
-            let first = lines.iter().position(|&byte| byte == b'\n');
-            lines.drain(..first.unwrap_or(lines.len()));
-        }
-        Ok(End {
-            lines,
-            is_all: before == 0,
-        })
+        self.newest(most, "", |_| true)
     }
 
     pub(crate) fn of_ticket(&self, ticket: &str) -> Result<Option<Record>> {
-        self.newest(ticket, |served| served.ticket == ticket)
+        self.newest_serving(ticket, |served| served.ticket == ticket)
     }
 
     /// What became of a delivery, the last time it came.
     pub(crate) fn of_delivery(&self, delivery: &str) -> Result<Option<Record>> {
-        self.newest(delivery, |served| {
+        self.newest_serving(delivery, |served| {
             served.delivery.as_deref() == Some(delivery)
         })
     }
 
     /// The same for a delivery whose id begins so.
     pub(crate) fn of_delivery_like(&self, start: &str) -> Result<Option<Record>> {
-        self.newest(start, |served| {
+        self.newest_serving(start, |served| {
             let delivery = served.delivery.as_deref();
             delivery.is_some_and(|delivery| delivery.starts_with(start))
         })
     }
 
     pub(crate) fn last(&self) -> Result<Option<Record>> {
-        Ok(self.records()?.pop())
+        Ok(self.newest_records(1)?.pop())
     }
 
-    /// The newest record that served what is asked for. Only lines that name it at all are parsed.
-    fn newest(&self, named: &str, serves: impl Fn(&Served) -> bool) -> Result<Option<Record>> {
-        let mut later = Vec::new();
+    fn newest_serving(
+        &self,
+        named: &str,
+        is_it: impl Fn(&Served) -> bool,
+    ) -> Result<Option<Record>> {
+        let serves = |record: &Record| record.tickets.iter().any(&is_it);
+        Ok(self.newest(1, named, serves)?.pop())
+    }
+
+    /// The newest records that are wanted, each with what became known of it later. Only lines that name what is asked for at
+    /// all are parsed, and only until there are `most`.
+    fn newest(
+        &self,
+        most: usize,
+        named: &str,
+        is_wanted: impl Fn(&Record) -> bool,
+    ) -> Result<Vec<Record>> {
+        let (mut found, mut later) = (Vec::new(), Vec::new());
         for name in [FILE, OLDER_FILE] {
             let text = self.0.read(name)?.unwrap_or_default();
             for line in text.rsplit(|&byte| byte == b'\n') {
+                if found.len() == most {
+                    return Ok(found);
+                }
                 if let Some(remark) = Later::parse(line) {
                     later.push(remark);
-                    continue;
-                }
-                let record = std::str::from_utf8(line)
-                    .ok()
-                    .filter(|line| line.contains(named))
-                    .and_then(|line| serde_json::from_str::<Record>(line).ok());
-                if let Some(mut record) = record
-                    && record.tickets.iter().any(&serves)
+                } else if let Ok(line) = std::str::from_utf8(line)
+                    && line.contains(named)
+                    && let Ok(mut record) = serde_json::from_str::<Record>(line)
+                    && is_wanted(&record)
                 {
                     let name = record.name();
-                    later.retain(|later| later.about == name);
-                    let remarks = later.into_iter().rev().map(|later| later.remark);
-                    record.remarks.extend(remarks);
-                    return Ok(Some(record));
+                    let of_it = later.extract_if(.., |later| later.about == name);
+                    let remarks = of_it.map(|later| later.remark).collect::<Vec<_>>();
+                    record.remarks.extend(remarks.into_iter().rev());
+                    found.push(record);
                 }
             }
         }
-        Ok(None)
+        Ok(found)
     }
 }

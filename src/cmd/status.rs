@@ -251,9 +251,6 @@ impl Now {
             .into_iter()
             .map(Waiting::from)
             .partition(|waiting| served.contains(&waiting.ticket));
-        let mut deploys = History::of(state).records()?;
-        deploys.drain(..deploys.len().saturating_sub(last));
-        deploys.reverse();
         Ok(Self {
             running: since.is_some(),
             since,
@@ -262,7 +259,7 @@ impl Now {
             step,
             serving,
             waiting,
-            deploys,
+            deploys: History::of(state).newest_records(last)?,
         })
     }
 
