@@ -14,7 +14,7 @@ use crate::state::StateFolder;
 const FILE: &str = "workflow-runs";
 
 /// Held while it is changed. Never waited for at length: a change takes milliseconds.
-const LOCK: &str = "workflow-runs.lock";
+const LOCK: &str = "noting-runs";
 
 /// How many commits are remembered.
 const MAX_COMMITS: usize = 200;
