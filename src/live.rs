@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::curl::{self, Answer, Asked};
+use crate::curl::{self, Asked};
 use crate::process::Programs;
 use crate::redaction::excerpt;
 use crate::web_address::WebAddress;
@@ -65,41 +65,24 @@ fn ask_once(
                 return Ok(Some(not_live(format!("does not answer: {why}"), "")));
             }
         };
-        match judge(&answer, text, &asked) {
-            Judged::Live => return Ok(None),
-            Judged::Elsewhere(next) => asked = next,
-            Judged::Not(why) => return Ok(Some(not_live(why, &answer.body))),
-        }
+        let why = match (answer.status, answer.header("location")) {
+            (300..400, Some(location)) => match asked.join(location) {
+                Some(next) if next.has_host_of(&asked) => {
+                    asked = next;
+                    continue;
+                }
+                Some(other) => format!(
+                    "redirects to {other}, which is another host: let the key `live` name it"
+                ),
+                None => format!("redirects to {}", excerpt(location)),
+            },
+            (200..300, _) if text.is_none_or(|text| answer.body.contains(text)) => return Ok(None),
+            (status @ 200..300, _) => format!("answers {status} without the text of `live_text`"),
+            (status, _) => format!("answers {status}"),
+        };
+        return Ok(Some(not_live(why, &answer.body)));
     }
     Ok(Some(not_live("redirects again and again".into(), "")))
-}
-
-/// What an answer means.
-enum Judged {
-    Live,
-    /// It redirects to another page of the same host.
-    Elsewhere(WebAddress),
-    Not(String),
-}
-
-fn judge(answer: &Answer, text: Option<&str>, asked: &WebAddress) -> Judged {
-    let status = answer.status;
-    match answer.header("location") {
-        Some(location) if (300..400).contains(&status) => match asked.join(location) {
-            Some(next) if next.has_host_of(asked) => Judged::Elsewhere(next),
-            Some(other) => Judged::Not(format!(
-                "redirects to {other}, which is another host: let the key `live` name it"
-            )),
-            None => Judged::Not(format!("redirects to {}", excerpt(location))),
-        },
-        _ if !(200..300).contains(&status) => Judged::Not(format!("answers {status}")),
-        _ => match text {
-            Some(text) if !answer.body.contains(text) => {
-                Judged::Not(format!("answers {status} without the text of `live_text`"))
-            }
-            Some(_) | None => Judged::Live,
-        },
-    }
 }
 
 fn not_live(why: String, body: &str) -> NotLive {
