@@ -4,14 +4,19 @@
 use std::fmt::{Display, Formatter};
 use std::net::IpAddr;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What stays as it is in a path and a query (RFC 3986, appendix A: `pchar`, `/`, `?`), besides letters and digits.
 const PLAIN: &[u8] = b"-._~%!$&'()*+,;=:@/?";
 
-/// What stays as it is in one segment of a path, whose meaning nobody else may change (RFC 3986, section 2.3).
-const UNRESERVED: &[u8] = b"-._~";
+/// What is encoded in one part of a path, whose meaning nobody else may change (RFC 3986, section 2.3 names the rest).
+pub(crate) const NOT_IN_A_PART: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// An address that is right once it exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,27 +54,20 @@ impl WebAddress {
 
     /// Where a redirect leads (RFC 9110, section 10.2.2).
     pub(crate) fn join(&self, location: &str) -> Option<Self> {
-        let Self {
-            scheme,
-            host,
-            port,
-            path,
-        } = self;
-        let before = format!("{scheme}://{host}{port}");
-        if has_scheme(location) {
-            Self::parse(location)
+        let before = format!("{}://{}{}", self.scheme, self.host, self.port);
+        let page = self.page();
+        let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+        Self::parse(&if has_scheme(location) {
+            location.to_owned()
         } else if location.starts_with("//") {
-            Self::parse(&format!("{scheme}:{location}"))
+            format!("{}:{location}", self.scheme)
         } else if location.starts_with('/') {
-            Self::parse(&format!("{before}{location}"))
+            before + location
+        } else if location.starts_with('?') {
+            before + page + location
         } else {
-            let page = path.split('?').next().unwrap_or("/");
-            if location.starts_with('?') {
-                return Self::parse(&format!("{before}{page}{location}"));
-            }
-            let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
-            Self::parse(&format!("{before}{folder}/{location}"))
-        }
+            format!("{before}{folder}/{location}")
+        })
     }
 
     /// An address below this one. Each part becomes one segment of the path, whatever is in it (RFC 3986, section 3.3).
@@ -81,9 +79,9 @@ impl WebAddress {
                 return None;
             }
             path.push('/');
-            push_encoded(&mut path, part, UNRESERVED);
+            path.extend(utf8_percent_encode(part, NOT_IN_A_PART));
         }
-        (!self.path.contains('?')).then(|| Self {
+        (!self.has_query()).then(|| Self {
             path,
             ..self.clone()
         })
@@ -95,11 +93,15 @@ impl WebAddress {
 
     /// The same page whatever is asked of it.
     pub(crate) fn without_query(&self) -> Self {
-        let path = self.path.split('?').next().unwrap_or("/");
         Self {
-            path: path.to_owned(),
+            path: self.page().to_owned(),
             ..self.clone()
         }
+    }
+
+    /// The path alone.
+    fn page(&self) -> &str {
+        self.path.split('?').next().unwrap_or("/")
     }
 
     pub(crate) fn has_host_of(&self, other: &Self) -> bool {
@@ -180,22 +182,14 @@ fn is_host(host: &str) -> bool {
 fn encoded(path: &str) -> String {
     let path = path.split('#').next().unwrap_or_default();
     let mut encoded = String::from(if path.starts_with('/') { "" } else { "/" });
-    push_encoded(&mut encoded, path, PLAIN);
-    encoded
-}
-
-fn push_encoded(encoded: &mut String, text: &str, plain: &[u8]) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || PLAIN.contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+            encoded.push_str(percent_encode_byte(byte));
         }
     }
-}
-
-fn digit(value: u8) -> char {
-    char::from(b"0123456789ABCDEF"[usize::from(value)])
+    encoded
 }
 
 #[cfg(test)]

@@ -1,19 +1,13 @@
 //! Addresses that the page links to, built of parts.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::percent_encode;
 
 use super::{BADGE, JSON, KEY};
 use crate::cgi::Request;
 use crate::commit_id::CommitId;
 use crate::redaction::excerpt;
 use crate::repository_name::RepositoryName;
-
-/// What is encoded in a part of a path (RFC 3986 section 2.3 names the rest).
-const NOT_IN_A_PART: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+use crate::web_address::NOT_IN_A_PART;
 
 /// The other forms of the page, and the page as it stays. They are named from the folder of the script, so that no word of
 /// the request chooses a host.
