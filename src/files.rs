@@ -4,7 +4,7 @@
 //!
 //! Must not know what they are for.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -138,20 +138,31 @@ pub(crate) fn read_if_there(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Locks a file for as long as it is open. `TimedOut` where somebody else has it for longer than `limit`: flock itself
-/// waits for ever.
+/// Locks a file for as long as it is open, unless somebody else has it. Returns whether it is ours.
+pub(crate) fn try_lock(file: &File) -> Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// The same where somebody else may let go of it. `TimedOut` where that takes longer than `limit`: flock itself waits for
+/// ever.
 pub(crate) fn lock_within(file: &File, limit: Duration) -> Result<()> {
     let end = Instant::now() + limit;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if Instant::now() >= end => {
-                return Err(Error::from(ErrorKind::TimedOut));
-            }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+    while !try_lock(file)? {
+        if Instant::now() >= end {
+            return Err(ErrorKind::TimedOut.into());
         }
+        std::thread::sleep(LOCK_PAUSE);
     }
+    Ok(())
+}
+
+/// What tells a file from every other that there is at this moment.
+pub(crate) fn identity(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 /// Whether there is something to read, or the end, before so much time has passed.

@@ -16,7 +16,7 @@
 //!   somebody who then died held `waiting` is found there.
 
 use std::collections::BTreeSet;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,6 +25,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
+use crate::files::{identity, try_lock};
 use crate::random::fill_with_random;
 use crate::repository_name::RepositoryName;
 use crate::state::StateFolder;
@@ -104,11 +105,8 @@ pub(crate) struct Served {
 impl Ticket {
     /// How long it has been there: its name begins with when it was left.
     pub(crate) fn age(&self) -> Duration {
-        let left = self
-            .name
-            .split('-')
-            .next()
-            .and_then(|left| left.parse().ok());
+        let left = self.name.split('-').next();
+        let left = left.and_then(|left| left.parse().ok());
         let left = UNIX_EPOCH + Duration::from_nanos(left.unwrap_or(u64::MAX));
         left.elapsed().unwrap_or_default()
     }
@@ -221,13 +219,10 @@ impl<'s> Queue<'s> {
     /// merely looked would make an arrival believe that it is attended.
     pub(crate) fn try_line(&self) -> Result<Option<InLine>> {
         let waiting = self.0.lock_file(WAITING)?;
-        match waiting.try_lock() {
-            Ok(()) => Ok(Some(InLine(waiting))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => {
-                Err(error).context("cannot lock the line (does this file system have flock?)")
-            }
-        }
+        let is_ours = try_lock(&waiting);
+        let is_ours =
+            is_ours.context("cannot lock the line (does this file system have flock?)")?;
+        Ok(is_ours.then_some(InLine(waiting)))
     }
 
     /// Becomes the next in line, once nobody else is.
@@ -244,14 +239,9 @@ impl<'s> Queue<'s> {
     /// Takes the turn, where nobody has it, for what gives way as soon as a ticket comes.
     pub(crate) fn free_turn(&self) -> Result<Option<Turn<'s>>> {
         let lock = self.0.lock_file(TURN)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Turn {
-                state: self.0,
-                lock,
-            })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error).context("cannot lock the turn"),
-        }
+        let is_ours = try_lock(&lock).context("cannot lock the turn")?;
+        let state = self.0;
+        Ok(is_ours.then_some(Turn { state, lock }))
     }
 
     /// Whether somebody deploys at this moment. Harmless to ask: whoever takes the turn waits for it. Makes nothing, since a
@@ -273,18 +263,14 @@ impl<'s> Queue<'s> {
 
     fn names(&self) -> Result<BTreeSet<String>> {
         let folder = self.0.path(QUEUE);
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(BTreeSet::new());
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot list {}", folder.display()));
-            }
-        };
+        let what = || format!("cannot list {}", folder.display());
         let mut names = BTreeSet::new();
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(names),
+            entries => entries.with_context(what)?,
+        };
         for entry in entries {
-            let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+            let entry = entry.with_context(what)?;
             // Our own names are ASCII; a folder, or what else somebody put there, is no ticket.
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
             if let Ok(name) = entry.file_name().into_string()
@@ -311,19 +297,15 @@ impl InLine {
     /// Takes the lock from the front that started us, off standard input. Should that be something else, the line is
     /// joined anew; `None` when somebody else is in it, who will then serve.
     pub(crate) fn inherited(queue: &Queue<'_>) -> Result<Option<Self>> {
-        let stdin = std::io::stdin()
-            .as_fd()
-            .try_clone_to_owned()
-            .context("cannot take over the place in line")?;
-        let stdin = File::from(stdin);
-        let path = queue.0.path(WAITING);
-        let same = {
-            use std::os::unix::fs::MetadataExt;
-            let (ours, theirs) = (stdin.metadata(), path.metadata());
-            matches!((ours, theirs), (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
+        let stdin = std::io::stdin().as_fd().try_clone_to_owned();
+        let stdin = File::from(stdin.context("cannot take over the place in line")?);
+        let lock = queue.0.path(WAITING).metadata();
+        let is_it = |lock: Metadata| {
+            let given = stdin.metadata();
+            given.is_ok_and(|given| identity(&given) == identity(&lock))
         };
         // A lock on the same open file is ours already; taking it again changes nothing.
-        if same && stdin.try_lock().is_ok() {
+        if lock.is_ok_and(is_it) && stdin.try_lock().is_ok() {
             Ok(Some(Self(stdin)))
         } else {
             queue.try_line()

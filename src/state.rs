@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::files::{self, Sync, UNFINISHED, make_private_folder, open_private};
+use crate::files::{self, Sync, UNFINISHED, identity, make_private_folder, open_private};
 use crate::git::Checkout;
 use crate::ignored::ignore;
 use crate::site::Site;
@@ -187,7 +187,7 @@ impl StateFolder {
             return Ok(Owner::Nobody);
         };
         let owner = Path::new(std::ffi::OsStr::from_bytes(&owner));
-        let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
+        let identity = |path: &Path| path.metadata().ok().map(|file| identity(&file));
         match identity(owner) {
             found if owner == ours || (found.is_some() && found == identity(ours)) => Ok(Owner::Us),
             None => Ok(Owner::Gone),

@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rustix::process::Pid;
+
+use crate::files::identity;
 
 /// Our children, and the process group of each.
 pub(super) fn children() -> Vec<(Pid, Pid)> {
@@ -24,7 +25,7 @@ pub(super) fn children() -> Vec<(Pid, Pid)> {
 /// there is none, nothing is found.
 pub(crate) fn groups_that_hold(file: &File, session: i32) -> Result<Vec<Pid>> {
     let sought = file.metadata().context("cannot look at a lock file")?;
-    let is_sought = |found: Metadata| (found.dev(), found.ino()) == (sought.dev(), sought.ino());
+    let is_sought = |found: Metadata| identity(&found) == identity(&sought);
     // Processes of other users cannot be looked into, and are not ours to end.
     let holds = |process: &Path| {
         let open = std::fs::read_dir(process.join("fd"));

@@ -3,10 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::cgi::{self, Environment, Variable};
+use crate::files::identity;
 
 /// The site file of a request that no script was started for, if there is one: `DEPLOY_CGI_SITE`; else the first
 /// argument, but only where the server itself named the same file as the script, it is not our own executable, and the
@@ -20,7 +20,7 @@ pub(crate) fn named_by_the_server(env: &Environment, arguments: &[OsString]) -> 
     if cgi::is_search_words(env.variable("QUERY_STRING").once()?) {
         return None;
     }
-    let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
+    let identity = |path: &Path| path.metadata().ok().map(|file| identity(&file));
     let argument = Path::new(arguments.first()?);
     let named = identity(argument)?;
     let script = identity(Path::new(OsStr::from_bytes(
@@ -33,7 +33,6 @@ pub(crate) fn named_by_the_server(env: &Environment, arguments: &[OsString]) -> 
 }
 
 /// The file the kernel started, when it is a script that names us as its interpreter (execve(2), `AT_EXECFN`).
-#[cfg(target_os = "linux")]
 pub(crate) fn started_script() -> Option<PathBuf> {
     let path = Path::new(OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()));
     let mut start = [0; 2];
@@ -42,9 +41,4 @@ pub(crate) fn started_script() -> Option<PathBuf> {
         .read_exact(&mut start)
         .ok()?;
     (start == *b"#!").then(|| path.to_owned())
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn started_script() -> Option<PathBuf> {
-    None
 }
