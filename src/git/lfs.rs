@@ -1,6 +1,5 @@
 //! Files that git-lfs keeps, and the pointers in their places.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -14,9 +13,6 @@ use crate::files;
 
 /// How an index names a file of attributes below its top.
 const BELOW: &[u8] = b"/.gitattributes\0";
-
-/// How much of an index is looked at at a time, in bytes: it may be large.
-const PIECE: usize = 64 << 10;
 
 /// How a pointer begins that git-lfs keeps in place of a large file (its specification).
 const LFS_POINTER: &[u8; 42] = b"version https://git-lfs.github.com/spec/v1";
@@ -47,26 +43,10 @@ fn says_lfs(folder: &Path, path: &Path) -> Result<bool> {
 
 /// Whether an index may know a file of attributes below its top: one that is whole and has no path shortened
 /// (gitformat-index(5)) names it.
-fn may_have_attributes_below(mut index: impl Read) -> std::io::Result<bool> {
-    let mut piece = Vec::with_capacity(PIECE);
-    let mut is_shortened = None;
-    loop {
-        let kept = piece.len();
-        let room = u64::try_from(PIECE - kept).unwrap_or_default();
-        if index.by_ref().take(room).read_to_end(&mut piece)? == 0 {
-            return Ok(false);
-        }
-        let is_shortened =
-            *is_shortened.get_or_insert_with(|| piece.get(4..8) == Some(&[0, 0, 0, 4]));
-        let has =
-            |part: &[u8]| memchr_iter(part[0], &piece).any(|at| piece[at..].starts_with(part));
-        if has(BELOW) || has(b"link\0\0") || is_shortened && has(b"attributes\0") {
-            return Ok(true);
-        }
-        // One of them may be cut in two here.
-        let end = piece.len().saturating_sub(BELOW.len() - 1);
-        piece.drain(..end);
-    }
+fn may_have_attributes_below(index: &[u8]) -> bool {
+    let has = |part: &[u8]| memchr_iter(part[0], index).any(|at| index[at..].starts_with(part));
+    let is_shortened = index.get(4..8) == Some(&[0, 0, 0, 4]);
+    has(BELOW) || has(b"link\0\0") || is_shortened && has(b"attributes\0")
 }
 
 impl WorkTree<'_> {
@@ -94,12 +74,8 @@ impl WorkTree<'_> {
         {
             return Ok(true);
         }
-        let path = git_dir.join("index");
-        let may_have = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            index => index.and_then(may_have_attributes_below),
-        };
-        if !may_have.with_context(|| format!("cannot read {}", path.display()))? {
+        let index = files::read_if_there(&git_dir.join("index"))?;
+        if !index.is_some_and(|index| may_have_attributes_below(&index)) {
             return Ok(false);
         }
         let list = self.reading("ls-files -z -- :(top,glob)**/.gitattributes");
@@ -119,20 +95,20 @@ mod tests {
     #[test]
     fn attributes_below_the_top_are_found_wherever_an_index_names_them() {
         let index = |version: u8, at: usize, name: &[u8]| {
-            let mut index = vec![b'x'; 3 * PIECE];
+            let mut index = vec![b'x'; 200];
             index[..8].copy_from_slice(&[b'D', b'I', b'R', b'C', 0, 0, 0, version]);
             index[at..][..name.len()].copy_from_slice(name);
             index
         };
-        let is_found = |index: &[u8]| may_have_attributes_below(index).unwrap();
-        // Also where the end of a piece cuts them in two.
-        for at in (PIECE - 20..PIECE + 20).chain([8, 2 * PIECE - 20, 3 * PIECE - 16]) {
-            assert!(is_found(&index(2, at, BELOW)), "at {at}");
-            assert!(is_found(&index(2, at, b"link\0\0")), "at {at}");
-            assert!(is_found(&index(4, at, b"attributes\0")), "at {at}");
-            assert!(!is_found(&index(2, at, b"attributes\0")), "at {at}");
+        for at in [8, 100, 200 - BELOW.len()] {
+            assert!(may_have_attributes_below(&index(2, at, BELOW)), "at {at}");
+            let is_found = |version, name| may_have_attributes_below(&index(version, at, name));
+            assert!(is_found(2, b"link\0\0"), "at {at}");
+            assert!(is_found(4, b"attributes\0"), "at {at}");
+            assert!(!is_found(2, b"attributes\0"), "at {at}");
         }
-        assert!(!is_found(b""));
-        assert!(!is_found(&index(2, 8, b".gitattributes\0")));
+        assert!(!may_have_attributes_below(b""));
+        let top = index(2, 8, b".gitattributes\0");
+        assert!(!may_have_attributes_below(&top));
     }
 }
