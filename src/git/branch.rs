@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::checkout::common_dir;
-use super::command::{line, said};
+use super::command::{commits_in, line, said};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
 use crate::process::{End, Running};
@@ -109,13 +109,13 @@ impl Commits<'_> {
     /// None when the range cannot be walked, as when history was rewritten.
     pub(crate) fn end(self) -> Result<NewCommits> {
         let log = self.0.end()?;
-        let listed: &[u8] = if log.end.is_good() { &log.output } else { &[] };
-        let records = listed
-            .split(|&byte| byte == 0)
-            .filter(|record| !record.is_empty());
-        let commit = |record: &[u8]| {
-            let record = String::from_utf8_lossy(record);
-            let (id, subject) = record.split_once(' ').unwrap_or((&record, ""));
+        if !log.end.is_good() {
+            return Ok(NewCommits::default());
+        }
+        let listed = String::from_utf8_lossy(&log.output);
+        let records = listed.split_terminator('\0');
+        let commit = |record: &str| {
+            let (id, subject) = record.split_once(' ').unwrap_or((record, ""));
             let (id, subject) = (id.trim().to_owned(), subject.to_owned());
             Commit { id, subject }
         };
@@ -166,7 +166,7 @@ impl Git<'_> {
 
     /// The full name of the remote-tracking branch that git keeps of an upstream.
     pub(crate) fn remote_tracking_branch(&self, followed: &Upstream) -> Result<Option<String>> {
-        let ask = self.top().reading("for-each-ref --format=%(upstream)");
+        let ask = self.reading("for-each-ref --format=%(upstream)");
         let ask = ask.arg(format!("refs/heads/{}", followed.branch));
         let name = line(&ask.ask("find the remote-tracking branch")?);
         Ok(Some(name).filter(|name| name.starts_with("refs/remotes/")))
@@ -183,7 +183,7 @@ impl Git<'_> {
         // A remote of "." is another local branch; one that is no remote's name is a URL.
         let url = match config.first(&format!("remote.{remote}.url")) {
             _ if config.has_url_rewrites() => {
-                let ask = self.top().reading("ls-remote --get-url").arg(remote);
+                let ask = self.reading("ls-remote --get-url").arg(remote);
                 line(&ask.ask("find the remote's URL")?)
             }
             Some(url) => url.to_owned(),
@@ -200,11 +200,9 @@ impl Git<'_> {
     /// The commits of HEAD and of the tracking branch of `branch`; `None` for what does not exist, and for HEAD where there is
     /// no tracking branch.
     pub(crate) fn heads(&self, branch: &str) -> Result<Heads> {
-        let both = self.top().reading("rev-parse");
-        let both = both
-            .arg(format!("{branch}@{{upstream}}"))
-            .arg("HEAD^{commit}")
-            .arg("--");
+        let both = self.reading("rev-parse");
+        let both = both.arg(format!("{branch}@{{upstream}}"));
+        let both = both.words("HEAD^{commit} --");
         let text = line(&both.answer()?.output);
         // It ends at the first that does not exist, of which it prints the name.
         let mut ids = text.lines().map(CommitId::parse);
@@ -241,7 +239,7 @@ impl Git<'_> {
 
     /// How many commits HEAD is ahead of and behind its upstream.
     pub(crate) fn ahead_and_behind(&self, branch: &str) -> Result<Option<(u64, u64)>> {
-        let count = self.top().reading("rev-list --left-right --count");
+        let count = self.reading("rev-list --left-right --count");
         let count = count.arg(format!("HEAD...{branch}@{{upstream}}")).arg("--");
         let counts = line(&count.answer()?.output);
         Ok(counts
@@ -251,14 +249,9 @@ impl Git<'_> {
 
     /// Begins to look for the commits of `old..HEAD`, newest first, while other things are done.
     pub(crate) fn commits(&self, old: &CommitId) -> Result<Commits<'_>> {
-        let log = self
-            .top()
-            .reading("log -z --no-show-signature --no-color --encoding=UTF-8");
-        let log = log
-            .arg("--format=%h %s")
-            .arg(format!("{old}..HEAD"))
-            .arg("--");
-        log.begin().map(Commits)
+        let log = self.reading("log -z --no-show-signature --no-color --encoding=UTF-8");
+        let log = log.arg("--format=%h %s").arg(format!("{old}..HEAD"));
+        log.arg("--").begin().map(Commits)
     }
 }
 
@@ -290,13 +283,7 @@ impl WorkTree<'_> {
             End::Exit(128) => Ok(Ancestry::Absent),
             // A git that is only kept from bringing it may break off.
             End::Signal(_) if !self.has_commit(commit)? => Ok(Ancestry::Absent),
-            End::Exit(_) | End::Signal(_) | End::Limit(_) | End::Stopped => {
-                bail!(
-                    "git merge-base ended with {}: {}",
-                    asked.end,
-                    said(&asked.errors)
-                )
-            }
+            end => bail!("git merge-base ended with {end}: {}", said(&asked.errors)),
         }
     }
 
@@ -307,21 +294,17 @@ impl WorkTree<'_> {
         but: Option<&CommitId>,
     ) -> Result<Vec<CommitId>> {
         let list = self.reading("rev-list --topo-order");
-        let list = list
-            .arg(format!("--max-count={MAX_LOOKED_THROUGH}"))
-            .arg(tip);
-        let list = list.args(but.map(|but| format!("^{but}"))).arg("--");
-        let listed = line(&list.ask("list commits")?);
-        Ok(listed.lines().filter_map(CommitId::parse).collect())
+        let list = list.arg(format!("--max-count={MAX_LOOKED_THROUGH}"));
+        let list = list.arg(tip).args(but.map(|but| format!("^{but}")));
+        Ok(commits_in(&list.arg("--").ask("list commits")?))
     }
 
     /// The commits here whose ids begin with these digits.
     pub(crate) fn commits_that_begin(&self, digits: &str) -> Result<Vec<CommitId>> {
         let list = self.reading("rev-parse");
         let list = list.arg(format!("--disambiguate={digits}")).here();
-        let objects = line(&list.ask("look for a commit")?);
         let mut commits = Vec::new();
-        for object in objects.lines().filter_map(CommitId::parse) {
+        for object in commits_in(&list.ask("look for a commit")?) {
             // Git does not look at more digits than an id has. And the object of a tag is none, although it leads to one.
             if object.as_str().starts_with(digits)
                 && self.commit_named(&format!("{object}^{{commit}}"))?.as_ref() == Some(&object)
@@ -350,8 +333,7 @@ impl WorkTree<'_> {
     /// The commits of a repository's remote-tracking branches.
     pub(crate) fn remote_tips(&self) -> Result<Vec<CommitId>> {
         let list = self.reading("for-each-ref --format=%(objectname) refs/remotes");
-        let listed = line(&list.answer()?.output);
-        Ok(listed.lines().filter_map(CommitId::parse).collect())
+        Ok(commits_in(&list.answer()?.output))
     }
 
     /// The branch that a repository's remote calls its default, as far as that is known here.
@@ -359,13 +341,10 @@ impl WorkTree<'_> {
         if self.git_dir()?.is_none() {
             return Ok(None);
         }
-        let asked = self
-            .reading("symbolic-ref -q refs/remotes/origin/HEAD")
-            .answer()?;
-        let named = line(&asked.output);
-        Ok(named
-            .strip_prefix("refs/remotes/origin/")
-            .map(str::to_owned))
+        let ask = self.reading("symbolic-ref -q refs/remotes/origin/HEAD");
+        let named = line(&ask.answer()?.output);
+        let branch = named.strip_prefix("refs/remotes/origin/");
+        Ok(branch.map(str::to_owned))
     }
 
     /// Remembers what its remote calls its default.
@@ -390,13 +369,9 @@ impl WorkTree<'_> {
             Own::Commits => "--min-parents=0",
             Own::Merges => "--min-parents=2",
         });
-        let list = list
-            .words("HEAD --not")
-            .arg(but)
-            .arg("--remotes")
-            .args(before)
-            .arg("--");
-        Ok(!list.ask("compare commits")?.is_empty())
+        let list = list.words("HEAD --not").arg(but).arg("--remotes");
+        let listed = list.args(before).arg("--").ask("compare commits")?;
+        Ok(!listed.is_empty())
     }
 
     pub(crate) fn a_branch_has_head(&self) -> Result<bool> {

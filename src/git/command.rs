@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::{Git, WorkTree};
+use crate::commit_id::CommitId;
 use crate::process::{End, Ended, Run, Running};
 use crate::redaction;
 
@@ -50,6 +51,16 @@ const TERM: i32 = 15;
 const QUERY_LIMIT: Duration = Duration::from_mins(1);
 
 impl Git<'_> {
+    /// A command in the checkout itself that only reads.
+    pub(super) fn reading(&self, words: &str) -> Command<'_> {
+        self.top().reading(words)
+    }
+
+    /// One in the checkout itself that writes.
+    pub(super) fn writing(&self, words: &str) -> Command<'_> {
+        self.top().writing(words)
+    }
+
     pub(super) fn at_most(&self, limit: Duration) -> Duration {
         let limit = limit.min(self.limit);
         self.until.map_or(limit, |until| {
@@ -153,11 +164,10 @@ impl<'g> WorkTree<'g> {
         let of_submodules = self.is_submodule() || words.starts_with("submodule ");
         let more = of_submodules.then_some(SUBMODULE_SETTINGS);
         let settings = WRITING_SETTINGS.iter().chain(more.into_iter().flatten());
-        let (logins, rewrites) = (self.git.logins.borrow(), self.git.rewrites.borrow());
-        let remote = self.git.remote.borrow();
-        let logins = logins.iter().map(|logins| &logins.path);
-        let files = logins.chain(rewrites.iter().chain(remote.iter()).map(|(_, path)| path));
-        let includes = files.map(|path| option("include.path=", path));
+        let known = self.git.known.borrow();
+        let includes = known
+            .files()
+            .map(|file| option("include.path=", &file.path));
         let run = Run {
             env: self.writing_env(),
             inherited: self.git.alive,
@@ -251,6 +261,11 @@ pub(super) fn said(errors: &[u8]) -> String {
         String::from_utf8_lossy(errors).trim(),
         [],
     ))
+}
+
+/// The commits whose ids stand in the lines of an output.
+pub(super) fn commits_in(output: &[u8]) -> Vec<CommitId> {
+    line(output).lines().filter_map(CommitId::parse).collect()
 }
 
 pub(super) fn option(name: &str, path: &Path) -> OsString {

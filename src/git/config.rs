@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Result;
 
 use super::checkout::{ObjectFormat, gitmodules_text, passes_a_link};
-use super::command::{Command, line};
+use super::command::{Command, commits_in, line};
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
 use crate::redaction;
@@ -17,9 +17,14 @@ use crate::remote_url::RemoteUrl;
 pub(crate) struct Config(pub(super) Vec<(String, String)>);
 
 impl Config {
-    /// As git lists it.
+    /// What `git config -z --list` prints: key, newline, value, NUL; a key alone is true.
     pub(super) fn of_listed(listed: &[u8]) -> Self {
-        Self(key_values(listed))
+        let listed = String::from_utf8_lossy(listed);
+        let entry = |entry: &str| {
+            let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+            (key.to_owned(), value.to_owned())
+        };
+        Self(listed.split_terminator('\0').map(entry).collect())
     }
 
     /// The same, written as git lists it.
@@ -28,20 +33,19 @@ impl Config {
         self.0.iter().map(entry).collect::<String>().into_bytes()
     }
 
-    /// The last value of a key, as git takes it. Section and name in lower case, the part between as it is.
+    /// The values of a key. Section and name in lower case, the part between as it is.
+    pub(super) fn values(&self, key: &str) -> impl DoubleEndedIterator<Item = &str> {
+        let of_key = self.0.iter().filter(move |(known, _)| known == key);
+        of_key.map(|(_, value)| value.as_str())
+    }
+
+    /// The last value of a key, as git takes it.
     pub(crate) fn last(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(k, _)| k == key)
-            .map(|(_, value)| value.as_str())
+        self.values(key).next_back()
     }
 
     pub(super) fn first(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(k, _)| k == key)
-            .map(|(_, value)| value.as_str())
+        self.values(key).next()
     }
 
     pub(crate) fn format(&self) -> ObjectFormat {
@@ -90,11 +94,8 @@ impl Config {
 
     /// Whether what is fetched of any branch of a remote is kept (git-fetch(1), `<refspec>`).
     pub(crate) fn keeps_all_branches(&self, remote: &str) -> bool {
-        let key = format!("remote.{remote}.fetch");
         let is_all = |spec: &str| spec.trim_start_matches('+').starts_with("refs/heads/*:");
-        self.0
-            .iter()
-            .any(|(known, spec)| *known == key && is_all(spec))
+        self.values(&format!("remote.{remote}.fetch")).any(is_all)
     }
 
     pub(crate) fn has_lfs(&self) -> bool {
@@ -169,22 +170,10 @@ pub(super) fn is_below(path: &Path) -> bool {
     parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// What `git config -z --list` prints: key, newline, value, NUL; a key alone is true.
-pub(super) fn key_values(listed: &[u8]) -> Vec<(String, String)> {
-    listed
-        .split(|&byte| byte == 0)
-        .filter(|entry| !entry.is_empty())
-        .map(|entry| {
-            let entry = String::from_utf8_lossy(entry);
-            let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
-            (key.to_owned(), value.to_owned())
-        })
-        .collect()
-}
-
-/// The first line of a section of a configuration file (git-config(1), "Syntax").
-pub(super) fn config_section(name: &str, subsection: &str) -> String {
-    format!("[{name} {}]\n", quoted(subsection))
+/// A setting as it stands in a configuration file (git-config(1), "Syntax").
+pub(super) fn setting(section: &str, subsection: &str, name: &str, value: &str) -> String {
+    let (subsection, value) = (quoted(subsection), quoted(value));
+    format!("[{section} {subsection}]\n\t{name} = {value}\n")
 }
 
 /// A value, or the name of a subsection, as it stands there.
@@ -205,9 +194,15 @@ impl Git<'_> {
             return Ok(None);
         }
         // In a linked worktree it may not count.
-        let ask = self.top().reading("rev-parse --show-toplevel");
+        let ask = self.reading("rev-parse --show-toplevel");
         let top = PathBuf::from(line(&ask.ask("find the work tree")?));
         Ok((!is_here(&top)).then_some(top))
+    }
+
+    /// Sets a key in the checkout's own configuration, whatever it was.
+    pub(crate) fn set_config(&self, key: &str, value: &str) -> Result<()> {
+        let set = self.writing("config --replace-all").args([key, value]);
+        set.write_or_fail("set the configuration")
     }
 }
 
@@ -240,8 +235,7 @@ impl WorkTree<'_> {
     pub(crate) fn changes_of_gitmodules(&self, old: &CommitId) -> Result<Vec<CommitId>> {
         let list = self.reading("rev-list").arg(format!("{old}..HEAD"));
         let listed = list.words("-- .gitmodules").here().answer()?;
-        let listed = line(&listed.output);
-        Ok(listed.lines().filter_map(CommitId::parse).collect())
+        Ok(commits_in(&listed.output))
     }
 
     /// What a .gitmodules says, of the work tree or as it was in `commit`. Others wrote it: nothing that it names is read,
@@ -256,24 +250,9 @@ impl WorkTree<'_> {
             list = list.words("-f -");
             list.run.input = (&text).into();
         }
-        let listed = list.answer()?;
-        Ok(Config(key_values(&listed.output)))
+        Ok(Config::of_listed(&list.answer()?.output))
     }
-}
 
-impl Git<'_> {
-    /// Sets a key in the checkout's own configuration, whatever it was.
-    pub(crate) fn set_config(&self, key: &str, value: &str) -> Result<()> {
-        let set = self
-            .top()
-            .writing("config --replace-all")
-            .arg(key)
-            .arg(value);
-        set.write_or_fail("set the configuration")
-    }
-}
-
-impl WorkTree<'_> {
     /// The configuration that holds in this work tree now.
     pub(crate) fn read_config(&self) -> Result<Config> {
         let listed = self.list_config().ask("read git's configuration")?;
@@ -307,7 +286,7 @@ mod tests {
 
     #[test]
     fn gits_configuration_is_read_as_it_prints_it() {
-        let config = Config(key_values(b"branch.a.b\"c.remote\norigin\0core.bare\0url.https://t@h/.insteadof\nx\0x.y\n1\0x.y\n2\nz\0"));
+        let config = Config::of_listed(b"branch.a.b\"c.remote\norigin\0core.bare\0url.https://t@h/.insteadof\nx\0x.y\n1\0x.y\n2\nz\0");
         assert_eq!(config.last("branch.a.b\"c.remote"), Some("origin"));
         assert_eq!(config.last("core.bare"), Some("true"));
         assert_eq!(

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::checkout::{gitmodules_text, passes_a_link};
-use super::config::{config_section, is_below, quoted};
+use super::config::{is_below, setting};
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
 use crate::site::Site;
@@ -103,17 +103,14 @@ impl DeployKeys {
             let mut begins = own.iter().map(|own| own.as_str());
             begins.any(|begin| url.as_str().starts_with(begin))
         };
+        let instead_of =
+            |url: &RemoteUrl, instead: &str| setting("url", instead, "insteadOf", url.as_str());
         let rewritten = own
             .iter()
-            .map(|url| (format!("{base}{}", url.path()), url.as_str()));
+            .map(|url| instead_of(url, &format!("{base}{}", url.path())));
         let kept = others.iter().filter(stays);
-        let kept = kept.map(|url| (url.as_str().to_owned(), url.as_str()));
-        rewritten
-            .chain(kept)
-            .fold(String::new(), |text, (instead, url)| {
-                text + &config_section("url", &instead)
-                    + &format!("\tinsteadOf = {}\n", quoted(url))
-            })
+        let kept = kept.map(|url| instead_of(url, url.as_str()));
+        rewritten.chain(kept).collect()
     }
 }
 

@@ -183,9 +183,8 @@ impl WorkTree<'_> {
         // Looked at where it is, whatever its repository says of where it should be.
         let here = self.git.work_tree_of(git_dir, &self.folder);
         let status = here.reading("status --porcelain -z --no-renames --ignored");
-        let status = status
-            .words("--untracked-files=all --ignore-submodules=all")
-            .answer()?;
+        let status = status.words("--untracked-files=all --ignore-submodules=all");
+        let status = status.answer()?;
         if !status.end.is_good() || !statuses(&status.output).iter().all(is_expected) {
             return Ok(None);
         }
@@ -227,16 +226,15 @@ impl WorkTree<'_> {
         if !may_have_submodules(&self.folder)? {
             return Ok(Vec::new());
         }
-        Ok(gitlinks_in(
-            &self.reading(LIST_INDEX).ask("list the submodules")?,
-        ))
+        let listed = self.reading(LIST_INDEX).ask("list the submodules")?;
+        Ok(gitlinks_in(&listed))
     }
 
     /// What would change between two commits, submodules left out.
     pub(crate) fn changes(&self, old: &CommitId, new: &CommitId) -> Result<Vec<Change>> {
         let mut changes = raw_changes(&self.compare(old, new).ask("compare two commits")?)?;
-        let is_gitlink = |side: &Option<Blob>| side.as_ref().is_some_and(Blob::is_gitlink);
-        changes.retain(|change| !is_gitlink(&change.old) && !is_gitlink(&change.new));
+        let is_gitlink = |side: &Blob| side.kind == Kind::Gitlink;
+        changes.retain(|change| !change.old.iter().chain(&change.new).any(is_gitlink));
         Ok(changes)
     }
 
@@ -256,7 +254,7 @@ impl WorkTree<'_> {
         }
         for Change { path, new, .. } in raw_changes(&compared.output)? {
             gitlinks.retain(|gitlink| gitlink.path != path);
-            let commit = new.filter(Blob::is_gitlink);
+            let commit = new.filter(|blob| blob.kind == Kind::Gitlink);
             let commit = commit.and_then(|blob| CommitId::parse(&blob.id));
             gitlinks.extend(commit.map(|commit| Gitlink { path, commit }));
         }
@@ -267,10 +265,9 @@ impl WorkTree<'_> {
     fn compare(&self, old: &CommitId, new: &CommitId) -> Command<'_> {
         // Git would read the whole index, and not need it: there is none by this name.
         let no_index = self.git.checkout.git_dir.join(NO_INDEX);
-        let compare = self
-            .reading("diff-tree -r -z --no-renames")
-            .env("GIT_INDEX_FILE", no_index);
-        compare.arg(old).arg(new).arg("--")
+        let compare = self.reading("diff-tree -r -z --no-renames");
+        let compare = compare.env("GIT_INDEX_FILE", no_index);
+        compare.args([old, new]).arg("--")
     }
 
     /// Paths that a commit has and that are missing here. `None` where there is no such commit.
@@ -296,22 +293,18 @@ impl WorkTree<'_> {
     /// Tracked files that are not as HEAD has them, staged or not.
     pub(crate) fn edited(&self) -> Result<Vec<PathBuf>> {
         let status = self.reading("status --porcelain -z --no-renames --untracked-files=no");
-        let status = status
-            .arg("--ignore-submodules=all")
-            .ask("look at the files")?;
-        let edited = statuses(&status).into_iter().map(|status| status.path);
-        Ok(edited.collect())
+        let status = status.arg("--ignore-submodules=all");
+        let listed = statuses(&status.ask("look at the files")?).into_iter();
+        Ok(listed.map(|status| status.path).collect())
     }
 
     /// How a tracked file differs from what HEAD has.
     pub(crate) fn difference(&self, path: &Path) -> Result<Difference> {
         let path = option(":(top,literal)", path);
         let is_same = |diff: &str| {
-            let diff = self
-                .reading(diff)
-                .words("--quiet --no-ext-diff --no-textconv");
-            let asked = diff.words("HEAD --").arg(&path).answer()?;
-            anyhow::Ok(asked.end.is_good())
+            let diff = self.reading(diff);
+            let diff = diff.words("--quiet --no-ext-diff --no-textconv HEAD --");
+            anyhow::Ok(diff.arg(&path).answer()?.end.is_good())
         };
         if is_same("-c core.fileMode=false diff")? {
             return Ok(if is_same("diff")? {
@@ -336,11 +329,8 @@ impl WorkTree<'_> {
     /// Those of some tracked files whose changes git was told not to see: `assume-unchanged` (a small letter), or
     /// `skip-worktree` (an S).
     pub(crate) fn hidden_from_git(&self, paths: &[&str]) -> Result<Vec<String>> {
-        let list = self
-            .reading("--literal-pathspecs")
-            .words(LIST_FLAGS)
-            .args(paths);
-        let listed = entries(&list.ask("list the files")?);
+        let list = self.reading("--literal-pathspecs").words(LIST_FLAGS);
+        let listed = entries(&list.args(paths).ask("list the files")?);
         let hidden = listed.iter().filter(|entry| entry.is_hidden());
         let names = hidden.filter_map(|entry| entry.path.to_str().map(str::to_owned));
         Ok(names.collect())
@@ -374,10 +364,9 @@ impl WorkTree<'_> {
 
     /// Untracked files, ignored ones too, at a path and below it.
     pub(crate) fn untracked_below(&self, path: &Path) -> Result<Vec<PathBuf>> {
-        let list = self
-            .reading("ls-files --others -z --")
-            .arg(option(":(top,literal)", path));
-        Ok(paths_in(&list.ask("list the files")?))
+        let list = self.reading("ls-files --others -z --");
+        let listed = list.arg(option(":(top,literal)", path));
+        Ok(paths_in(&listed.ask("list the files")?))
     }
 }
 
@@ -392,16 +381,9 @@ impl Entry {
     }
 }
 
-impl Blob {
-    fn is_gitlink(&self) -> bool {
-        self.kind == Kind::Gitlink
-    }
-}
-
 /// The submodules in what `LIST_INDEX` prints.
 pub(super) fn gitlinks_in(listed: &[u8]) -> Vec<Gitlink> {
-    let gitlinks = entries(listed).into_iter();
-    let gitlinks = gitlinks.filter(|entry| entry.kind == Kind::Gitlink);
+    let gitlinks = entries(listed).into_iter().filter(Entry::is_submodule);
     let gitlink = |entry: Entry| {
         let (path, commit) = (entry.path, CommitId::parse(&entry.id)?);
         Some(Gitlink { path, commit })

@@ -6,11 +6,31 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use super::Git;
-use super::config::{Config, config_section, quoted};
-use super::login::{Logins, without_login};
+use super::config::{Config, setting};
+use super::login::{logins_of, without_login};
 use super::ssh::Ssh;
-use crate::process;
+use crate::process::FileInMemory;
 use crate::remote_url::RemoteUrl;
+
+/// What was last read of the checkout's configuration, and what git is told because of it.
+#[derive(Default)]
+pub(super) struct Known {
+    config: Option<Rc<Config>>,
+    /// The logins of its remotes.
+    logins: Option<FileInMemory>,
+    /// The URLs that go over ssh, since their repositories have keys of their own.
+    rewrites: Option<FileInMemory>,
+    /// A remote that is in no repository yet.
+    remote: Option<FileInMemory>,
+}
+
+impl Known {
+    /// Configuration for git.
+    pub(super) fn files(&self) -> impl Iterator<Item = &FileInMemory> {
+        let files = [&self.logins, &self.rewrites, &self.remote];
+        files.into_iter().flatten()
+    }
+}
 
 impl Git<'_> {
     /// The configuration of the checkout, read once. One process answers what would take one for each question.
@@ -32,20 +52,17 @@ impl Git<'_> {
         let url = without_login(url)?;
         let mut config = self.top().read_config()?;
         config.add_origin(&url);
-        let section = config_section("remote", "origin");
-        let text = format!("{section}\turl = {}\n", quoted(url.as_str()));
-        let file = process::file_in_memory(text.as_bytes())?;
-        self.remote.replace(Some(file));
+        let file = FileInMemory::with(&setting("remote", "origin", "url", url.as_str()))?;
+        self.known.borrow_mut().remote = Some(file);
         self.know(config)?;
         Ok(url)
     }
 
     /// Goes by a configuration from now on.
     pub(super) fn know(&self, config: Config) -> Result<Rc<Config>> {
-        let logins = Logins::of(&config, self.clone.as_ref())?;
-        self.logins.replace(logins);
+        self.known.borrow_mut().logins = logins_of(&config, self.clone.as_ref())?;
         let config = Rc::new(config);
-        self.config.replace(Some(Rc::clone(&config)));
+        self.known.borrow_mut().config = Some(Rc::clone(&config));
         self.rewrite_urls()?;
         Ok(config)
     }
@@ -59,13 +76,13 @@ impl Git<'_> {
         let remote = config.a_remote_url().or_else(|| self.clone.clone());
         let text = remote.map(|remote| keys.rewrites(&remote, &self.checkout.folder));
         let text = text.filter(|text| !text.is_empty());
-        let rewrites = text.map(|text| process::file_in_memory(text.as_bytes()));
-        self.rewrites.replace(rewrites.transpose()?);
+        let rewrites = text.map(|text| FileInMemory::with(&text)).transpose()?;
+        self.known.borrow_mut().rewrites = rewrites;
         Ok(())
     }
 
     /// What was read of it, if anything was: before there is a repository there is nothing to read.
     pub(super) fn known_config(&self) -> Option<Rc<Config>> {
-        self.config.borrow().clone()
+        self.known.borrow().config.clone()
     }
 }

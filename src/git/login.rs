@@ -4,49 +4,40 @@
 //! In place of the login the URL gets a user of our own, whose name nobody can guess. To URLs with that user git sends the login
 //! as a header, and to no others: who writes the URL of a submodule does not get what the login opens.
 
-use std::fs::File;
-use std::path::PathBuf;
-
 use anyhow::Result;
 use percent_encoding::percent_decode_str;
 
-use super::config::{Config, config_section, quoted};
-use crate::process;
+use super::config::{Config, setting};
+use crate::process::FileInMemory;
 use crate::random::fill_with_random;
 use crate::remote_url::RemoteUrl;
 
 /// How the name of the user begins that stands in place of a login.
 const USER: &str = "deploy-cgi-";
 
-/// Configuration for git with the logins of remotes, on no disk.
-pub(super) struct Logins {
-    _open: File,
-    pub(super) path: PathBuf,
-}
-
-impl Logins {
-    /// The logins of the remotes. Of one whose login `clone` has, only the user of our own is in the configuration.
-    pub(super) fn of(config: &Config, clone: Option<&RemoteUrl>) -> Result<Option<Self>> {
-        let mut text = String::new();
-        for url in config.remote_urls() {
-            if let Some(known) = url.login() {
-                let instead = format!("{}/", known.of(&new_user()?));
-                text.push_str(&rewrite(&format!("{}/", known.whole()), &instead));
-                text.push_str(&header(&instead, known.user));
-            } else if let Some(ours) = url.with_user()
-                && ours.user.starts_with(USER)
-                && let Some(known) = clone.and_then(RemoteUrl::login)
-                && known.of(ours.user) == ours.whole()
-            {
-                text.push_str(&header(&format!("{}/", ours.whole()), known.user));
-            }
+/// Configuration for git with the logins of the remotes, where there are any. Of one whose login `clone` has, only the user
+/// of our own is in the configuration that is known.
+pub(super) fn logins_of(
+    config: &Config,
+    clone: Option<&RemoteUrl>,
+) -> Result<Option<FileInMemory>> {
+    let mut text = String::new();
+    for url in config.remote_urls() {
+        if let Some(known) = url.login() {
+            let instead = format!("{}/", known.of(&new_user()?));
+            let url = format!("{}/", known.whole());
+            text.push_str(&setting("url", &instead, "insteadOf", &url));
+            text.push_str(&header(&instead, known.user));
+        } else if let Some(ours) = url.with_user()
+            && ours.user.starts_with(USER)
+            && let Some(known) = clone.and_then(RemoteUrl::login)
+            && known.of(ours.user) == ours.whole()
+        {
+            text.push_str(&header(&format!("{}/", ours.whole()), known.user));
         }
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let (open, path) = process::file_in_memory(text.as_bytes())?;
-        Ok(Some(Self { _open: open, path }))
     }
+    let is_any = !text.is_empty();
+    is_any.then(|| FileInMemory::with(&text)).transpose()
 }
 
 /// A URL with a user of our own in place of its login; as it is where it has none.
@@ -70,20 +61,11 @@ fn new_user() -> Result<String> {
     Ok(format!("{USER}{}", hex::encode(random)))
 }
 
-/// git-config(1), `url.<base>.insteadOf`.
-fn rewrite(url: &str, instead: &str) -> String {
-    let section = config_section("url", instead);
-    format!("{section}\tinsteadOf = {}\n", quoted(url))
-}
-
 /// git-config(1), `http.<url>.*` and `http.extraHeader`.
 fn header(url: &str, login: &str) -> String {
     let login: Vec<u8> = percent_decode_str(login).collect();
-    let section = config_section("http", url);
-    format!(
-        "{section}\textraHeader = Authorization: Basic {}\n",
-        base64(&login)
-    )
+    let header = format!("Authorization: Basic {}", base64(&login));
+    setting("http", url, "extraHeader", &header)
 }
 
 /// RFC 4648, section 4.

@@ -23,13 +23,12 @@ use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use crate::cgi::Environment;
-use crate::process::Progress;
+use crate::process::{FileInMemory, Progress};
 use crate::remote_url::RemoteUrl;
 use crate::site::Site;
 use crate::user::User;
@@ -64,6 +63,7 @@ pub(crate) use handover::Handover;
 pub(crate) use index::{
     Blob, Change, Difference, Edits, Entry, Gitlink, Indexed, Kind, MissingFrom,
 };
+use known::Known;
 pub(crate) use login::{has_lost_its_login, without_login};
 pub(crate) use object::begins_with;
 pub(crate) use submodule::{Found, Listed, ModuleState, Source, Submodule};
@@ -78,20 +78,15 @@ pub(crate) struct Git<'s> {
     alive: Option<&'s File>,
     /// Whether a command that writes has ended badly.
     has_failed: Cell<bool>,
-    /// What was last read of the checkout's configuration.
-    config: RefCell<Option<Rc<Config>>>,
-    /// The logins of its remotes, some of which `clone` has.
-    logins: RefCell<Option<login::Logins>>,
+    /// What was last read of the checkout's configuration, and what git is told because of it.
+    known: RefCell<Known>,
+    /// It may have a login that the configuration lacks.
     clone: Option<RemoteUrl>,
-    /// The URLs that go over ssh, since their repositories have keys of their own.
-    rewrites: RefCell<Option<(File, PathBuf)>>,
-    /// A remote that is in no repository yet.
-    remote: RefCell<Option<(File, PathBuf)>>,
     ssh: ssh::Ssh,
     /// Who ssh takes us for, whatever HOME says.
     user: User,
     /// Where GitHub's host keys are when they are not in our folder.
-    host_keys: Option<(File, PathBuf)>,
+    host_keys: Option<FileInMemory>,
     until: Option<Instant>,
     progress: Option<Progress<'s>>,
 }
@@ -124,11 +119,8 @@ impl<'s> Git<'s> {
             limit: site.timeout,
             alive: None,
             has_failed: Cell::new(false),
-            config: RefCell::new(None),
-            logins: RefCell::new(None),
+            known: RefCell::default(),
             clone: site.clone.clone(),
-            rewrites: RefCell::new(None),
-            remote: RefCell::new(None),
             host_keys: None,
             until: None,
             progress: None,
@@ -144,7 +136,7 @@ impl<'s> Git<'s> {
     pub(crate) fn only_looking(self, until: Instant) -> Result<Self> {
         Ok(Self {
             until: Some(until),
-            host_keys: Some(ssh::host_keys_in_memory()?),
+            host_keys: Some(FileInMemory::with(ssh::GITHUBS_HOST_KEYS)?),
             ..self
         })
     }

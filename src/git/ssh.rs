@@ -1,17 +1,14 @@
 //! How ssh is started, which host keys it knows, and which keys it would offer.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use anyhow::Result;
 
 use super::command::line;
 use super::deploy_keys::{DeployKeys, fits, shell_word};
 use super::{Git, WorkTree};
 use crate::files::{self, Sync};
-use crate::process::{self, Run};
+use crate::process::Run;
 use crate::remote_url::RemoteUrl;
 use crate::site::Site;
 
@@ -26,7 +23,7 @@ const WITHOUT_A_HOME: &str = " -F none -oUserKnownHostsFile=/dev/null";
 /// GitHub's host keys, as published at
 /// <https://docs.github.com/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints>. They are
 /// known beside the ones that the host and the person know.
-const GITHUBS_HOST_KEYS: &str = "\
+pub(super) const GITHUBS_HOST_KEYS: &str = "\
 github.com,[ssh.github.com]:443 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl
 github.com,[ssh.github.com]:443 ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=
 github.com,[ssh.github.com]:443 ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQCj7ndNxQowgcQnjshcLrqPEiiphnt+VTTvDP6mHBL9j1aNUkY4Ue1gvwnGLVlOhGeYrnZaMgRK6+PKCUXaDbC7qtbW8gIkhL7aGCsOr/C56SJMy/BCZfxd1nWzAOxSDPgVsmerOBYfNqltV9/hWCqBywINIR+5dIg6JTJ72pcEpEjcYgXkE2YEFXV1JHnsKgbLWNlhScqb2UmyRkQyytRLtL+38TGxkxCflmO+5Z8CSSNY7GidjMIZ7Q4zMjA2n1nGrlTDkzwDCsw+wqFPGQA179cnfGWOWRVruj16z6XyvxvjJwbz0wQZ75XK5tKSb7FNyeIEs4TT4jk+S4dhPeAUC5y+bDYirYgM4GC7uEnztnZyaVWQ7B381AK4Qdrwt51ZqExKbQpTUNn+EjqoTwvqNj4kqx5QUCI0ThS/YkOxJCXmPUWZbhjpCg56i+2aB6CmK2JGhn57K5mj0MNdBXA4/WnwH6XoPWJzK5Nyu2zB3nAZp+S5hpQs+p1vN1/wsjk=
@@ -71,11 +68,6 @@ impl Ssh {
     }
 }
 
-/// A file with GitHub's host keys that is on no disk, as long as it is open.
-pub(super) fn host_keys_in_memory() -> Result<(File, PathBuf)> {
-    process::file_in_memory(GITHUBS_HOST_KEYS.as_bytes())
-}
-
 impl WorkTree<'_> {
     /// Git's environment, with ssh as we want it where nobody said how.
     pub(super) fn writing_env(&self) -> Vec<(OsString, OsString)> {
@@ -118,8 +110,8 @@ impl Git<'_> {
 
     /// A file with GitHub's host keys: in our folder, where there is one and it may be written.
     fn host_keys_file(&self) -> Option<PathBuf> {
-        if let Some((_, path)) = &self.host_keys {
-            return Some(path.clone());
+        if let Some(file) = &self.host_keys {
+            return Some(file.path.clone());
         }
         let file = self.checkout.git_dir.join(HOST_KEYS_FILE);
         if std::fs::read(&file).is_ok_and(|text| text == GITHUBS_HOST_KEYS.as_bytes()) {

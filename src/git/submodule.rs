@@ -95,11 +95,9 @@ impl Git<'_> {
     pub(crate) fn submodule_update(&self, mode: Submodules, only: Option<&Path>) -> Result<Ended> {
         // What is nested in those that came is known now.
         self.rewrite_urls()?;
-        let update = self.top().writing("submodule update --init --recursive");
-        let update = update
-            .arg("--jobs")
-            .arg(CLONES_AT_A_TIME)
-            .args(self.progress_option());
+        let update = self.writing("submodule update --init --recursive");
+        let update = update.args(["--jobs", CLONES_AT_A_TIME]);
+        let update = update.args(self.progress_option());
         let update = match mode {
             Submodules::Latest => update.arg("--remote"),
             Submodules::Recorded | Submodules::Skip => update,
@@ -357,12 +355,7 @@ impl WorkTree<'_> {
 
     /// The submodules that `submodule.active` names; `None` where it is not set, and all are active.
     fn active_submodules(&self, in_use: &Config) -> Result<Option<BTreeSet<PathBuf>>> {
-        let paths = in_use
-            .0
-            .iter()
-            .filter(|(key, _)| key == "submodule.active")
-            .map(|(_, path)| path.as_str())
-            .collect::<Vec<_>>();
+        let paths: Vec<_> = in_use.values("submodule.active").collect();
         if paths.is_empty() {
             return Ok(None);
         }

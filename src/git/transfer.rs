@@ -10,10 +10,10 @@ use anyhow::Result;
 use super::branch::Upstream;
 use super::checkout::ObjectFormat;
 use super::command::line;
-use super::config::{config_section, quoted};
+use super::config::setting;
 use super::{Git, WorkTree};
 use crate::commit_id::CommitId;
-use crate::process::{self, Ended, Running};
+use crate::process::{Ended, FileInMemory, Running};
 
 /// The limit of a question to a remote while GitHub waits.
 const ASK_LIMIT: Duration = Duration::from_secs(4);
@@ -67,11 +67,8 @@ impl Fetches<'_> {
 /// The branch of HEAD in what `git ls-remote --symref` prints.
 fn head_branch_in(listed: &str) -> Option<String> {
     let branch = |line: &str| {
-        Some(
-            line.strip_prefix("ref: refs/heads/")?
-                .strip_suffix("\tHEAD")?
-                .to_owned(),
-        )
+        let branch = line.strip_prefix("ref: refs/heads/")?;
+        Some(branch.strip_suffix("\tHEAD")?.to_owned())
     };
     listed.lines().find_map(branch)
 }
@@ -79,12 +76,12 @@ fn head_branch_in(listed: &str) -> Option<String> {
 impl Git<'_> {
     /// Asks the remote for its default branch.
     pub(crate) fn ask_remote_head(&self) -> Result<Ended> {
-        self.top().writing("ls-remote --symref origin HEAD").write()
+        self.writing("ls-remote --symref origin HEAD").write()
     }
 
     /// `git init`; harmless where there is a repository already.
     pub(crate) fn init(&self, format: ObjectFormat) -> Result<Ended> {
-        let init = self.top().writing("init --quiet");
+        let init = self.writing("init --quiet");
         match format {
             ObjectFormat::Sha1 => init,
             ObjectFormat::Sha256 => init.arg("--object-format=sha256"),
@@ -94,37 +91,26 @@ impl Git<'_> {
 
     /// The first `git fetch`, of the branch that will be followed.
     pub(crate) fn fetch_origin(&self, branch: &str) -> Result<Ended> {
-        let fetch = self
-            .top()
-            .writing("fetch --no-recurse-submodules --no-tags");
+        let fetch = self.writing("fetch --no-recurse-submodules --no-tags");
         let fetch = fetch.args(self.progress_option()).arg("origin");
         fetch.arg(format!("refs/heads/{branch}")).write()
     }
 
     /// The first checkout of a branch, over whatever an earlier attempt left.
     pub(crate) fn check_out(&self, branch: &str) -> Result<Ended> {
-        let check_out = self
-            .top()
-            .writing("checkout --quiet --force -B")
-            .arg(branch);
-        let check_out = check_out.arg("--track");
-        check_out
-            .arg(format!("refs/remotes/origin/{branch}"))
-            .arg("--")
-            .write()
+        let check_out = self.writing("checkout --quiet --force -B").arg(branch);
+        let from = format!("refs/remotes/origin/{branch}");
+        check_out.args(["--track", &from, "--"]).write()
     }
 
     /// The same at an older commit of the branch.
     pub(crate) fn check_out_at(&self, commit: &CommitId, branch: &str) -> Result<Ended> {
-        let check_out = self
-            .top()
-            .writing("checkout --quiet --force -B")
-            .arg(branch);
+        let check_out = self.writing("checkout --quiet --force -B").arg(branch);
         let checked_out = check_out.arg(commit).arg("--").write()?;
         if !checked_out.end.is_good() {
             return Ok(checked_out);
         }
-        let follow = self.top().writing("branch --quiet");
+        let follow = self.writing("branch --quiet");
         let follow = follow.arg(format!("--set-upstream-to=refs/remotes/origin/{branch}"));
         follow.arg(branch).write()
     }
@@ -136,17 +122,14 @@ impl Git<'_> {
     pub(crate) fn pull(&self, followed: &Upstream) -> Result<Ended> {
         let branch = &followed.branch;
         let key = format!("branch.{branch}.mergeoptions");
-        let own = self
-            .config()?
-            .last(&key)
-            .map_or_else(String::new, |own| format!("{own} "));
+        let config = self.config()?;
+        let own = config.last(&key).map(|own| format!("{own} "));
+        let own = own.unwrap_or_default();
         // In a file: on a command line a name with a `=` cannot be told from its value.
-        let section = config_section("branch", branch);
-        let options = quoted(&format!("{own}--no-overwrite-ignore"));
-        let text = format!("{section}\tmergeOptions = {options}\n");
-        let (_file, path) = process::file_in_memory(text.as_bytes())?;
-        let careful = format!("include.path={}", path.display());
-        let pull = self.top().writing("-c").arg(careful);
+        let options = format!("{own}--no-overwrite-ignore");
+        let file = FileInMemory::with(&setting("branch", branch, "mergeOptions", &options))?;
+        let careful = format!("include.path={}", file.path.display());
+        let pull = self.writing("-c").arg(careful);
         pull.words("pull --ff-only --no-rebase --no-recurse-submodules --no-tags")
             .args(self.progress_option())
             .arg("--")
@@ -196,17 +179,13 @@ impl Git<'_> {
 
     /// `git fetch` of the one branch that is followed. One that no longer exists is a failure, and not a stale success.
     pub(crate) fn fetch(&self, followed: &Upstream) -> Result<Ended> {
-        let fetch = self
-            .top()
-            .writing("fetch --no-recurse-submodules --no-tags --");
+        let fetch = self.writing("fetch --no-recurse-submodules --no-tags --");
         fetch.args([&followed.remote, &followed.remote_ref]).write()
     }
 
     /// `git merge` of a commit that was fetched: only ever a fast-forward, and not over files that git ignores.
     pub(crate) fn fast_forward_to(&self, commit: &CommitId) -> Result<Ended> {
-        let merge = self
-            .top()
-            .writing("merge --ff-only --no-overwrite-ignore --quiet --");
+        let merge = self.writing("merge --ff-only --no-overwrite-ignore --quiet --");
         merge.arg(commit).write()
     }
 
@@ -231,7 +210,7 @@ impl Git<'_> {
 
     /// Asks the remote whether the followed branch is there: exit code 2 when it is not.
     pub(crate) fn ask_remote(&self, followed: &Upstream, limit: Duration) -> Result<Ended> {
-        let ask = self.top().writing("ls-remote --exit-code --quiet --");
+        let ask = self.writing("ls-remote --exit-code --quiet --");
         let mut ask = ask.args([&followed.remote, &followed.remote_ref]);
         ask.run.limit = ask.run.limit.min(limit);
         ask.run.output_together()
@@ -239,10 +218,7 @@ impl Git<'_> {
 
     /// The branches that a remote has; `None` where it cannot be asked.
     pub(crate) fn branches_at(&self, remote: &str) -> Option<Vec<String>> {
-        let mut ask = self
-            .top()
-            .writing("ls-remote --heads --quiet --")
-            .arg(remote);
+        let mut ask = self.writing("ls-remote --heads --quiet --").arg(remote);
         ask.run.limit = ask.run.limit.min(ASK_LIMIT);
         let asked = ask.run.output_apart().ok();
         let asked = asked.filter(|asked| asked.end.is_good())?;

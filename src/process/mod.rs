@@ -26,7 +26,7 @@ use crate::ignored::ignore;
 
 pub(crate) use detached::{start_detached, take_what_was_told};
 pub(crate) use others::{AtWork, at_work, groups_that_hold, session};
-pub(crate) use output::file_in_memory;
+pub(crate) use output::FileInMemory;
 pub(crate) use programs::Programs;
 
 use others::children;

@@ -14,11 +14,21 @@ use super::MAX_OUTPUT;
 /// What was being done when it failed.
 pub(super) const OUTPUT: &str = "cannot keep the output of a command";
 
-/// A file that is nowhere on disk, and the path by which children of ours can read it for as long as it is open.
-pub(crate) fn file_in_memory(content: &[u8]) -> Result<(File, PathBuf)> {
-    let file = memory_with(content)?;
-    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-    Ok((file, path.into()))
+/// A file that is nowhere on disk. Children of ours can read it by its path, for as long as this lives.
+pub(crate) struct FileInMemory {
+    _open: File,
+    pub(crate) path: PathBuf,
+}
+
+impl FileInMemory {
+    pub(crate) fn with(text: &str) -> Result<Self> {
+        let file = memory_with(text.as_bytes())?;
+        let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        Ok(Self {
+            path: path.into(),
+            _open: file,
+        })
+    }
 }
 
 /// The same, for one child only.
