@@ -3,7 +3,7 @@
 //!
 //! Must not know what the files mean: each room names its own.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -22,6 +22,9 @@ const FOLDER: &str = "deploy-cgi";
 
 /// The file that says which site the folder belongs to.
 const OWNER: &str = "site";
+
+/// Stands in a file for an object that is not there.
+const NOTHING: &[u8] = b"null";
 
 /// An unfinished file older than this was left by a death.
 const ABANDONED: Duration = Duration::from_hours(1);
@@ -125,17 +128,44 @@ impl StateFolder {
         files::replace(&self.path(name), bytes, Sync::No)
     }
 
-    /// The same for a JSON object that nobody depends on, in place: to make a file may take a disk a millisecond, and this is
-    /// done at each step. Blanks are left where it was longer; whoever looks at that moment may see neither.
-    pub(crate) fn overwrite(&self, name: &str, mut json: Vec<u8>) -> Result<()> {
+    /// Writes a JSON object in place: to make a file may take a disk a millisecond, and this is done at each step. Blanks are
+    /// left where it was longer. Whoever looks at that moment, or after a power failure, may see neither the old nor the new.
+    pub(crate) fn overwrite(&self, name: &str, json: Vec<u8>, sync: Sync) -> Result<()> {
+        let mut options = File::options();
+        self.write_over(name, options.create(true).truncate(false), json, sync)
+    }
+
+    /// Says in place that there is no object any more, which [`StateFolder::object`] then finds.
+    pub(crate) fn clear(&self, name: &str) -> Result<()> {
+        if !self.path(name).exists() {
+            return Ok(());
+        }
+        self.write_over(name, &mut File::options(), NOTHING.to_vec(), Sync::No)
+    }
+
+    /// What was written in place; `None` where there is nothing.
+    pub(crate) fn object(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let text = self.read(name)?;
+        Ok(text.filter(|text| text.trim_ascii_end() != NOTHING))
+    }
+
+    fn write_over(
+        &self,
+        name: &str,
+        options: &mut OpenOptions,
+        mut json: Vec<u8>,
+        sync: Sync,
+    ) -> Result<()> {
         let path = self.path(name);
         let what = || format!("cannot write {}", path.display());
-        let mut options = File::options();
-        options.write(true).create(true).truncate(false);
-        let file = open_private(&path, &mut options).with_context(what)?;
+        let file = open_private(&path, options.write(true)).with_context(what)?;
         let before = usize::try_from(file.metadata().with_context(what)?.len()).unwrap_or_default();
         json.resize(json.len().max(before), b' ');
-        file.write_all_at(&json, 0).with_context(what)
+        file.write_all_at(&json, 0).with_context(what)?;
+        match sync {
+            Sync::Yes => file.sync_data().with_context(what),
+            Sync::No => Ok(()),
+        }
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<()> {

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::marker::{self, MARKER};
-use super::{Deploy, orphan};
+use super::{Deploy, marker, orphan};
 use crate::git::{Found, Git};
 use crate::last_good::GoodDeploys;
 use crate::process::End;
@@ -48,7 +47,7 @@ impl Deploy<'_> {
         let end = self.tidy_up(&git_lock, &is_unwanted);
         // What was killed may have left something.
         if !matches!(end, Ok(End::Signal(_) | End::Limit(_))) {
-            state.remove(MARKER)?;
+            marker::remove(state)?;
         }
         end.map(drop)
     }

@@ -6,10 +6,11 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
+use crate::files::Sync;
 use crate::process;
 use crate::state::StateFolder;
 
-pub(crate) const MARKER: &str = "running";
+const FILE: &str = "running";
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Marker {
@@ -35,11 +36,11 @@ pub(super) struct Interrupted {
 }
 
 pub(super) fn read(state: &StateFolder) -> Result<Option<Interrupted>> {
-    let Some(text) = state.read(MARKER)? else {
+    let Some(text) = state.object(FILE)? else {
         return Ok(None);
     };
     let marker = parse(&text);
-    let path = state.path(MARKER);
+    let path = state.path(FILE);
     let written = path.metadata().and_then(|marker| marker.modified());
     let written = written.with_context(|| format!("cannot look at {}", path.display()))?;
     Ok(Some(Interrupted {
@@ -48,15 +49,20 @@ pub(super) fn read(state: &StateFolder) -> Result<Option<Interrupted>> {
     }))
 }
 
+/// When a run began that has not ended, as far as that can be read.
+pub(crate) fn unfinished_since(state: &StateFolder) -> Option<SystemTime> {
+    Some(read(state).ok().flatten()?.began)
+}
+
 /// The session of the worker whose run was cut short: `None` where none was, or where it is not known any more.
 pub(super) fn session(state: &StateFolder) -> Result<Option<i32>> {
-    let text = state.read(MARKER)?;
+    let text = state.object(FILE)?;
     Ok(text.map(|text| parse(&text).session))
 }
 
 /// Where a run was going that was cut short, where that is not the tip of the remote's branch.
 pub(super) fn target(state: &StateFolder) -> Result<Option<CommitId>> {
-    let text = state.read(MARKER)?;
+    let text = state.object(FILE)?;
     Ok(text.and_then(|text| parse(&text).target))
 }
 
@@ -90,7 +96,13 @@ pub(super) fn leave_for_healing(state: &StateFolder, of: &Interrupted) -> Result
 
 fn write(state: &StateFolder, marker: Marker) -> Result<()> {
     let session = process::session();
-    state.write(MARKER, &serde_json::to_vec(&Marker { session, ..marker })?)
+    let json = serde_json::to_vec(&Marker { session, ..marker })?;
+    state.overwrite(FILE, json, Sync::Yes)
+}
+
+/// Says that the run has ended, and left nothing half-done.
+pub(super) fn remove(state: &StateFolder) -> Result<()> {
+    state.clear(FILE)
 }
 
 /// One that can't be read still says that a run died; then nothing is known to be of it.

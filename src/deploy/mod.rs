@@ -69,7 +69,7 @@ use update::Update;
 
 pub(crate) use afterwards::Afterwards;
 pub(crate) use aim::Aim;
-pub(crate) use marker::MARKER;
+pub(crate) use marker::unfinished_since;
 pub(crate) use underway::Underway;
 
 /// The deploy of a site, in its checkout.

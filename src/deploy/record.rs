@@ -9,7 +9,7 @@ use super::aim::Aim;
 use super::command::{About, ON_FAILURE_LOG};
 use super::failure::{StepFailed, masked, tail_of};
 use super::journal::Journal;
-use super::marker::MARKER;
+use super::marker;
 use super::triage::Triage;
 use super::turn_result::TurnResult;
 use super::underway::Underway;
@@ -38,7 +38,7 @@ impl Deploy<'_> {
         history.sync()?;
         self.owe_statuses(&records, ended);
         ignore(
-            Underway::remove(self.state()),
+            Underway::end(self.state()),
             "only who asks meanwhile reads it",
         );
         if let (None, Some(now)) = (&ended.failed, &ended.now)
@@ -69,7 +69,7 @@ impl Deploy<'_> {
             self.turn.served(&served.ticket)?;
         }
         if journal.is_put_right {
-            self.state().remove(MARKER)?;
+            marker::remove(self.state())?;
         }
         if on_failure.is_none() {
             records.iter().for_each(recorded);

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::files::Sync;
 use crate::outcome::Step;
 use crate::queue::{Queue, Ticket};
 use crate::state::StateFolder;
@@ -25,7 +26,7 @@ impl Underway {
     /// What is deployed at this moment, if anything is. Only then is the lock of the turn looked at: whoever waits for it
     /// would have to wait for us.
     pub(crate) fn now(state: &StateFolder) -> Result<Option<Self>> {
-        let text = state.read(FILE)?;
+        let text = state.object(FILE)?;
         let underway = text.and_then(|text| serde_json::from_slice(&text).ok());
         Ok(match underway {
             Some(underway) if Queue::of(state).is_somebodys_turn()? => Some(underway),
@@ -34,11 +35,11 @@ impl Underway {
     }
 
     pub(super) fn write(&self, state: &StateFolder) -> Result<()> {
-        state.overwrite(FILE, serde_json::to_vec(self)?)
+        state.overwrite(FILE, serde_json::to_vec(self)?, Sync::No)
     }
 
-    pub(super) fn remove(state: &StateFolder) -> Result<()> {
-        state.remove(FILE)
+    pub(super) fn end(state: &StateFolder) -> Result<()> {
+        state.clear(FILE)
     }
 
     /// Names the tickets that are served from now on.

@@ -113,7 +113,7 @@ impl Doctor<'_> {
                 "the remote's URL names no owner and repository, so a push of any repository with this secret is taken";
                 "set the key `repository` to \"owner/name\""),
         }
-        self.locks(followed, &at);
+        self.locks(git, followed, &at);
         self.commits(git, followed, &at);
         self.ssh(git, config, followed, &at);
     }

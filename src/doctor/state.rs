@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::Doctor;
 use super::Health::{Problem, Unknown, Warning};
-use crate::deploy::MARKER;
+use crate::deploy::unfinished_since;
 use crate::diagnosis::{Cause, Situation};
-use crate::git::{Checkout, Upstream};
+use crate::git::{Checkout, Git, Upstream};
 use crate::green::Green;
 use crate::history::History;
 use crate::hold::Hold;
@@ -87,10 +87,11 @@ impl Doctor<'_> {
     }
 
     /// Locks that a git left which was killed.
-    pub(super) fn locks(&mut self, followed: &Upstream, at: &Situation<'_>) {
+    pub(super) fn locks(&mut self, git: &Git<'_>, followed: &Upstream, at: &Situation<'_>) {
         let git_dir = at.git_dir();
         let modified = |file: &Path| file.symlink_metadata()?.modified();
-        let began = modified(&git_dir.join("deploy-cgi").join(MARKER)).ok();
+        let state = StateFolder::existing(git.checkout);
+        let began = state.and_then(|state| unfinished_since(&state));
         let modules = std::fs::read_dir(git_dir.join("modules"));
         let modules = modules.into_iter().flatten().flatten();
         let mut locks = vec![

@@ -12,7 +12,8 @@ use crate::checkouts::{
 use crate::person::{Person, Sshd};
 use crate::tree::{is_tree, tree_of};
 use crate::world::{
-    Delivery, Fault, Reply, World, quoted, search_path, text, wait_until, write_executable,
+    Delivery, Fault, Reply, World, is_marked, quoted, search_path, text, wait_until,
+    write_executable,
 };
 
 /// Makes the checkout anew.
@@ -31,7 +32,7 @@ fn send(delivery: Delivery, state: &Path) -> Reply {
         let queue = fs::read_dir(state.join("queue"));
         let turn = File::open(state.join("turn"));
         queue.is_ok_and(|mut queue| queue.next().is_none())
-            && !state.join("running").exists()
+            && !is_marked(&state.join("running"))
             && turn.is_ok_and(|turn| turn.try_lock_shared().is_ok())
     });
     reply

@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::process::{Process, processes, wait_until_quiet};
 use crate::tree::{Thing, Tree, differences, paths_below, tree_of};
 use crate::world::{
-    Delivery, Reply, World, quoted, search_path, text, wait_until, write_executable,
+    Delivery, Reply, World, is_marked, quoted, search_path, text, wait_until, write_executable,
 };
 
 /// Every system call after which something is different for those who come later.
@@ -228,7 +228,7 @@ impl Stage {
         if !differing.is_empty() {
             faults.push(format!("not as in a fresh clone: {differing:#?}"));
         }
-        if world.tickets() != 0 || world.state("running").exists() {
+        if world.tickets() != 0 || is_marked(&world.state("running")) {
             faults.push("something still waits or runs".to_owned());
         }
         let ran = fs::read_to_string(world.path("ran")).unwrap_or_default();

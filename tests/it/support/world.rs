@@ -493,7 +493,7 @@ impl World {
     }
 
     fn is_settled(&self) -> bool {
-        self.tickets() == 0 && !self.state("running").exists() && !self.is_somebodys_turn()
+        self.tickets() == 0 && !is_marked(&self.state("running")) && !self.is_somebodys_turn()
     }
 
     /// A shared lock, and only for a moment: whoever takes the turn waits for it.
@@ -1090,4 +1090,9 @@ impl Spoken {
     pub(crate) fn says(&self, words: &str) {
         assert!(self.all().contains(words), "{words:?} is not in {self:#?}");
     }
+}
+
+/// Whether a marker says that a deploy has not ended: what is there no more is `null`.
+pub(crate) fn is_marked(marker: &Path) -> bool {
+    fs::read_to_string(marker).is_ok_and(|text| text.trim_end() != "null")
 }
