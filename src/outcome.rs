@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
 use crate::diagnosis::Diagnosis;
+use crate::git::{Commit, NewCommits};
 
 /// How a deploy ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +45,8 @@ pub(crate) struct Outcome {
     /// Where the last good deploy left HEAD, and where it is now.
     pub(crate) old: Option<CommitId>,
     pub(crate) new: Option<CommitId>,
-    /// The newest of the commits between, as abbreviated id and subject, and how many there are.
-    pub(crate) commits: Vec<(String, String)>,
-    pub(crate) commit_count: usize,
+    /// The commits between, fit to be shown.
+    pub(crate) commits: NewCommits,
     pub(crate) submodules: Vec<Moved>,
     pub(crate) steps: Vec<StepTime>,
     /// What a person should know, although it is no failure.
@@ -152,12 +152,13 @@ impl Outcome {
             failure.write(&mut report);
         }
         report.push('\n');
-        if !self.commits.is_empty() {
+        let NewCommits { newest, count } = &self.commits;
+        if !newest.is_empty() {
             report.push('\n');
-            for (id, subject) in &self.commits {
+            for Commit { id, subject } in newest {
                 let _ = writeln!(report, "  {id} {subject}");
             }
-            let more = self.commit_count.saturating_sub(self.commits.len());
+            let more = count.saturating_sub(newest.len());
             if more > 0 {
                 let _ = writeln!(report, "  and {more} more");
             }
@@ -200,7 +201,7 @@ impl Outcome {
             }
             None if self.old == self.new => format!("{} {branch} at {at}", self.good.word()),
             None => {
-                let count = match self.commit_count {
+                let count = match self.commits.count {
                     0 => String::new(),
                     1 => ", 1 commit".to_owned(),
                     n => format!(", {n} commits"),
@@ -235,8 +236,13 @@ mod tests {
             branch: Some("main".into()),
             old: id("1"),
             new: id("2"),
-            commits: vec![("2222222".into(), "Write about spring".into())],
-            commit_count: 12,
+            commits: NewCommits {
+                newest: vec![Commit {
+                    id: "2222222".into(),
+                    subject: "Write about spring".into(),
+                }],
+                count: 12,
+            },
             submodules: vec![Moved {
                 path: "posts".into(),
                 old: None,
@@ -284,7 +290,7 @@ mod tests {
         };
         let failed = Outcome {
             failure: Some(failure),
-            commits: vec![],
+            commits: NewCommits::default(),
             submodules: vec![],
             remarks: vec![],
             ..outcome()
@@ -301,7 +307,7 @@ mod tests {
     fn nothing_new_is_said_in_one_line() {
         let same = Outcome {
             good: Verdict::Unchanged,
-            commits: vec![],
+            commits: NewCommits::default(),
             submodules: vec![],
             remarks: vec![],
             steps: vec![],

@@ -140,12 +140,13 @@ impl Deploy<'_> {
             let repository = upstream.url.repository()?;
             upstream.url.is_github().then(|| repository.to_string())
         });
+        let newest = outcome.commits.newest.first();
         Record {
             time: timestamp(),
             verdict: outcome.verdict(),
             tickets: tickets.iter().flat_map(Ticket::serves).collect(),
             report: outcome.report(),
-            subject: outcome.commits.first().map(|(_, subject)| subject.clone()),
+            subject: newest.map(|commit| commit.subject.clone()),
             github,
             step: outcome.failure.as_ref().map(|failure| failure.step),
             cause: outcome.failure.map(|failure| failure.diagnosis.cause),
@@ -165,10 +166,10 @@ impl Deploy<'_> {
         journal: &Journal<'_>,
     ) -> Outcome {
         let is_same = |now: &LastGood| !now.differs_from(&ended.before);
-        let commits = ended.commits.newest.iter().map(|commit| {
-            let subject = redaction::excerpt(&journal.shown(&commit.subject));
-            (commit.id.clone(), subject)
-        });
+        let mut commits = ended.commits.clone();
+        for commit in &mut commits.newest {
+            commit.subject = redaction::excerpt(&journal.shown(&commit.subject));
+        }
         Outcome {
             branch: ended
                 .upstream
@@ -176,8 +177,7 @@ impl Deploy<'_> {
                 .map(|upstream| redaction::excerpt(&upstream.branch)),
             old: ended.before.head.clone(),
             new: ended.now.as_ref().and_then(|now| now.head.clone()),
-            commits: commits.collect(),
-            commit_count: ended.commits.count,
+            commits,
             submodules: moved_submodules(ended),
             steps: journal.steps.clone(),
             remarks: journal.shown_remarks(),
