@@ -67,10 +67,10 @@ impl<'t> Table<'t> {
     }
 
     /// The same for a value that need not be a text.
-    pub(super) fn choice<T>(
-        &self,
+    pub(super) fn choice<'s, T>(
+        &'s self,
         key: &'static str,
-        read: impl Fn(&DeValue<'_>) -> Option<T>,
+        read: impl Fn(&'s DeValue<'t>) -> Option<T>,
     ) -> Result<Option<T>, Mistake> {
         let Some(value) = self.entries.get(key) else {
             return Ok(None);
@@ -86,18 +86,14 @@ impl<'t> Table<'t> {
         key: &'static str,
         read: impl Fn(&str) -> Option<T>,
     ) -> Result<Vec<T>, Mistake> {
-        let Some(value) = self.entries.get(key) else {
-            return Ok(Vec::new());
-        };
-        let items = value.get_ref().as_array().map(|list| list.iter());
-        let read = items.and_then(|mut items| {
-            items.try_fold(Vec::new(), |mut read_ones, item| {
-                read_ones.push(item.get_ref().as_str().and_then(&read)?);
-                Some(read_ones)
-            })
-        });
-        read.filter(|items| !items.is_empty())
-            .ok_or_else(|| self.text.value(value.span().start, key))
+        let items = self.choice(key, |value| {
+            let items = value.as_array()?.iter();
+            let items = items.map(|item| item.get_ref().as_str().and_then(&read));
+            items
+                .collect::<Option<Vec<_>>>()
+                .filter(|items| !items.is_empty())
+        })?;
+        Ok(items.unwrap_or_default())
     }
 
     /// A key that cannot be used together with the value of another one.
@@ -127,14 +123,9 @@ impl<'t> Table<'t> {
     /// The repositories and private keys of the key `ssh_keys`.
     pub(super) fn ssh_keys(&self) -> Result<Vec<(RepositoryName, PathBuf)>, Mistake> {
         const KEY: &str = "ssh_keys";
-        let Some(table) = self.entries.get(KEY) else {
-            return Ok(Vec::new());
-        };
-        let Some(entries) = table.get_ref().as_table() else {
-            return Err(self.text.value(table.span().start, KEY));
-        };
+        let entries = self.choice(KEY, DeValue::as_table)?;
         let mut keys: Vec<(RepositoryName, PathBuf)> = Vec::new();
-        for (name, value) in entries {
+        for (name, value) in entries.into_iter().flatten() {
             let at = value.span().start;
             let refused = || self.text.value(at, KEY);
             let repository = RepositoryName::parse(name.get_ref()).ok_or_else(refused)?;
@@ -156,13 +147,9 @@ impl<'t> Table<'t> {
 
     /// The variables of the key `env`.
     pub(super) fn env(&self) -> Result<Vec<(String, String)>, Mistake> {
-        let Some(table) = self.entries.get("env") else {
-            return Ok(Vec::new());
-        };
-        match table.get_ref().as_table() {
-            Some(entries) => entries.iter().map(|entry| self.variable(entry)).collect(),
-            None => Err(self.text.value(table.span().start, "env")),
-        }
+        let entries = self.choice("env", DeValue::as_table)?;
+        let entries = entries.into_iter().flatten();
+        entries.map(|entry| self.variable(entry)).collect()
     }
 
     fn variable(
