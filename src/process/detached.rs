@@ -12,8 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::nothing;
-use super::output::memory_with;
+use super::{given, nothing};
 
 /// The most that is read of what a process of ours was told, in bytes.
 const MAX_TOLD: u64 = 4 << 20;
@@ -35,10 +34,7 @@ pub(crate) fn start_detached<'e>(
     )]
     let mut command = Command::new(ourselves);
     command.arg0("deploy-cgi").args(args).env_clear().envs(env);
-    command.stdin(lock).stdout(pipe).stderr(match told {
-        [] => nothing()?,
-        told => memory_with(told)?,
-    });
+    command.stdin(lock).stdout(pipe).stderr(given(told)?);
     command.spawn().context("cannot start the worker")?;
     Ok(())
 }

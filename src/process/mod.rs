@@ -30,7 +30,7 @@ pub(crate) use output::FileInMemory;
 pub(crate) use programs::Programs;
 
 use others::children;
-use output::{OUTPUT, beginning, memory, show_from, tail};
+use output::{OUTPUT, beginning, memory, memory_with, show_from, tail};
 
 /// The last bytes of a command's output that are kept: what a person reads in a report.
 const MAX_TAIL: u64 = 16 << 10;
@@ -87,11 +87,8 @@ impl std::fmt::Display for End {
             }
             Self::Signal(signal) => write!(f, "killed by signal {signal}"),
             Self::Limit(limit) => {
-                write!(
-                    f,
-                    "ended after its limit of {}",
-                    humantime::format_duration(*limit)
-                )
+                let limit = humantime::format_duration(*limit);
+                write!(f, "ended after its limit of {limit}")
             }
             Self::Stopped => f.write_str("stopped"),
         }
@@ -188,15 +185,7 @@ impl<'a> Run<'a> {
 
     /// Runs it for the beginning of what it prints on standard output. It is stopped where that is more than `most` bytes.
     pub(crate) fn output_up_to(self, most: u64) -> Result<Ended> {
-        let mut running = self.begin()?;
-        running.max = most;
-        let end = running.finish()?;
-        Ok(Ended {
-            end,
-            output: beginning(&running.output, most)?,
-            errors: tail(&running.errors, MAX_TAIL)?,
-            took: running.started.elapsed(),
-        })
+        self.begin()?.end_up_to(most)
     }
 
     /// Starts it for what it prints, while other things are done.
@@ -219,16 +208,7 @@ impl<'a> Run<'a> {
 
     /// Starts it. `errors` is kept bounded; standard output is, where it goes there too.
     fn start(self, output: File, errors: File) -> Result<Running<'a>> {
-        let stdin = if self.input.is_empty() {
-            nothing()?
-        } else {
-            let mut input = memory()?;
-            input
-                .write_all(&self.input)
-                .and_then(|()| input.rewind())
-                .context("cannot keep the input of a command")?;
-            input
-        };
+        let stdin = given(&self.input).context("cannot keep the input of a command")?;
         #[expect(
             clippy::disallowed_methods,
             reason = "the one place that starts a process"
@@ -282,15 +262,18 @@ impl Running<'_> {
     /// Waits for it: standard output whole, and the tail of standard error. It is stopped, and has no output, where it prints
     /// more than `MAX_DATA`: a small file that others wrote can make git say the same thing without end.
     pub(crate) fn end(mut self) -> Result<Ended> {
-        self.max = MAX_DATA;
-        let mut end = self.finish()?;
-        let mut output = tail(&self.output, MAX_DATA)?;
+        let mut ended = self.end_up_to(MAX_DATA)?;
         if self.has_said_too_much()? {
-            (end, output) = (End::Stopped, Vec::new());
+            (ended.end, ended.output) = (End::Stopped, Vec::new());
         }
+        Ok(ended)
+    }
+
+    fn end_up_to(&mut self, most: u64) -> Result<Ended> {
+        self.max = most;
         Ok(Ended {
-            end,
-            output,
+            end: self.finish()?,
+            output: beginning(&self.output, most)?,
             errors: tail(&self.errors, MAX_TAIL)?,
             took: self.started.elapsed(),
         })
@@ -367,6 +350,14 @@ fn nothing() -> Result<File> {
         .write(true)
         .open("/dev/null")
         .context("cannot open /dev/null, without which git cannot run either: make it in the root folder of the web server")
+}
+
+/// A file to be read that has these bytes.
+fn given(bytes: &[u8]) -> Result<File> {
+    match bytes {
+        [] => nothing(),
+        bytes => memory_with(bytes),
+    }
 }
 
 /// Ends a process group: SIGTERM, time to clean up, SIGKILL. `reap` takes the leader's end, if it is our child.

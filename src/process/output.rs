@@ -35,6 +35,7 @@ impl FileInMemory {
 pub(super) fn memory_with(content: &[u8]) -> Result<File> {
     let mut file = memory()?;
     file.write_all(content)
+        .and_then(|()| file.rewind())
         .context("cannot keep a file in memory")?;
     Ok(file)
 }
