@@ -282,15 +282,11 @@ pub(crate) fn untracked_in_the_way(
     };
     let mut found = BTreeSet::new();
     for path in missing {
-        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
-        above.retain(|above| !above.as_os_str().is_empty());
-        let is_no_folder = |above: &&&Path| {
-            tree.folder
-                .join(above)
-                .symlink_metadata()
-                .is_ok_and(|there| !there.is_dir())
+        let is_no_folder = |above: &&Path| {
+            let there = tree.folder.join(above).symlink_metadata();
+            there.is_ok_and(|there| !there.is_dir())
         };
-        if let Some(blocking) = above.iter().rev().find(is_no_folder) {
+        if let Some(blocking) = path.ancestors().skip(1).filter(is_no_folder).last() {
             // A link or a file where a folder has to be, if it is untracked.
             found.extend(tree.untracked_below(blocking)?);
             continue;

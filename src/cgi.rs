@@ -74,10 +74,8 @@ impl Environment {
 
     /// All values of `name`, in order.
     fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.0
-            .iter()
-            .filter(move |(n, _)| n == name)
-            .map(|(_, value)| value.as_bytes())
+        let of_name = self.0.iter().filter(move |(known, _)| known == name);
+        of_name.map(|(_, value)| value.as_bytes())
     }
 
     /// What the environment says about `name`.
@@ -112,10 +110,7 @@ impl Environment {
 
     /// The value of `name` as the C library would give it: the first entry.
     pub(crate) fn first(&self, name: &str) -> Option<&OsStr> {
-        self.0
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_os_str())
+        self.values(name).next().map(OsStr::from_bytes)
     }
 
     /// What a worker is started with: all but what would make it take itself for a CGI program. Of a name that stands
@@ -277,9 +272,8 @@ impl<'e> Request<'e> {
     /// did not say it (RFC 3875 section 4.1.13).
     pub(crate) fn last_part_of_script(&self) -> Option<&'e [u8]> {
         let path = self.env.variable("SCRIPT_NAME").once()?;
-        path.rsplit(|&byte| byte == b'/')
-            .next()
-            .filter(|name| !name.is_empty())
+        let last = path.rsplit(|&byte| byte == b'/').next();
+        last.filter(|name| !name.is_empty())
     }
 
     /// A header by the name CGI gives it, such as `HTTP_X_GITHUB_EVENT` (RFC 3875 section 4.1.18).

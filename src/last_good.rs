@@ -77,13 +77,11 @@ impl LastGood {
         Self {
             head,
             submodules: submodules.iter().filter_map(at).collect(),
-            is_complete: false,
-            moved: Vec::new(),
-            by_a_person: false,
             gitmodules: std::iter::once(top)
                 .chain(folders)
                 .filter_map(|below| Some((key(below), gitmodules_digest(checkout, below)?)))
                 .collect(),
+            ..Self::default()
         }
     }
 

@@ -36,19 +36,15 @@ impl User {
         let uid = rustix::process::geteuid().as_raw();
         let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
         entry(&passwd, uid).unwrap_or_else(|| {
-            let is_own = |home: &Path| {
-                home.is_absolute()
-                    && home
-                        .metadata()
-                        .is_ok_and(|home| home.is_dir() && home.uid() == uid)
+            let is_own = |home: &PathBuf| {
+                let there = home.metadata();
+                let is_theirs = there.is_ok_and(|home| home.is_dir() && home.uid() == uid);
+                home.is_absolute() && is_theirs
             };
             Self {
                 uid,
                 name: None,
-                home: env
-                    .first("HOME")
-                    .map(PathBuf::from)
-                    .filter(|home| is_own(home)),
+                home: env.first("HOME").map(PathBuf::from).filter(is_own),
                 logs_in: true,
             }
         })

@@ -85,10 +85,7 @@ impl WorkTree<'_> {
         } else {
             format!("{head}^{{tree}}")
         };
-        let git_dir = self
-            .git_dir()?
-            .context("a work tree has no git directory")?;
-        let index = git_dir.join("index");
+        let index = self.index_beside("index")?;
         let work = self.tree("add --update -- :/", Some(&index))?;
         let staged = self.commit(&staged, &[head])?;
         self.commit(&work, &[head, &staged])
@@ -118,12 +115,15 @@ impl WorkTree<'_> {
 
     /// A place for an index of its own, where none is yet.
     pub(super) fn scratch_index(&self) -> Result<PathBuf> {
-        let git_dir = self.git_dir()?;
-        let scratch = git_dir
-            .context("a work tree has no git directory")?
-            .join("deploy-cgi-index");
+        let scratch = self.index_beside("deploy-cgi-index")?;
         remove_if_there(&scratch)?;
         Ok(scratch)
+    }
+
+    fn index_beside(&self, name: &str) -> Result<PathBuf> {
+        let git_dir = self.git_dir()?;
+        let git_dir = git_dir.context("a work tree has no git directory")?;
+        Ok(git_dir.join(name))
     }
 
     fn commit(&self, tree: &str, parents: &[&CommitId]) -> Result<CommitId> {

@@ -26,9 +26,7 @@ pub(crate) struct Checkout {
 impl Checkout {
     /// Looks at a folder without starting a process.
     pub(crate) fn open(repo: &Path) -> Result<Self> {
-        let folder = repo
-            .canonicalize()
-            .with_context(|| format!("cannot find the checkout {}", repo.display()))?;
+        let folder = real(repo)?;
         let Some(git_dir) = git_dir_of(&folder)? else {
             if folder.join("HEAD").is_file() && folder.join("objects").is_dir() {
                 bail!(
@@ -53,9 +51,7 @@ impl Checkout {
 
     /// The beginning of a first checkout: a work tree whose repository is still to be made.
     pub(crate) fn begun(repo: &Path) -> Result<Self> {
-        let folder = repo
-            .canonicalize()
-            .with_context(|| format!("cannot find the checkout {}", repo.display()))?;
+        let folder = real(repo)?;
         let git_dir = folder.join(".git");
         Ok(Self { folder, git_dir })
     }
@@ -92,6 +88,11 @@ impl Checkout {
     }
 }
 
+fn real(repo: &Path) -> Result<PathBuf> {
+    let folder = repo.canonicalize();
+    folder.with_context(|| format!("cannot find the checkout {}", repo.display()))
+}
+
 /// The kind of ids a repository has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ObjectFormat {
@@ -102,16 +103,13 @@ pub(crate) enum ObjectFormat {
 /// The git directory of a work tree: the `.git` folder, or where a `.git` file points.
 pub(crate) fn git_dir_of(folder: &Path) -> Result<Option<PathBuf>> {
     let dot_git = folder.join(".git");
-    let kind = match std::fs::metadata(&dot_git) {
-        Ok(found) => found,
+    let found = match std::fs::metadata(&dot_git) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot look at {}", dot_git.display()));
-        }
+        found => found.with_context(|| format!("cannot look at {}", dot_git.display()))?,
     };
-    if kind.is_dir() {
+    if found.is_dir() {
         return Ok(Some(dot_git));
     }
     let what = || format!("cannot read {}", dot_git.display());
@@ -143,16 +141,12 @@ pub(super) fn is_git_dir(folder: &Path) -> bool {
 /// A superproject has a .gitmodules file; in a sparse checkout it need not be on disk.
 pub(crate) fn may_have_submodules(folder: &Path) -> Result<bool> {
     let path = folder.join(".gitmodules");
-    if path
-        .try_exists()
-        .with_context(|| format!("cannot look at {}", path.display()))?
-    {
+    let is_there = path.try_exists();
+    if is_there.with_context(|| format!("cannot look at {}", path.display()))? {
         return Ok(true);
     }
-    let Some(git_dir) = git_dir_of(folder)? else {
-        return Ok(false);
-    };
-    Ok(git_dir.join("info/sparse-checkout").exists())
+    let git_dir = git_dir_of(folder)?;
+    Ok(git_dir.is_some_and(|git_dir| git_dir.join("info/sparse-checkout").exists()))
 }
 
 /// Whether a work tree's history was cut off when it was cloned.

@@ -54,10 +54,7 @@ pub(super) fn environment(
             .iter()
             .map(|(name, value)| (name.into(), value.into())),
     );
-    variables.extend(
-        site.env
-            .iter()
-            .map(|(name, value)| (name.into(), value.into())),
-    );
+    let own = site.env.iter();
+    variables.extend(own.map(|(name, value)| (name.into(), value.into())));
     variables.into_iter().collect()
 }

@@ -1,6 +1,6 @@
 //! How ssh is started, which host keys it knows, and which keys it would offer.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,19 +50,12 @@ pub(super) enum Ssh {
 
 impl Ssh {
     pub(super) fn of(site: &Site, env: &[(OsString, OsString)]) -> Self {
-        let names = ["GIT_SSH_COMMAND", "GIT_SSH"];
-        let by_the_site = site
-            .env
-            .iter()
-            .any(|(name, _)| names.contains(&name.as_str()));
+        let says_how = |name: &OsStr| name == "GIT_SSH_COMMAND" || name == "GIT_SSH";
+        let by_the_site = site.env.iter().any(|(name, _)| says_how(name.as_ref()));
+        let by_anybody = env.iter().any(|(name, _)| says_how(name));
         match DeployKeys::of(site) {
             Some(keys) if !by_the_site => Self::WithKeys(keys),
-            _ if env
-                .iter()
-                .any(|(name, _)| names.iter().any(|known| name == known)) =>
-            {
-                Self::Theirs
-            }
+            _ if by_anybody => Self::Theirs,
             _ => Self::UnlessConfigured,
         }
     }
@@ -72,13 +65,11 @@ impl WorkTree<'_> {
     /// Git's environment, with ssh as we want it where nobody said how.
     pub(super) fn writing_env(&self) -> Vec<(OsString, OsString)> {
         let (git, mut env) = (self.git, self.env());
-        let is_configured = || {
-            git.known_config()
-                .is_some_and(|config| config.last("core.sshcommand").is_some())
-        };
+        let config = git.known_config();
+        let is_configured = config.is_some_and(|config| config.last("core.sshcommand").is_some());
         match &git.ssh {
             Ssh::Theirs => return env,
-            Ssh::UnlessConfigured if is_configured() => return env,
+            Ssh::UnlessConfigured if is_configured => return env,
             Ssh::UnlessConfigured | Ssh::WithKeys(_) => {}
         }
         let ours = ["GIT_SSH_COMMAND", "GIT_SSH", "GIT_SSH_VARIANT"];
@@ -141,15 +132,12 @@ impl Git<'_> {
         };
         let config = self.config().unwrap_or_default();
         let env = self.top().writing_env();
-        let of_env = |wanted: &str| {
-            env.iter()
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value.to_string_lossy().into_owned())
-        };
-        let command = of_env("GIT_SSH_COMMAND")
-            .or_else(|| config.last("core.sshcommand").map(str::to_owned))
+        let command = env.iter().find(|(name, _)| name == "GIT_SSH_COMMAND");
+        let command = command
+            .map(|(_, command)| command.to_string_lossy())
+            .or_else(|| Some(config.last("core.sshcommand")?.into()))
             .filter(|_| !matches!(self.ssh, Ssh::WithKeys(_)))
-            .unwrap_or_else(|| SSH.to_owned());
+            .unwrap_or(SSH.into());
         let home = self.user.home.clone().unwrap_or_default();
         // As git itself starts it, which asks an unknown ssh with -G too.
         let run = Run {
