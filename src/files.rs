@@ -4,9 +4,10 @@
 //!
 //! Must not know what they are for.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{Error, ErrorKind, Read, Result, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path};
 use std::time::{Duration, Instant};
@@ -181,41 +182,34 @@ pub(crate) fn is_readable_within(file: impl AsFd, limit: Duration) -> Result<boo
 /// Opens a file below a folder. `InvalidInput` where anything else is in its place, such as a named pipe, which might never
 /// end, or where a link is on the way, which may lead anywhere.
 pub(crate) fn open_below(top: &Path, path: &Path) -> Result<File> {
-    let common = OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let mut folder = openat(
-        CWD,
-        top,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let mut parts = path.components().peekable();
-    while let Some(part) = parts.next() {
-        let Component::Normal(name) = part else {
-            break;
-        };
-        let is_last = parts.peek().is_none();
-        // Without NONBLOCK a named pipe without a writer keeps whoever opens it.
-        let kind = if is_last {
-            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY
-        } else {
-            OFlags::PATH | OFlags::DIRECTORY
-        };
-        let opened = openat(&folder, name, common | kind, Mode::empty());
-        folder = opened.map_err(|error| match error {
-            // A link, a link to a folder, a socket.
-            Errno::LOOP | Errno::NOTDIR | Errno::NXIO => no_file(),
-            error => error.into(),
-        })?;
-        if is_last {
-            let file = File::from(folder);
-            return if file.metadata()?.is_file() {
-                Ok(file)
-            } else {
-                Err(no_file())
-            };
-        }
+    let names = path.components().map(|part| match part {
+        Component::Normal(name) => Ok(name),
+        _ => Err(no_file()),
+    });
+    let names = names.collect::<Result<Vec<_>>>()?;
+    let (name, folders) = names.split_last().ok_or_else(no_file)?;
+    let as_folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut folder = openat(CWD, top, as_folder, Mode::empty())?;
+    for name in folders {
+        folder = open_in(&folder, name, as_folder)?;
     }
-    Err(no_file())
+    // Without NONBLOCK a named pipe without a writer keeps whoever opens it.
+    let to_read = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(open_in(&folder, name, to_read)?);
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(no_file())
+    }
+}
+
+fn open_in(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd> {
+    let opened = openat(folder, name, flags | OFlags::NOFOLLOW, Mode::empty());
+    opened.map_err(|error| match error {
+        // A link, a link to a folder, a socket.
+        Errno::LOOP | Errno::NOTDIR | Errno::NXIO => no_file(),
+        error => error.into(),
+    })
 }
 
 /// What a file below a folder holds. `InvalidInput` as above, and where it is more than `MAX_BYTES`.
