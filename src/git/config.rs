@@ -63,26 +63,23 @@ impl Config {
     }
 
     pub(super) fn remote_urls(&self) -> impl Iterator<Item = RemoteUrl> {
-        let is_url = |key: &str| key.starts_with("remote.") && key.as_bytes().ends_with(b".url");
-        let urls = self.0.iter().filter(move |(key, _)| is_url(key));
+        let urls = self.between("remote.", ".url");
         urls.map(|(_, url)| RemoteUrl::parse(url))
     }
 
     /// The URLs that branches follow which follow no remote by its name (git-config(1), `branch.<name>.remote`).
     pub(super) fn upstream_urls(&self) -> impl Iterator<Item = RemoteUrl> {
-        let is_upstream = |key: &str| key.starts_with("branch.") && key.ends_with(".remote");
-        let upstreams = self.0.iter().filter(move |(key, _)| is_upstream(key));
+        let upstreams = self.between("branch.", ".remote");
         let urls = upstreams.map(|(_, remote)| RemoteUrl::parse(remote));
         urls.filter(|url| url.host().is_some())
     }
 
     /// What git takes in place of a URL (git-config(1), `url.<base>.insteadOf`).
     pub(super) fn rewritten(&self, url: &RemoteUrl) -> Option<RemoteUrl> {
-        let rewrites = self.0.iter().filter_map(|(key, begin)| {
-            let base = key.strip_prefix("url.")?.strip_suffix(".insteadof")?;
-            Some((begin, base, url.as_str().strip_prefix(begin)?))
-        });
-        let (_, base, rest) = rewrites.max_by_key(|(begin, ..)| begin.len())?;
+        let rewrites = self.between("url.", ".insteadof");
+        let fitting = rewrites.filter(|(_, begin)| url.as_str().starts_with(begin));
+        let (base, begin) = fitting.max_by_key(|(_, begin)| begin.len())?;
+        let rest = &url.as_str()[begin.len()..];
         Some(RemoteUrl::parse(&format!("{base}{rest}")))
     }
 
@@ -106,22 +103,26 @@ impl Config {
 
     /// The local branches that have an upstream.
     pub(crate) fn branches(&self) -> Vec<&str> {
-        self.between("branch.", ".merge")
+        let branches = self.between("branch.", ".merge");
+        branches.map(|(branch, _)| branch).collect()
     }
 
     /// The names of the remotes, `origin` first.
     pub(crate) fn remotes(&self) -> Vec<&str> {
-        let mut remotes = self.between("remote.", ".url");
+        let remotes = self.between("remote.", ".url");
+        let mut remotes: Vec<_> = remotes.map(|(remote, _)| remote).collect();
         if let Some(at) = remotes.iter().position(|name| *name == "origin") {
             remotes[..=at].rotate_right(1);
         }
         remotes
     }
 
-    fn between(&self, start: &str, end: &str) -> Vec<&str> {
-        let keys = self.0.iter().map(|(key, _)| key.as_str());
-        keys.filter_map(|key| key.strip_prefix(start)?.strip_suffix(end))
-            .collect()
+    /// What stands in the keys between this beginning and this end, and their values.
+    pub(super) fn between(&self, start: &str, end: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter_map(move |(key, value)| {
+            let middle = key.strip_prefix(start)?.strip_suffix(end)?;
+            Some((middle, value.as_str()))
+        })
     }
 
     /// Whether a submodule may be one that git passes by.
@@ -134,9 +135,7 @@ impl Config {
     }
 
     pub(crate) fn has_url_rewrites(&self) -> bool {
-        self.0
-            .iter()
-            .any(|(key, _)| key.starts_with("url.") && key.as_bytes().ends_with(b".insteadof"))
+        self.between("url.", ".insteadof").next().is_some()
     }
 
     /// Every credential that a URL carries, so that it can be masked.

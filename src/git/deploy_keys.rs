@@ -43,10 +43,8 @@ impl DeployKeys {
         if !remotes.iter().any(|remote| remote.has_host_of(url)) {
             return None;
         }
-        let own = self.of_repositories.iter().find(|(name, _)| {
-            url.repository()
-                .is_some_and(|repository| repository == name)
-        });
+        let mut own = self.of_repositories.iter();
+        let own = own.find(|(name, _)| url.repository() == Some(name));
         match own {
             Some((_, key)) if url.is_ssh() || url.is_https() => Some(key),
             Some(_) | None if url.is_ssh() => self.of_the_host.as_deref(),
@@ -67,11 +65,9 @@ impl DeployKeys {
         }
         let hosts = remotes.iter().flat_map(RemoteUrl::host_names);
         let hosts: Vec<String> = hosts.map(pattern).collect();
-        let choice = if hosts.is_empty() {
-            String::new()
-        } else {
-            let hosts = hosts.join("|");
-            format!("; case ${{to##*@}} in {hosts}) case $path in {arms}esac;; esac")
+        let choice = match hosts.join("|").as_str() {
+            "" => String::new(),
+            hosts => format!("; case ${{to##*@}} in {hosts}) case $path in {arms}esac;; esac"),
         };
         format!("deploy_cgi_ssh() {{ {TAKE_APART}{choice}; exec {ssh} \"$@\"; }}; deploy_cgi_ssh")
     }

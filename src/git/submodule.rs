@@ -345,12 +345,9 @@ impl WorkTree<'_> {
             };
             !active || in_use.last(&update).or(recorded.last(&update)) == Some("none")
         };
-        let kept_away = recorded.0.iter().filter_map(|(key, path)| {
-            let name = key.strip_prefix("submodule.")?.strip_suffix(".path")?;
-            let path = PathBuf::from(path);
-            away(name, &path).then_some(path)
-        });
-        Ok(kept_away.collect())
+        let modules = recorded.between("submodule.", ".path");
+        let kept_away = modules.filter(|(name, path)| away(name, path.as_ref()));
+        Ok(kept_away.map(|(_, path)| path.into()).collect())
     }
 
     /// The submodules that `submodule.active` names; `None` where it is not set, and all are active.
