@@ -3,7 +3,7 @@
 use std::fmt::{Debug, Formatter};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 
 use super::mistake::Mistake;
 use super::table::Table;
@@ -86,10 +86,7 @@ impl GitHub {
         let path = self.token_file.display();
         let text = read_small(&self.token_file)
             .with_context(|| format!("cannot read the token file {path}"))?;
-        match Token::parse(&text) {
-            Ok(token) => Ok(token),
-            Err(why) => bail!("the token file {path} {why}"),
-        }
+        Token::parse(&text).map_err(|why| anyhow!("the token file {path} {why}"))
     }
 }
 

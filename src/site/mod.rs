@@ -13,7 +13,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::Mode;
 
 use crate::cgi::Environment;
@@ -211,20 +211,16 @@ impl Site {
         let path = self.secret_file.display();
         let text = read_small(&self.secret_file)
             .with_context(|| format!("cannot read the secret file {path}"))?;
-        match Secrets::parse(&text) {
-            Ok(secrets) => Ok(secrets),
-            Err(NoSecrets::Empty) => {
-                bail!("the secret file {path} is empty; write the webhook's secret into it")
-            }
-            Err(NoSecrets::NulBytes) => {
-                bail!(
-                    "the secret file {path} has NUL bytes, as UTF-16 has; save it as plain text (UTF-8 or ASCII)"
-                )
-            }
-            Err(NoSecrets::TooMany) => {
-                bail!("the secret file {path} has more than 8 lines; leave the secrets in use")
-            }
-        }
+        Secrets::parse(&text).map_err(|why| {
+            let why = match why {
+                NoSecrets::Empty => "is empty; write the webhook's secret into it",
+                NoSecrets::NulBytes => {
+                    "has NUL bytes, as UTF-16 has; save it as plain text (UTF-8 or ASCII)"
+                }
+                NoSecrets::TooMany => "has more than 8 lines; leave the secrets in use",
+            };
+            anyhow!("the secret file {path} {why}")
+        })
     }
 }
 
