@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::cgi::Environment;
 use crate::delivery::Push;
 use crate::deploy::clone::Stage;
-use crate::git::{Git, Handover, NoUpstream, Source, Upstream};
+use crate::git::{Git, Handover, NoUpstream, Source, Tracking, Upstream};
 use crate::redaction::{excerpt, line_of};
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
@@ -82,14 +82,14 @@ impl Concern {
         let followed = git.tracking(site.branch.as_deref())?;
         // Where the checkout follows nothing, the deploy will fail and say why; but its branch may still be known.
         let (known, named) = match &followed {
-            Ok(followed) => (Some(followed.clone()), None),
-            Err(NoUpstream::OtherBranch { wanted, .. }) => {
+            Tracking::Upstream(followed) => (Some(followed.clone()), None),
+            Tracking::None(NoUpstream::OtherBranch { wanted, .. }) => {
                 (git.upstream(wanted)?, Some(wanted.as_str()))
             }
-            Err(NoUpstream::NotSet { branch } | NoUpstream::LocalUpstream { branch }) => {
-                (None, Some(branch.as_str()))
-            }
-            Err(NoUpstream::Detached) => (None, None),
+            Tracking::None(
+                NoUpstream::NotSet { branch } | NoUpstream::LocalUpstream { branch },
+            ) => (None, Some(branch.as_str())),
+            Tracking::None(NoUpstream::Detached) => (None, None),
         };
         let of_url = known.as_ref().and_then(|known| known.url.repository());
         let repository = site.repository.as_ref().or(of_url);

@@ -7,7 +7,7 @@ use super::{Done, Misuse, print};
 use crate::cgi::Environment;
 use crate::commit_id::CommitId;
 use crate::deploy::{Aim, clone, unfinished_back};
-use crate::git::{Ancestry, Checkout, Git};
+use crate::git::{Ancestry, Checkout, Git, Tracking};
 use crate::hold::Hold;
 use crate::last_good::{GoodDeploys, LastGood};
 use crate::queue::Queue;
@@ -96,8 +96,9 @@ fn commit_of(site: &Site, git: &Git<'_>, start: &str) -> Result<CommitId> {
             "a commit is named by the first 7 to 64 hex digits of its id".into()
         ));
     }
-    let Ok(upstream) = git.tracking(site.branch.as_deref())? else {
-        bail!("the checkout follows no branch; ./deploy.cgi check says more")
+    let upstream = match git.tracking(site.branch.as_deref())? {
+        Tracking::Upstream(upstream) => upstream,
+        Tracking::None(_) => bail!("the checkout follows no branch; ./deploy.cgi check says more"),
     };
     let tip = format!("{}@{{upstream}}", upstream.branch);
     let top = git.top();

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::Deploy;
 use crate::diagnosis::{self, Cause, Diagnosis, Situation, explain};
-use crate::git::{Found, Git, Upstream};
+use crate::git::{Found, Git, Tracking, Upstream};
 use crate::outcome::{Failure, Step};
 use crate::process::{End, Ended};
 use crate::redaction;
@@ -59,7 +59,10 @@ impl StepFailed {
         hidden: &[String],
     ) -> Failure {
         let explained = |git: Git<'_>| {
-            let found = || git.tracking(deploy.site.branch.as_deref()).ok()?.ok();
+            let found = || match git.tracking(deploy.site.branch.as_deref()) {
+                Ok(Tracking::Upstream(upstream)) => Some(upstream),
+                Ok(Tracking::None(_)) | Err(_) => None,
+            };
             let upstream = upstream.cloned().or_else(found);
             let at = Situation::new(deploy.site, &git, deploy.host, upstream.as_ref());
             explain(&self.cause, &at.with_output(&self.output))

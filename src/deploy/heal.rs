@@ -16,7 +16,9 @@ use anyhow::{Context, Result, bail};
 use super::marker::Interrupted;
 use crate::commit_id::CommitId;
 use crate::files::{self, remove_empty_parents, remove_if_there};
-use crate::git::{self, Blob, Change, Found, Git, Heads, Kind, ModuleState, WorkTree, git_dir_of};
+use crate::git::{
+    self, Blob, Change, Found, Git, Heads, Kind, ModuleState, Tracking, WorkTree, git_dir_of,
+};
 use crate::process::{self, AtWork};
 
 /// The folder of our own files below a git directory, which is left alone here.
@@ -63,7 +65,7 @@ impl<'h> Healer<'h> {
         let (git, checkout) = (self.git, self.git.checkout);
         self.remove_unfinished()?;
         self.heal_modules(&checkout.folder, &checkout.git_dir)?;
-        if let Ok(upstream) = git.tracking(None)?
+        if let Tracking::Upstream(upstream) = git.tracking(None)?
             && let Heads {
                 head: Some(head),
                 upstream: Some(tip),

@@ -50,7 +50,7 @@ use anyhow::{Result, anyhow};
 use crate::cgi::Environment;
 use crate::commit_status::Pending;
 use crate::diagnosis::{Cause, Situation, explain};
-use crate::git::{Checkout, Git, Handover, Indexed, Upstream};
+use crate::git::{Checkout, Git, Handover, Indexed, Tracking, Upstream};
 use crate::history::Record;
 use crate::last_good::LastGood;
 use crate::outcome::Step;
@@ -238,8 +238,10 @@ impl Deploy<'_> {
     }
 
     fn upstream(&self, git: &Git<'_>) -> Result<Upstream, StepFailed> {
-        let upstream = git.tracking(self.site.branch.as_deref())?;
-        upstream.map_err(|why| StepFailed::stated(Step::Start, Cause::NotFollowing(why)))
+        match git.tracking(self.site.branch.as_deref())? {
+            Tracking::Upstream(upstream) => Ok(upstream),
+            Tracking::None(why) => Err(StepFailed::stated(Step::Start, Cause::NotFollowing(why))),
+        }
     }
 }
 

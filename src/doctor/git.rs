@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Doctor;
 use super::Health::{Problem, Warning};
 use crate::diagnosis::{Cause, InTheWay, Situation, explain};
-use crate::git::{Change, Config, Git, NoUpstream, Upstream, has_lost_its_login};
+use crate::git::{Change, Config, Git, NoUpstream, Tracking, Upstream, has_lost_its_login};
 use crate::redaction::{line_of, list};
 use crate::site::Update;
 
@@ -33,8 +33,8 @@ impl Doctor<'_> {
         let tracking = git.tracking(self.site.branch.as_deref());
         let tracking = self.known("branch", tracking);
         match &tracking {
-            Some(Ok(followed)) => self.followed(git, &config, followed),
-            Some(Err(why)) => {
+            Some(Tracking::Upstream(followed)) => self.followed(git, &config, followed),
+            Some(Tracking::None(why)) => {
                 let what = match why {
                     NoUpstream::Detached | NoUpstream::OtherBranch { .. } => "branch",
                     NoUpstream::NotSet { .. } | NoUpstream::LocalUpstream { .. } => "upstream",
@@ -44,9 +44,10 @@ impl Doctor<'_> {
             }
             None => {}
         }
-        let followed = tracking
-            .as_ref()
-            .and_then(|tracking| tracking.as_ref().ok());
+        let followed = match &tracking {
+            Some(Tracking::Upstream(followed)) => Some(followed),
+            Some(Tracking::None(_)) | None => None,
+        };
         self.work_tree(git, followed);
         self.submodules(git, &config);
         self.lfs(git);

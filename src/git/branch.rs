@@ -52,6 +52,13 @@ impl Upstream {
     }
 }
 
+/// What a checkout follows, if anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tracking {
+    Upstream(Upstream),
+    None(NoUpstream),
+}
+
 /// Why a checkout follows nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoUpstream {
@@ -134,24 +141,26 @@ pub(crate) struct Commit {
 
 impl Git<'_> {
     /// What the checkout follows: the site's branch or the one checked out, and where that comes from.
-    pub(crate) fn tracking(&self, wanted: Option<&str>) -> Result<Result<Upstream, NoUpstream>> {
+    pub(crate) fn tracking(&self, wanted: Option<&str>) -> Result<Tracking> {
         let head = match self.checkout.head_branch() {
             Some(branch) => Some(branch),
             None => self.top().branch()?,
         };
         let branch = match (wanted, head) {
-            (None, None) => return Ok(Err(NoUpstream::Detached)),
+            (None, None) => return Ok(Tracking::None(NoUpstream::Detached)),
             (Some(wanted), found) if found.as_deref() != Some(wanted) => {
                 let wanted = wanted.to_owned();
-                return Ok(Err(NoUpstream::OtherBranch { wanted, found }));
+                return Ok(Tracking::None(NoUpstream::OtherBranch { wanted, found }));
             }
             (_, Some(branch)) => branch,
             (Some(wanted), None) => wanted.to_owned(),
         };
         Ok(match self.upstream(&branch)? {
-            Some(upstream) if upstream.remote == "." => Err(NoUpstream::LocalUpstream { branch }),
-            Some(upstream) => Ok(upstream),
-            None => Err(NoUpstream::NotSet { branch }),
+            Some(upstream) if upstream.remote == "." => {
+                Tracking::None(NoUpstream::LocalUpstream { branch })
+            }
+            Some(upstream) => Tracking::Upstream(upstream),
+            None => Tracking::None(NoUpstream::NotSet { branch }),
         })
     }
 

@@ -51,7 +51,9 @@ mod ssh;
 mod submodule;
 mod transfer;
 
-pub(crate) use branch::{Ancestry, Commit, Commits, Heads, NewCommits, NoUpstream, Own, Upstream};
+pub(crate) use branch::{
+    Ancestry, Commit, Commits, Heads, NewCommits, NoUpstream, Own, Tracking, Upstream,
+};
 pub(crate) use checkout::{
     CLONING, Checkout, ObjectFormat, common_dir, git_dir_of, gitmodules_text, is_shallow,
 };
