@@ -47,11 +47,8 @@ impl Run {
 
 impl Green {
     pub(crate) fn read(state: &StateFolder) -> Result<Self> {
-        let text = state.read(FILE)?;
         // One that can't be read knows of nothing, and nothing is deployed that is not known to be green.
-        Ok(text
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default())
+        Ok(state.json(FILE)?.unwrap_or_default())
     }
 
     /// Changes what is remembered, so that it survives a power failure. Returns what is known then.
@@ -99,14 +96,17 @@ impl Green {
 
     /// The commits that are known to be green.
     pub(crate) fn commits(&self) -> BTreeSet<&CommitId> {
-        let green = self.runs.iter().filter(|run| run.is_green());
-        green.map(|run| &run.commit).collect()
+        self.green_runs().map(|run| &run.commit).collect()
     }
 
     /// The one that was run last: the ids of runs grow, and a re-run keeps its own.
     pub(crate) fn newest(&self) -> Option<&CommitId> {
-        let green = self.runs.iter().filter(|run| run.is_green());
-        green.max_by_key(|run| run.id).map(|run| &run.commit)
+        let newest = self.green_runs().max_by_key(|run| run.id);
+        newest.map(|run| &run.commit)
+    }
+
+    fn green_runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.is_green())
     }
 
     /// What is live, and how far that is from what was pushed.

@@ -185,10 +185,8 @@ pub(crate) struct GoodDeploys(Vec<LastGood>);
 
 impl GoodDeploys {
     pub(crate) fn read(state: &StateFolder) -> Result<Self> {
-        let text = state.read(GOOD_DEPLOYS)?;
         // One that can't be read knows of nothing to go back to.
-        let known = text.and_then(|text| serde_json::from_slice(&text).ok());
-        Ok(known.unwrap_or_default())
+        Ok(state.json(GOOD_DEPLOYS)?.unwrap_or_default())
     }
 
     /// Adds what a deploy left, unless it is the last one already, and before the first one what was there.

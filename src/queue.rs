@@ -208,8 +208,7 @@ impl<'s> Queue<'s> {
     /// All tickets, oldest first.
     pub(crate) fn list(&self) -> Result<Vec<Ticket>> {
         let tickets = self.names()?.into_iter().map(|name| {
-            let text = self.0.read(&format!("{QUEUE}/{name}")).ok().flatten();
-            let push = text.and_then(|text| serde_json::from_slice(&text).ok());
+            let push = self.0.json(&format!("{QUEUE}/{name}")).ok().flatten();
             Ticket { name, push }
         });
         Ok(tickets.collect())

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 
 use crate::files::{self, Sync, UNFINISHED, identity, make_private_folder, open_private};
 use crate::git::Checkout;
@@ -116,6 +117,12 @@ impl StateFolder {
 
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         files::read_if_there(&self.path(name))
+    }
+
+    /// What a file holds as JSON; `None` also for one that cannot be read so: it says nothing.
+    pub(crate) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let text = self.read(name)?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
     /// Writes a file whole, so that it outlives a power failure.

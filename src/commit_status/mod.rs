@@ -375,11 +375,8 @@ impl<'b> Board<'b> {
     }
 
     fn read(&self) -> Result<Vec<Known>> {
-        let text = self.state.read(FILE)?;
         // One that can't be read knows of nothing: then a status is posted once more.
-        Ok(text
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default())
+        Ok(self.state.json(FILE)?.unwrap_or_default())
     }
 
     /// Changes what is remembered. What a power failure undoes is posted once more, or not at all.

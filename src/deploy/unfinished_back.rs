@@ -13,17 +13,11 @@ const FILE: &str = "back";
 const FAILED: &str = "back-failed";
 
 pub(crate) fn read(state: &StateFolder) -> Result<Option<LastGood>> {
-    target_in(state, FILE)
+    state.json(FILE)
 }
 
 pub(crate) fn read_failed(state: &StateFolder) -> Result<Option<LastGood>> {
-    target_in(state, FAILED)
-}
-
-fn target_in(state: &StateFolder, file: &str) -> Result<Option<LastGood>> {
-    let text = state.read(file)?;
-    // One that can't be read says nothing of where to.
-    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    state.json(FAILED)
 }
 
 pub(crate) fn leave(state: &StateFolder, target: &LastGood) -> Result<()> {
