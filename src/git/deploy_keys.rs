@@ -10,6 +10,7 @@ use super::checkout::{gitmodules_text, passes_a_link};
 use super::config::{is_below, setting};
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
+use crate::shell::word;
 use crate::site::Site;
 
 /// More levels of submodules are not looked into: others write them.
@@ -151,7 +152,7 @@ fn pattern(text: &str) -> String {
                 pattern.extend(['[', c.to_ascii_lowercase(), c.to_ascii_uppercase(), ']']);
             }
             c if c.is_ascii_digit() || "-_./".contains(c) => pattern.push(c),
-            c => pattern.push_str(&shell_word(&c.to_string())),
+            c => pattern.push_str(&word(&c.to_string())),
         }
     }
     pattern
@@ -162,7 +163,7 @@ fn pattern(text: &str) -> String {
 fn identity(key: &Path) -> Option<String> {
     fits(key).then(|| {
         let key = key.to_string_lossy().replace('%', "%%");
-        let file = shell_word(&format!("-oIdentityFile=\"{key}\""));
+        let file = word(&format!("-oIdentityFile=\"{key}\""));
         format!(" -oIdentitiesOnly=yes -oControlPath=none {file}")
     })
 }
@@ -171,10 +172,6 @@ fn identity(key: &Path) -> Option<String> {
 pub(super) fn fits(path: &Path) -> bool {
     path.to_str()
         .is_some_and(|path| !path.contains(['"', '\\', '\n']))
-}
-
-pub(super) fn shell_word(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::command::line;
-use super::deploy_keys::{DeployKeys, fits, shell_word};
+use super::deploy_keys::{DeployKeys, fits};
 use super::{Git, WorkTree};
 use crate::files::{self, Sync};
 use crate::process::Run;
 use crate::remote_url::RemoteUrl;
+use crate::shell::word;
 use crate::site::Site;
 
 /// How ssh is started, unless the host, the site or git's configuration say how: it never asks, it notices a dead
@@ -165,14 +166,11 @@ impl Git<'_> {
 
 /// How ssh is started by us, for a shell.
 fn ssh_command(host_keys: Option<&Path>) -> String {
-    let file = host_keys.filter(|file| fits(file));
-    let file = file.map(|file| {
-        shell_word(&format!(
-            "-oGlobalKnownHostsFile={HOST_KEYS_OF_THE_HOST} \"{}\"",
-            file.display()
-        ))
-    });
-    file.map_or_else(|| SSH.to_owned(), |file| format!("{SSH} {file}"))
+    let Some(file) = host_keys.filter(|file| fits(file)) else {
+        return SSH.to_owned();
+    };
+    let files = format!("{HOST_KEYS_OF_THE_HOST} \"{}\"", file.display());
+    format!("{SSH} {}", word(&format!("-oGlobalKnownHostsFile={files}")))
 }
 
 #[cfg(test)]
