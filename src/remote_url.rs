@@ -192,12 +192,9 @@ impl RemoteUrl {
             return None;
         }
         let (host, _) = (self.host()?, self.repository()?);
-        let path = without_login(self.text.strip_prefix("https://")?);
-        let path = path.split_once('/')?.1.trim_matches('/');
-        Some(format!(
-            "git@{host}:{}.git",
-            path.strip_suffix(".git").unwrap_or(path)
-        ))
+        let path = self.path.trim_matches('/');
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        Some(format!("git@{host}:{path}.git"))
     }
 
     /// The credential in it, so that it can be masked wherever else it turns up.
