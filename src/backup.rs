@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
@@ -17,6 +16,7 @@ use crate::commit_id::CommitId;
 use crate::diagnosis::{Cause, Stated};
 use crate::files;
 use crate::git::{Ancestry, Edits, MissingFrom, Own, WorkTree};
+use crate::moment::Moment;
 use crate::redaction;
 use crate::shell::quoted;
 
@@ -207,9 +207,7 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 
 /// Names that sort by time.
 fn names_of_now() -> impl Iterator<Item = String> {
-    let time = humantime::format_rfc3339_seconds(SystemTime::now())
-        .to_string()
-        .replace(['-', ':'], "");
+    let time = Moment::now().to_string().replace(['-', ':'], "");
     let again = time.clone();
     std::iter::once(time).chain((2..).map(move |n| format!("{again}.{n}")))
 }

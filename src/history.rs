@@ -6,12 +6,12 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
+use crate::moment::Moment;
 use crate::outcome::{Step, Verdict};
 use crate::queue::Served;
 use crate::state::StateFolder;
@@ -31,7 +31,7 @@ const MAX_SIZE: u64 = 1 << 20;
 /// One deploy that ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    pub(crate) time: String,
+    pub(crate) time: Moment,
     pub(crate) verdict: Verdict,
     pub(crate) tickets: Vec<Served>,
     pub(crate) branch: Option<String>,
@@ -59,7 +59,7 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn name(&self) -> RecordName {
         RecordName {
-            time: self.time.clone(),
+            time: self.time,
             ticket: self.tickets.first().map(|served| served.ticket.clone()),
         }
     }
@@ -82,7 +82,7 @@ impl Record {
 /// What a deploy in the history is known by: when it ended, and the first ticket that it served.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecordName {
-    time: String,
+    time: Moment,
     ticket: Option<String>,
 }
 
@@ -100,11 +100,6 @@ impl Later {
         line.starts_with(br#"{"about":"#)
             .then(|| serde_json::from_slice(line).ok())?
     }
-}
-
-/// This moment, RFC 3339 in UTC: the one form of times in what we write and print.
-pub(crate) fn timestamp() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
 /// What deploys of a checkout came to.

@@ -4,11 +4,12 @@
 
 use std::io::{ErrorKind, Read};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 
 use crate::files;
+use crate::moment::Moment;
 use crate::redaction::excerpt;
 use crate::state::StateFolder;
 
@@ -19,11 +20,11 @@ pub(crate) const FILE: &str = "hold";
 const MAX_BYTES: u64 = 4096;
 
 /// Deploys are held.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Hold {
+    pub(crate) since: Moment,
     /// Why, as one line that is fit to be shown; none where nobody said.
     pub(crate) reason: Option<String>,
-    pub(crate) since: SystemTime,
 }
 
 impl Hold {
@@ -33,11 +34,11 @@ impl Hold {
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             there => there.and_then(|there| there.modified()),
         };
-        let now = SystemTime::now();
+        let now = Moment::now();
         Some(Self {
-            reason: reason(&state.path("")),
             // Whoever uploads it may say any time.
-            since: since.map_or(now, |since| since.clamp(UNIX_EPOCH, now)),
+            since: since.map_or(now, |since| now.min(since.into())),
+            reason: reason(&state.path("")),
         })
     }
 
@@ -55,12 +56,13 @@ impl Hold {
 
     /// What an answer says of it.
     pub(crate) fn in_words(&self) -> String {
+        format!("deploys have been held since {}{}", self.since, self.why())
+    }
+
+    /// The reason, to stand behind what it is the reason for.
+    pub(crate) fn why(&self) -> String {
         let reason = self.reason.iter().map(|reason| format!(": {reason}"));
-        let since = humantime::format_rfc3339_seconds(self.since);
-        format!(
-            "deploys have been held since {since}{}",
-            reason.collect::<String>()
-        )
+        reason.collect()
     }
 }
 

@@ -5,7 +5,7 @@
 //! | room | what lives there |
 //! | --- | --- |
 //! | [`ignored`] | errors that are meant to be ignored |
-//! | [`commit_id`], [`repository_name`] | values that are right once they exist |
+//! | [`commit_id`], [`repository_name`], [`moment`] | values that are right once they exist |
 //! | [`random`], [`files`] | random bytes; one bounded read that follows no link, one durable write |
 //! | [`redaction`] | what text from outside looks like when it is shown |
 //! | [`signature`] | secrets and the signatures made with them |
@@ -62,6 +62,7 @@ mod hook_address;
 mod ignored;
 mod last_good;
 mod live;
+mod moment;
 mod outcome;
 mod page;
 mod process;

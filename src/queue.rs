@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
 use crate::files::{identity, try_lock};
+use crate::moment::Moment;
 use crate::random::fill_with_random;
 use crate::repository_name::RepositoryName;
 use crate::state::StateFolder;
@@ -350,9 +351,7 @@ impl Turn<'_> {
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    Moment::now().0
 }
 
 /// A name that sorts by time and that nobody else uses.

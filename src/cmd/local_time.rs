@@ -1,9 +1,10 @@
 //! Our times as a person reads them, with the local one beside each.
 
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::cgi::Environment;
+use crate::moment::Moment;
 use crate::process::{Programs, Run};
 use crate::redaction::excerpt;
 
@@ -14,28 +15,19 @@ const LOCAL_TIMES: &str = r#"for at; do date -d "@$at" "+%H:%M %Z"; done"#;
 const LOCAL_TIMES_LIMIT: Duration = Duration::from_secs(2);
 
 /// A time of ours as a person reads it, with the local one beside it.
-pub(super) fn moment(time: &str, env: &Environment) -> String {
-    match local_times([time].into_iter(), env).as_slice() {
-        [here] if !here.is_empty() => format!("{} UTC ({here})", utc(time)),
-        _ => format!("{} UTC", utc(time)),
-    }
-}
-
-pub(super) fn utc(time: &str) -> String {
-    excerpt(&time.replace('T', " ").replace('Z', ""))
+pub(super) fn with_local_time(time: Moment, env: &Environment) -> String {
+    let here = local_times([time].into_iter(), env).concat();
+    let here = if here.is_empty() {
+        here
+    } else {
+        format!(" ({here})")
+    };
+    format!("{} UTC{here}", time.utc())
 }
 
 /// The local times of times of ours; empty ones where they cannot be known.
-pub(super) fn local_times<'t>(
-    times: impl Iterator<Item = &'t str>,
-    env: &Environment,
-) -> Vec<String> {
-    let seconds = times.map(|time| {
-        let time = humantime::parse_rfc3339(time).unwrap_or(UNIX_EPOCH);
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        since.as_secs().to_string()
-    });
-    let seconds: Vec<String> = seconds.collect();
+pub(super) fn local_times(times: impl Iterator<Item = Moment>, env: &Environment) -> Vec<String> {
+    let seconds: Vec<String> = times.map(|time| time.0.to_string()).collect();
     let programs = Programs::in_path(env.first("PATH"));
     let mut variables = vec![("PATH".into(), programs.as_path().to_owned())];
     variables.extend(env.first("TZ").map(|zone| ("TZ".into(), zone.to_owned())));

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::cli::StatusArgs;
-use super::local_time::{local_times, moment, utc};
+use super::local_time::{local_times, with_local_time};
 use super::{Done, coloured, in_colours, print, print_json};
 use crate::cgi::Environment;
 use crate::commit_id::CommitId;
@@ -17,14 +17,12 @@ use crate::green::Green;
 use crate::history::{History, Record};
 use crate::hold::Hold;
 use crate::last_good::LastGood;
+use crate::moment::Moment;
 use crate::outcome::{Step, Verdict};
 use crate::queue::{Queue, Served, Ticket};
 use crate::redaction::excerpt;
 use crate::site::Site;
 use crate::state::StateFolder;
-
-/// What is told before the first delivery.
-const NOTHING_YET: &str = "no delivery has come yet\n";
 
 /// How often `--watch` looks.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -34,22 +32,19 @@ pub(crate) fn status(site: &Site, args: &StatusArgs, env: &Environment) -> Resul
     if args.watch {
         return watch(site, args.last, env);
     }
-    let state = state_of(site)?;
-    let now = state.as_ref().map(|state| Now::of(site, state, args.last));
-    let now = now.transpose()?;
-    if let Some(delivery) = &args.delivery {
-        return one(
-            delivery,
-            state.as_ref(),
-            &now.unwrap_or_default(),
-            args,
-            env,
-        );
+    let now = Now::of(site, args.last)?;
+    match &args.delivery {
+        Some(delivery) => one(delivery, site, &now, args, env),
+        None => tell(args, &now, || now.in_words(env)),
     }
+}
+
+/// Prints something for a machine, or in words.
+fn tell(args: &StatusArgs, what: &impl Serialize, words: impl FnOnce() -> String) -> Result<Done> {
     if args.json {
-        print_json(&now.unwrap_or_default())?;
+        print_json(what)?;
     } else {
-        print(&now.map_or(NOTHING_YET.to_owned(), |now| now.human(env)))?;
+        print(&words())?;
     }
     Ok(Done::Yes)
 }
@@ -65,10 +60,7 @@ pub(super) fn state_of(site: &Site) -> Result<Option<StateFolder>> {
 fn watch(site: &Site, last: usize, env: &Environment) -> Result<Done> {
     let mut screen = std::io::stdout();
     loop {
-        let shown = match state_of(site)? {
-            Some(state) => Now::of(site, &state, last)?.human(env),
-            None => NOTHING_YET.to_owned(),
-        };
+        let shown = Now::of(site, last)?.in_words(env);
         if screen.is_terminal() {
             // To the top left corner, and clear what is below (ECMA-48).
             screen.write_all(b"\x1b[H\x1b[J")?;
@@ -81,44 +73,39 @@ fn watch(site: &Site, last: usize, env: &Environment) -> Result<Done> {
 /// Prints what becomes or became of the delivery whose id begins so.
 fn one(
     delivery: &str,
-    state: Option<&StateFolder>,
+    site: &Site,
     now: &Now,
     args: &StatusArgs,
     env: &Environment,
 ) -> Result<Done> {
     if let Some(found) = now.unfinished(delivery) {
-        if args.json {
-            print_json(&found)?;
-        } else {
-            print(&found.human(now, env))?;
-        }
-        return Ok(Done::Yes);
+        return tell(args, &found, || found.in_words(now, env));
     }
-    let record = state.map(|state| History::of(state).of_delivery_like(delivery));
+    let state = state_of(site)?;
+    let record = state.map(|state| History::of(&state).of_delivery_like(delivery));
     let Some(record) = record.transpose()?.flatten() else {
         bail!("there is no delivery {delivery}: neither does it wait, nor is it in the history");
     };
-    if args.json {
-        print_json(&record)?;
-    } else {
-        let time = moment(&record.time, env);
-        let report = in_colours(&record.told());
-        print(&format!("{time}\n\n{report}"))?;
-    }
-    Ok(Done::Yes)
+    tell(args, &record, || {
+        let time = with_local_time(record.time, env);
+        format!("{time}\n\n{}", in_colours(&record.told()))
+    })
 }
 
 /// How a site stands, as `--json` prints it. All times are RFC 3339 in UTC.
 #[derive(Default, Serialize)]
 struct Now {
+    /// Whether a delivery has come.
+    #[serde(skip)]
+    has_begun: bool,
     running: bool,
     /// Since when, and what it does.
-    since: Option<String>,
+    since: Option<Moment>,
     step: Option<Step>,
     /// What the running deploy serves.
     serving: Vec<Waiting>,
     /// Why deploys are held, and since when.
-    held: Option<Held>,
+    held: Option<Hold>,
     /// Where a workflow has to succeed first.
     workflow: Option<Workflow>,
     /// What the next one will.
@@ -135,7 +122,7 @@ struct Waiting {
     #[serde(rename = "ref")]
     git_ref: Option<String>,
     after: Option<CommitId>,
-    received: Option<String>,
+    received: Option<Moment>,
     /// Those that it stands for besides its own.
     earlier: Vec<Served>,
 }
@@ -166,24 +153,6 @@ impl Workflow {
     }
 }
 
-#[derive(Serialize)]
-struct Held {
-    since: String,
-    reason: Option<String>,
-    #[serde(skip)]
-    words: String,
-}
-
-impl From<Hold> for Held {
-    fn from(hold: Hold) -> Self {
-        Self {
-            words: hold.in_words(),
-            since: humantime::format_rfc3339_seconds(hold.since).to_string(),
-            reason: hold.reason,
-        }
-    }
-}
-
 impl From<Ticket> for Waiting {
     fn from(Ticket { name, push }: Ticket) -> Self {
         let mut waiting = Self {
@@ -191,8 +160,7 @@ impl From<Ticket> for Waiting {
             ..Self::default()
         };
         if let Some(push) = push {
-            let received = UNIX_EPOCH + Duration::from_secs(push.received);
-            waiting.received = Some(humantime::format_rfc3339_seconds(received).to_string());
+            waiting.received = Some(Moment(push.received));
             waiting.delivery = Some(push.delivery);
             waiting.git_ref = Some(push.git_ref);
             waiting.after = push.after;
@@ -224,39 +192,32 @@ impl Waiting {
 /// What becomes of one delivery.
 #[derive(Serialize)]
 struct Unfinished {
-    state: UnfinishedState,
+    state: &'static str,
     /// Of the deploy that serves it.
-    since: Option<String>,
+    since: Option<Moment>,
     step: Option<Step>,
     #[serde(flatten)]
     push: Waiting,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum UnfinishedState {
-    Running,
-    Waiting,
-}
-
 impl Now {
-    fn of(site: &Site, state: &StateFolder, last: usize) -> Result<Self> {
-        let queue = Queue::of(state);
-        let (since, step, served) = match Underway::now(state)? {
-            Some(underway) => (Some(underway.since), Some(underway.step), underway.tickets),
-            None => (None, None, Vec::new()),
+    fn of(site: &Site, last: usize) -> Result<Self> {
+        let Some(state) = &state_of(site)? else {
+            return Ok(Self::default());
         };
-        let (serving, waiting) = queue
-            .list()?
-            .into_iter()
-            .map(Waiting::from)
-            .partition(|waiting| served.contains(&waiting.ticket));
+        let underway = Underway::now(state)?;
+        let tickets = Queue::of(state).list()?.into_iter().map(Waiting::from);
+        let (serving, waiting) = tickets.partition(|waiting| {
+            let served = underway.as_ref().map(|underway| &underway.tickets);
+            served.is_some_and(|served| served.contains(&waiting.ticket))
+        });
         Ok(Self {
-            running: since.is_some(),
-            since,
-            held: Hold::of(state).map(Held::from),
+            has_begun: true,
+            running: underway.is_some(),
+            since: underway.as_ref().map(|underway| underway.since),
+            step: underway.map(|underway| underway.step),
+            held: Hold::of(state),
             workflow: Workflow::of(site, state)?,
-            step,
             serving,
             waiting,
             deploys: History::of(state).newest_records(last)?,
@@ -267,27 +228,30 @@ impl Now {
     fn unfinished(&self, start: &str) -> Option<Unfinished> {
         let find = |all: &[Waiting]| all.iter().rev().find_map(|push| push.of(start));
         let waiting = find(&self.waiting).map(|push| Unfinished {
-            state: UnfinishedState::Waiting,
+            state: "waiting",
             since: None,
             step: None,
             push,
         });
         let running = |push| Unfinished {
-            state: UnfinishedState::Running,
-            since: self.since.clone(),
+            state: "running",
+            since: self.since,
             step: self.step,
             push,
         };
         waiting.or_else(|| find(&self.serving).map(running))
     }
 
-    fn human(&self, env: &Environment) -> String {
-        let mut text = match (&self.since, self.step) {
+    fn in_words(&self, env: &Environment) -> String {
+        if !self.has_begun {
+            return "no delivery has come yet\n".to_owned();
+        }
+        let mut text = match (self.since, self.step) {
             (Some(since), Some(step)) => format!("a deploy is {}\n", running(since, step, env)),
             _ => "no deploy is running\n".to_owned(),
         };
         if let Some(held) = &self.held {
-            let _ = writeln!(text, "{}; to go on: ./deploy.cgi release", held.words);
+            let _ = writeln!(text, "{}; to go on: ./deploy.cgi release", held.in_words());
         }
         if let Some(workflow) = &self.workflow {
             let _ = writeln!(text, "{}", workflow.words);
@@ -304,32 +268,31 @@ impl Now {
 }
 
 impl Unfinished {
-    fn human(&self, now: &Now, env: &Environment) -> String {
+    fn in_words(&self, now: &Now, env: &Environment) -> String {
         let id = excerpt(self.push.delivery.as_deref().unwrap_or_default());
-        if let (Some(since), Some(step)) = (&self.since, self.step) {
+        if let (Some(since), Some(step)) = (self.since, self.step) {
             return format!("the deploy of {id} is {}\n", running(since, step, env));
         }
-        let received = self.push.received.as_deref().unwrap_or_default();
         let next = match &now.held {
-            Some(held) => &format!("{}; to go on: ./deploy.cgi release", held.words),
+            Some(held) => &format!("{}; to go on: ./deploy.cgi release", held.in_words()),
             None if now.running => "a deploy is running, and the next one includes it",
             None => {
                 "no deploy is running; the next delivery serves it, and so does ./deploy.cgi run"
             }
         };
-        format!("{id} has waited since {}: {next}\n", moment(received, env))
+        // Only a ticket that could be read names a delivery.
+        let received = self.push.received.unwrap_or(Moment(0));
+        let received = with_local_time(received, env);
+        format!("{id} has waited since {received}: {next}\n")
     }
 }
 
 /// Since when a deploy is running, and what it does.
-fn running(since: &str, step: Step, env: &Environment) -> String {
-    let began = humantime::parse_rfc3339(since).ok();
-    let age = began.and_then(|began| began.elapsed().ok());
-    let age = Duration::from_secs(age.unwrap_or_default().as_secs());
+fn running(since: Moment, step: Step, env: &Environment) -> String {
     format!(
         "running since {}, for {}, at the step {}",
-        moment(since, env),
-        humantime::format_duration(age),
+        with_local_time(since, env),
+        humantime::format_duration(since.age()),
         step.name()
     )
 }
@@ -338,7 +301,7 @@ fn table(records: &[Record], env: &Environment, text: &mut String) {
     if records.is_empty() {
         return;
     }
-    let times = records.iter().map(|record| record.time.as_str());
+    let times = records.iter().map(|record| record.time);
     let here = local_times(times, env);
     let width = here.iter().map(String::len).max().unwrap_or(0);
     let _ = writeln!(
@@ -366,7 +329,7 @@ fn table(records: &[Record], env: &Environment, text: &mut String) {
         let _ = writeln!(
             text,
             "{:<19}  {here:<width$}  {}{:blank$}  {commits:<16}  {:>7.2}  {delivery}",
-            utc(&record.time),
+            record.time.utc(),
             coloured(verdict),
             "",
             record.seconds,

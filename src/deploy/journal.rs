@@ -9,8 +9,8 @@ use super::statuses::STATUSES_ARE_NO_MATTER;
 use super::underway::Underway;
 use crate::commit_status::Pending;
 use crate::git::{Git, Upstream};
-use crate::history::timestamp;
 use crate::ignored::ignore;
+use crate::moment::Moment;
 use crate::outcome::{Step, StepTime};
 use crate::process::{End, Ended};
 use crate::queue::Ticket;
@@ -42,7 +42,7 @@ impl<'s> Journal<'s> {
             upstream: None,
             pending: Pending::default(),
             underway: Underway {
-                since: timestamp(),
+                since: Moment::now(),
                 step: Step::Start,
                 tickets: Vec::new(),
             },

@@ -16,9 +16,10 @@ use super::underway::Underway;
 use super::unfinished_back;
 use crate::diagnosis::Cause;
 use crate::git::Git;
-use crate::history::{History, Record, timestamp};
+use crate::history::{History, Record};
 use crate::ignored::ignore;
 use crate::last_good::{GoodDeploys, LastGood};
+use crate::moment::Moment;
 use crate::outcome::{Moved, Outcome, Step, Verdict};
 use crate::queue::Ticket;
 use crate::redaction;
@@ -142,7 +143,7 @@ impl Deploy<'_> {
         });
         let newest = outcome.commits.newest.first();
         Record {
-            time: timestamp(),
+            time: Moment::now(),
             verdict: outcome.verdict(),
             tickets: tickets.iter().flat_map(Ticket::serves).collect(),
             report: outcome.report(),

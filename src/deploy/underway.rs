@@ -5,6 +5,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::files::Sync;
+use crate::moment::Moment;
 use crate::outcome::Step;
 use crate::queue::{Queue, Ticket};
 use crate::state::StateFolder;
@@ -15,8 +16,8 @@ const FILE: &str = "underway";
 /// A deploy that has not ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Underway {
-    /// When it began, RFC 3339 in UTC.
-    pub(crate) since: String,
+    /// When it began.
+    pub(crate) since: Moment,
     pub(crate) step: Step,
     /// The tickets that it serves.
     pub(crate) tickets: Vec<String>,

@@ -6,9 +6,10 @@ use anyhow::Result;
 use askama::Template;
 
 use super::link::{GitHub, Links};
-use super::overview::{Deploy, MOST_DEPLOYS, Moment, Overview, State};
+use super::overview::{Deploy, MOST_DEPLOYS, Overview, State};
 use super::text::{OWED, held_afterwards, waiting};
 use crate::commit_id::CommitId;
+use crate::moment::Moment;
 
 /// What the page may load and run: its own style, which this is the digest of, and nothing else. A test
 /// says what the digest has to be.

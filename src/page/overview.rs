@@ -1,9 +1,7 @@
 //! What is shown, gathered once as values. Every text in it is one line that is fit to be shown.
 
-use std::time::{Duration, SystemTime};
-
 use anyhow::Result;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::commit_id::CommitId;
 use crate::deploy::{Underway, clone};
@@ -11,6 +9,7 @@ use crate::green::Green;
 use crate::history::{History, Record};
 use crate::hold::Hold;
 use crate::last_good::LastGood;
+use crate::moment::Moment;
 use crate::outcome::{Step, Verdict};
 use crate::queue::{Queue, Ticket};
 use crate::redaction::{excerpt, redact};
@@ -31,7 +30,7 @@ pub(super) struct Overview {
     pub(super) branch: Option<String>,
     pub(super) live: Option<Live>,
     pub(super) running: Option<Running>,
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<Hold>,
     /// How many deliveries the next deploy serves.
     pub(super) waiting: usize,
     /// Where a workflow has to succeed first.
@@ -75,12 +74,6 @@ pub(super) struct Running {
     pub(super) step: Step,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Held {
-    pub(super) since: Moment,
-    pub(super) reason: Option<String>,
-}
-
 /// The newest commits that a workflow passed and that were pushed.
 #[derive(Debug, Serialize)]
 pub(super) struct Workflow {
@@ -101,42 +94,6 @@ pub(super) struct Deploy {
     /// Of the newest commit that it brought.
     pub(super) subject: Option<String>,
     pub(super) seconds: f64,
-}
-
-/// A time, to the second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment(SystemTime);
-
-impl Moment {
-    pub(super) fn now() -> Self {
-        Self(SystemTime::now())
-    }
-
-    /// Reads one of ours.
-    fn parse(text: &str) -> Option<Self> {
-        humantime::parse_rfc3339(text).ok().map(Self)
-    }
-
-    /// RFC 3339 in UTC.
-    pub(super) fn rfc3339(self) -> String {
-        humantime::format_rfc3339_seconds(self.0).to_string()
-    }
-
-    /// For a person.
-    pub(super) fn utc(self) -> String {
-        self.rfc3339().replace('T', " ").replace('Z', "")
-    }
-
-    /// How long ago it was.
-    pub(super) fn age(self) -> Duration {
-        self.0.elapsed().unwrap_or_default()
-    }
-}
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.rfc3339())
-    }
 }
 
 impl Overview {
@@ -163,25 +120,21 @@ impl Overview {
         let tickets = Queue::of(state).list()?;
         let waiting = tickets.iter().filter(|ticket| !is_served(ticket));
         let waiting = waiting.flat_map(Ticket::serves).count();
-        let running = underway.as_ref().and_then(|underway| {
-            Some(Running {
-                since: Moment::parse(&underway.since)?,
-                step: underway.step,
-            })
+        let running = underway.as_ref().map(|underway| Running {
+            since: underway.since,
+            step: underway.step,
         });
-        let held = Hold::of(state).map(|hold| Held {
-            since: Moment(hold.since),
+        let held = Hold::of(state).map(|hold| Hold {
             reason: mask.line(hold.reason),
+            ..hold
         });
         let records = History::of(state).newest_records(MOST_DEPLOYS)?;
         // The newest that knows the remote: it may have been elsewhere before.
         let newest = records.iter().find(|record| record.branch.is_some());
         let github = newest.and_then(|record| record.github.as_deref());
         let github = github.and_then(RepositoryName::parse);
-        let deploys: Vec<Deploy> = records
-            .into_iter()
-            .filter_map(|record| Deploy::of(record, mask))
-            .collect();
+        let deploys = records.into_iter().map(|record| Deploy::of(record, mask));
+        let deploys: Vec<Deploy> = deploys.collect();
         let live = LastGood::read(state)?.and_then(|last_good| last_good.head);
         let workflow = site.workflow.as_ref().map(|_| Green::read(state));
         Ok(Self {
@@ -252,14 +205,6 @@ impl State {
     }
 }
 
-impl Held {
-    /// The reason, to stand behind what it is the reason for.
-    pub(super) fn why(&self) -> String {
-        let reason = self.reason.iter().map(|reason| format!(": {reason}"));
-        reason.collect()
-    }
-}
-
 impl Live {
     fn of(commit: CommitId, deploys: &[Deploy]) -> Self {
         let brought = |deploy: &&Deploy| {
@@ -281,9 +226,9 @@ impl Live {
 }
 
 impl Deploy {
-    fn of(record: Record, mask: &Mask) -> Option<Self> {
-        Some(Self {
-            time: Moment::parse(&record.time)?,
+    fn of(record: Record, mask: &Mask) -> Self {
+        Self {
+            time: record.time,
             verdict: record.verdict,
             step: record.step.filter(|_| record.verdict == Verdict::Failed),
             branch: mask.line(record.branch),
@@ -291,7 +236,7 @@ impl Deploy {
             new: record.new,
             subject: mask.line(record.subject),
             seconds: record.seconds.clamp(0.0, MAX_SECONDS),
-        })
+        }
     }
 
     /// The commits as they are shown: the one that is there, or from which one to which.
