@@ -104,6 +104,11 @@ pub(crate) struct Served {
 }
 
 impl Ticket {
+    /// The commit that was pushed, where it says so.
+    pub(crate) fn commit(&self) -> Option<&CommitId> {
+        self.push.as_ref()?.after.as_ref()
+    }
+
     /// How long it has been there: its name begins with when it was left.
     pub(crate) fn age(&self) -> Duration {
         let left = self.name.split('-').next();

@@ -19,4 +19,8 @@ impl<'a> Aim<'a> {
     pub(crate) fn of(site: &'a Site) -> Self {
         site.workflow.as_deref().map_or(Self::Tip, Self::Green)
     }
+
+    pub(super) fn is_back(self) -> bool {
+        matches!(self, Self::Back(_))
+    }
 }

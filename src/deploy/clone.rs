@@ -8,7 +8,6 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
@@ -162,12 +161,8 @@ impl Deploy<'_> {
         journal: &mut Journal<'_>,
     ) -> Result<(), StepFailed> {
         // Before anything that may meet one.
-        let any = Interrupted {
-            began: SystemTime::UNIX_EPOCH,
-            is_healing: false,
-        };
-        Healer::new(git, any).remove_unfinished()?;
-        let mut step = |ended: &Ended| journal.step(Step::Clone, ended.took, ended, git);
+        Healer::new(git, &Interrupted::default()).remove_unfinished()?;
+        let mut step = |ended: &Ended| journal.git_ended(ended, git);
         step(&git.init(ObjectFormat::Sha1)?)?;
         set_remote(git, url)?;
         let config = git.read_config()?;

@@ -6,18 +6,16 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::Deploy;
-use super::aim::Aim;
 use super::changed::{self, Changed};
 use super::failure::StepFailed;
 use super::journal::Journal;
-use super::update::Updated;
+use super::turn_result::TurnResult;
 use crate::diagnosis::Cause;
-use crate::git::{Git, Upstream};
+use crate::git::Git;
 use crate::last_good::LastGood;
 use crate::live;
 use crate::outcome::{Step, Verdict};
 use crate::process::{self, Ended, Run};
-use crate::queue::Ticket;
 use crate::user::{FOR_COMMANDS, User, variables_for};
 
 /// What the commands print, and what their background children go on printing, in the state folder.
@@ -26,51 +24,39 @@ pub(super) const ON_FAILURE_LOG: &str = "on_failure.log";
 
 /// What a command is told of the deploy.
 pub(super) struct About<'a> {
-    pub(super) upstream: Option<&'a Upstream>,
-    pub(super) before: &'a LastGood,
-    pub(super) now: Option<&'a LastGood>,
-    pub(super) tickets: &'a [Ticket],
+    pub(super) result: &'a TurnResult,
     pub(super) verdict: Verdict,
+    /// The last delivery that it is about.
+    pub(super) delivery: Option<&'a String>,
 }
 
 impl Deploy<'_> {
-    /// Runs `on_update`, if anything differs from the last good deploy.
+    /// Runs `on_update`.
     pub(super) fn on_update(
         &self,
         git: &Git<'_>,
-        before: &LastGood,
-        upstream: &Upstream,
-        updated: &Updated,
+        result: &TurnResult,
         journal: &mut Journal<'_>,
     ) -> Result<(), StepFailed> {
-        let Some(command) = &self.site.on_update else {
+        let (Some(command), Some(now)) = (&self.site.on_update, &result.now) else {
             return Ok(());
         };
-        let is_back = matches!(self.aim, Aim::Back(_));
-        if !updated.now.differs_from(before) && !is_back {
-            return Ok(());
-        }
-        let changed = Changed::between(before, &updated.now, &self.site.only, git)?;
-        if !changed.concerns && !is_back {
+        let changed = Changed::between(&result.before, now, &self.site.only, git)?;
+        if !changed.concerns && !self.aim.is_back() {
             let only = "on_update was not run: nothing changed that the key `only` names";
             journal.remark(only.to_owned());
             return Ok(());
         }
         self.write_changed(&changed)?;
         journal.begins(Step::OnUpdate);
+        let mut pushes = result.served().filter_map(|ticket| ticket.push.as_ref());
         let about = About {
-            upstream: Some(upstream),
-            before,
-            now: Some(&updated.now),
-            tickets: &updated.tickets.ready,
-            verdict: if is_back {
-                Verdict::Back
-            } else {
-                Verdict::Deployed
-            },
+            result,
+            verdict: self.good(result),
+            delivery: pushes.next_back().map(|push| &push.delivery),
         };
         let ended = self.shell(command, &about, ON_UPDATE_LOG, &[])?;
-        journal.command(Step::OnUpdate, ended.took, ended.end);
+        journal.command_ended(ended.end);
         if ended.end.is_good() {
             return Ok(());
         }
@@ -80,33 +66,24 @@ impl Deploy<'_> {
         })
     }
 
-    /// Asks whether visitors see what was deployed, where anything differs from the last good deploy.
+    /// Asks whether visitors see what was deployed.
     pub(super) fn ensure_live(
         &self,
-        before: &LastGood,
-        updated: &Updated,
+        result: &TurnResult,
         journal: &mut Journal<'_>,
     ) -> Result<(), StepFailed> {
-        let is_back = matches!(self.aim, Aim::Back(_));
         let Some(page) = &self.site.live else {
             return Ok(());
         };
-        if !updated.now.differs_from(before) && !is_back {
-            return Ok(());
-        }
-        let started = journal.begins(Step::Live);
+        journal.begins(Step::Live);
         let asked = live::ask(page, self.site.live_text.as_deref(), &self.site.programs)?;
-        journal.took(
-            Step::Live,
-            started.elapsed(),
-            asked.as_ref().map(|_| "failed"),
-        );
+        journal.step_ended(asked.as_ref().map(|_| "failed".to_owned()));
         let Some(not_live) = asked else {
             return Ok(());
         };
         let cause = Cause::NotLive {
             why: not_live.why,
-            has_earlier: before.head.is_some() && !is_back,
+            has_earlier: result.before.head.is_some() && !self.aim.is_back(),
         };
         Err(StepFailed {
             output: not_live.said,
@@ -143,18 +120,19 @@ impl Deploy<'_> {
         let mut variables = variables_for(&user, self.host, programs, FOR_COMMANDS);
         let env = self.site.env.iter();
         variables.extend(env.map(|(name, value)| (name.into(), value.into())));
-        let mut pushes = about
-            .tickets
-            .iter()
-            .filter_map(|ticket| ticket.push.as_ref());
-        let delivery = pushes.next_back().map(|push| push.delivery.clone());
-        let branch = about.upstream.map(|upstream| upstream.branch.clone());
+        let TurnResult {
+            before,
+            upstream,
+            now,
+            ..
+        } = about.result;
+        let branch = upstream.as_ref().map(|upstream| upstream.branch.clone());
         let head = |state: &LastGood| state.head.as_ref().map(ToString::to_string);
         let told = [
             ("DEPLOY_BRANCH", branch),
-            ("DEPLOY_OLD", head(about.before)),
-            ("DEPLOY_NEW", about.now.and_then(head)),
-            ("DEPLOY_DELIVERY", delivery),
+            ("DEPLOY_OLD", head(before)),
+            ("DEPLOY_NEW", now.as_ref().and_then(head)),
+            ("DEPLOY_DELIVERY", about.delivery.cloned()),
             ("DEPLOY_VERDICT", Some(about.verdict.word().to_owned())),
         ];
         variables.insert("DEPLOY_REPO".into(), (&self.checkout.folder).into());

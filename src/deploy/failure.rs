@@ -37,6 +37,14 @@ impl StepFailed {
         }
     }
 
+    /// A submodule is not where it belongs.
+    pub(super) fn behind(path: PathBuf, cause: Cause) -> Self {
+        Self {
+            behind: vec![path],
+            ..Self::stated(Step::Submodules, cause)
+        }
+    }
+
     /// A command of git's that did not end well.
     pub(super) fn ended(step: Step, ended: &Ended, git: &Git<'_>) -> Self {
         let output = diagnosis::without_warnings(&String::from_utf8_lossy(&ended.output));

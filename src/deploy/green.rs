@@ -4,13 +4,13 @@ use anyhow::Result;
 
 use super::failure::StepFailed;
 use super::journal::Journal;
+use super::triage::{Triaged, are_all_runs};
 use super::update::Update;
 use crate::commit_id::CommitId;
 use crate::diagnosis::Cause;
 use crate::git::{Ancestry, Heads};
 use crate::green::Green;
 use crate::outcome::Step;
-use crate::queue::Ticket;
 use crate::site;
 
 impl Update<'_> {
@@ -19,7 +19,7 @@ impl Update<'_> {
         &self,
         workflow: &str,
         heads: &Heads,
-        tickets: &[Ticket],
+        tickets: &[Triaged],
         journal: &mut Journal<'_>,
     ) -> Result<CommitId, StepFailed> {
         let (Some(head), Some(tip)) = (&heads.head, &heads.upstream) else {
@@ -48,9 +48,7 @@ impl Update<'_> {
             return Ok(newer[at].clone());
         }
         // Each of them is told of its own commit.
-        let is_run = |ticket: &Ticket| ticket.push.as_ref().is_some_and(|push| push.green);
-        let are_runs = !tickets.is_empty() && tickets.iter().all(is_run);
-        if are_runs || (is_in_branch && passed.contains(head)) {
+        if are_all_runs(tickets) || (is_in_branch && passed.contains(head)) {
             Ok(head.clone())
         } else if is_in_branch {
             let workflow = workflow.to_owned();

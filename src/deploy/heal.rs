@@ -40,7 +40,7 @@ const UNFINISHED: &[&[u8]] = &[
 /// Puts a checkout back to what it was before a run that was cut short.
 pub(super) struct Healer<'h> {
     git: &'h Git<'h>,
-    run: Interrupted,
+    run: &'h Interrupted,
     /// How many were put right.
     files: usize,
     submodules: usize,
@@ -48,7 +48,7 @@ pub(super) struct Healer<'h> {
 }
 
 impl<'h> Healer<'h> {
-    pub(super) fn new(git: &'h Git<'h>, run: Interrupted) -> Self {
+    pub(super) fn new(git: &'h Git<'h>, run: &'h Interrupted) -> Self {
         Self {
             git,
             run,
@@ -286,7 +286,8 @@ impl<'h> Healer<'h> {
     fn is_of_the_run(&self, file: &Metadata) -> bool {
         let seconds = u64::try_from(file.ctime()).unwrap_or(0);
         let nanoseconds = u32::try_from(file.ctime_nsec()).unwrap_or(0);
-        SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds) >= self.run.began
+        let changed = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+        self.run.began.is_none_or(|began| changed >= began)
     }
 
     /// A file is missing: the folder it was in tells when something there was last removed.

@@ -1,11 +1,12 @@
 //! What the report of a turn tells of the way: steps and their times, remarks, and what must not be shown. Who asks
 //! meanwhile, and GitHub, hear from here what is being done.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Deploy;
 use super::failure::{self, StepFailed};
 use super::statuses::STATUSES_ARE_NO_MATTER;
+use super::triage::Triaged;
 use super::underway::Underway;
 use crate::commit_status::Pending;
 use crate::git::{Git, Upstream};
@@ -13,14 +14,15 @@ use crate::ignored::ignore;
 use crate::moment::Moment;
 use crate::outcome::{Step, StepTime};
 use crate::process::{End, Ended};
-use crate::queue::Ticket;
 use crate::redaction;
 
 /// Kept while a turn goes on.
 pub(super) struct Journal<'s> {
     deploy: &'s Deploy<'s>,
     underway: Underway,
-    tickets: Vec<Ticket>,
+    /// When the step that is underway began, or the last command of it ended.
+    since: Instant,
+    tickets: Vec<Triaged>,
     /// Once it is known.
     upstream: Option<Upstream>,
     /// What is being posted about the tickets.
@@ -47,6 +49,7 @@ impl<'s> Journal<'s> {
                 tickets: Vec::new(),
             },
             started: Instant::now(),
+            since: Instant::now(),
             steps: Vec::new(),
             remarks: Vec::new(),
             hidden: deploy.site.secret_words(),
@@ -55,7 +58,7 @@ impl<'s> Journal<'s> {
     }
 
     /// Says whose deploy this is.
-    pub(super) fn serves(&mut self, tickets: &[Ticket]) {
+    pub(super) fn serves(&mut self, tickets: &[Triaged]) {
         self.underway.serve(tickets);
         self.tickets = tickets.to_vec();
         self.begins(self.underway.step);
@@ -66,8 +69,8 @@ impl<'s> Journal<'s> {
         self.upstream = Some(upstream.clone());
     }
 
-    /// Says what is done from now on. Returns the time.
-    pub(super) fn begins(&mut self, step: Step) -> Instant {
+    /// Says what is done from now on.
+    pub(super) fn begins(&mut self, step: Step) {
         self.underway.step = step;
         ignore(
             self.underway.write(self.deploy.state()),
@@ -79,7 +82,7 @@ impl<'s> Journal<'s> {
                 error => ignore(error.map(drop), STATUSES_ARE_NO_MATTER),
             }
         }
-        Instant::now()
+        self.since = Instant::now();
     }
 
     pub(super) fn hide(&mut self, credentials: impl IntoIterator<Item = String>) {
@@ -109,30 +112,24 @@ impl<'s> Journal<'s> {
         self.remarks.iter().map(shown).collect()
     }
 
-    /// A step's command that ended, well or not.
-    pub(super) fn step(
-        &mut self,
-        step: Step,
-        took: Duration,
-        ended: &Ended,
-        git: &Git<'_>,
-    ) -> Result<(), StepFailed> {
-        self.command(step, took, ended.end);
+    /// A command of git's ended, well or not, for the step that is underway.
+    pub(super) fn git_ended(&mut self, ended: &Ended, git: &Git<'_>) -> Result<(), StepFailed> {
+        self.command_ended(ended.end);
         if ended.end.is_good() {
             Ok(())
         } else {
-            Err(StepFailed::ended(step, ended, git))
+            Err(StepFailed::ended(self.underway.step, ended, git))
         }
     }
 
-    pub(super) fn command(&mut self, step: Step, took: Duration, end: End) {
-        let remark = (!end.is_good()).then(|| end.to_string());
-        self.took(step, took, remark.as_deref());
+    pub(super) fn command_ended(&mut self, end: End) {
+        self.step_ended((!end.is_good()).then(|| end.to_string()));
     }
 
-    /// A step that ended, and what is said behind its time.
-    pub(super) fn took(&mut self, step: Step, took: Duration, remark: Option<&str>) {
-        let remark = remark.map(str::to_owned);
+    /// The step that is underway ended; and what is said behind its time.
+    pub(super) fn step_ended(&mut self, remark: Option<String>) {
+        let (step, took) = (self.underway.step, self.since.elapsed());
+        self.since = Instant::now();
         match self.steps.iter_mut().find(|known| known.step == step) {
             Some(known) => {
                 known.took += took;

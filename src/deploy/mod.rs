@@ -51,11 +51,12 @@ use crate::cgi::Environment;
 use crate::commit_status::Pending;
 use crate::diagnosis::{Cause, Situation, explain};
 use crate::git::{Checkout, Git, Handover, Indexed, Tracking, Upstream};
+use crate::green::Green;
 use crate::history::Record;
 use crate::last_good::LastGood;
-use crate::outcome::Step;
+use crate::outcome::{Step, Verdict};
 use crate::process::Progress;
-use crate::queue::{Ticket, Turn};
+use crate::queue::Turn;
 use crate::site::{Site, Submodules};
 use crate::state::StateFolder;
 
@@ -95,11 +96,14 @@ impl Deploy<'_> {
             // They wait, since deploys are held.
             Aim::Back(_) => Vec::new(),
         };
+        let mut result = TurnResult::of(tickets);
         let mut journal = Journal::new(self);
-        journal.serves(&tickets);
+        journal.serves(&result.tickets);
         let git_lock = orphan::end(self.state(), &mut journal)?;
-        let ended = self.run(tickets, &git_lock, &mut journal);
-        self.record(&ended, &journal, recorded)?;
+        if let Err(failed) = self.run(&mut result, &git_lock, &mut journal) {
+            result.fail(failed);
+        }
+        self.record(&result, &journal, recorded)?;
         Ok(journal.pending)
     }
 
@@ -107,53 +111,44 @@ impl Deploy<'_> {
         self.turn.state
     }
 
+    /// Which commits are green, where a workflow has to succeed first.
+    fn green(&self) -> Result<Option<Green>> {
+        match self.aim {
+            Aim::Green(_) => Green::read(self.state()).map(Some),
+            Aim::Tip | Aim::Back(_) => Ok(None),
+        }
+    }
+
     fn run(
         &self,
-        mut tickets: Vec<Ticket>,
+        result: &mut TurnResult,
         git_lock: &File,
         journal: &mut Journal<'_>,
-    ) -> TurnResult {
-        if let Err(error) = self.write_changed(&Changed::default()) {
-            return TurnResult::failed(tickets, error.into());
+    ) -> Result<(), StepFailed> {
+        self.write_changed(&Changed::default())?;
+        let git = Git::new(self.site, self.checkout, self.host)?
+            .holding(git_lock)
+            .watched(self.progress);
+        result.before = self.prepare(&git, journal)?;
+        let upstream = &*result.upstream.insert(self.upstream(&git)?);
+        journal.follows(upstream);
+        let update = Update::new(self, &git, &result.before, upstream);
+        let updated = update.run(&mut result.tickets, journal)?;
+        result.now = Some(updated.now);
+        result.commits = updated.commits;
+        if result.has_news() || self.aim.is_back() {
+            self.on_update(&git, result, journal)?;
+            self.ensure_live(result, journal)?;
         }
-        let git = match Git::new(self.site, self.checkout, self.host) {
-            Ok(git) => git.holding(git_lock).watched(self.progress),
-            Err(error) => return TurnResult::failed(tickets, error.into()),
-        };
-        let before = match self.prepare(&git, journal) {
-            Ok(before) => before,
-            Err(failed) => return TurnResult::without_a_checkout(tickets, failed),
-        };
-        let upstream = match self.upstream(&git) {
-            Ok(upstream) => upstream,
-            Err(failed) => {
-                return TurnResult {
-                    before,
-                    ..TurnResult::failed(tickets, failed)
-                };
-            }
-        };
-        journal.follows(&upstream);
-        let update = Update::new(self, &git, &before, &upstream);
-        let updated = match update.run(&mut tickets, journal) {
-            Ok(updated) => updated,
-            Err(failed) => {
-                return TurnResult {
-                    before,
-                    upstream: Some(upstream),
-                    ..TurnResult::failed(tickets, failed)
-                };
-            }
-        };
-        let on_update = self.on_update(&git, &before, &upstream, &updated, journal);
-        let live = on_update.and_then(|()| self.ensure_live(&before, &updated, journal));
-        TurnResult {
-            before,
-            upstream: Some(upstream),
-            now: Some(updated.now),
-            commits: updated.commits,
-            tickets: updated.tickets,
-            failed: live.err(),
+        Ok(())
+    }
+
+    /// The verdict where nothing has failed.
+    fn good(&self, result: &TurnResult) -> Verdict {
+        match self.aim {
+            Aim::Back(_) => Verdict::Back,
+            Aim::Tip | Aim::Green(_) if result.has_news() => Verdict::Deployed,
+            Aim::Tip | Aim::Green(_) => Verdict::Unchanged,
         }
     }
 
@@ -217,8 +212,8 @@ impl Deploy<'_> {
 
     /// Puts right what a run left. The marker says that this has begun, and by whom, should it be cut short itself.
     fn heal(&self, git: &Git<'_>, interrupted: &Interrupted) -> Result<Option<String>> {
-        marker::leave_for_healing(self.state(), interrupted)?;
-        Healer::new(git, *interrupted).heal(marker::target(self.state())?.as_ref())
+        let going_to = marker::leave_for_healing(self.state(), interrupted)?;
+        Healer::new(git, interrupted).heal(going_to.as_ref())
     }
 
     /// What the last good deploy left. Before the first one, that is what the person had checked out.

@@ -21,11 +21,11 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Waits for what a dead run left running, and ends it. Returns the lock that says whether git is alive, held.
 pub(super) fn end(state: &StateFolder, journal: &mut Journal<'_>) -> Result<File> {
     let lock = state.lock_file(GIT_LOCK)?;
-    let is_free = match marker::session(state)? {
+    let is_free = match marker::read(state)? {
         None => comes_free(&lock, Duration::ZERO)?,
-        Some(session) => {
+        Some(run) => {
             comes_free(&lock, GRACE)? || {
-                let groups = process::groups_that_hold(&lock, session)?;
+                let groups = process::groups_that_hold(&lock, run.session)?;
                 for group in &groups {
                     process::terminate(*group, || Ok(true));
                 }

@@ -11,6 +11,7 @@ use super::aim::Aim;
 use super::failure::StepFailed;
 use super::journal::Journal;
 use super::marker;
+use super::triage::Triaged;
 use super::update::Update;
 use crate::commit_id::CommitId;
 use crate::diagnosis::Cause;
@@ -19,7 +20,6 @@ use crate::git::Heads;
 use crate::last_good::LastGood;
 use crate::outcome::Step;
 use crate::process::Ended;
-use crate::queue::Ticket;
 use crate::site::{self, Submodules};
 
 /// Where the deploys of several work trees of one repository wait for each other. Not a name of a lock file of git's, which
@@ -34,7 +34,7 @@ impl Update<'_> {
     /// Brings the branch to where it belongs. Returns the commit that it has to be at then, where that is known before.
     pub(super) fn pull(
         &self,
-        tickets: &[Ticket],
+        tickets: &[Triaged],
         journal: &mut Journal<'_>,
     ) -> Result<Option<CommitId>, StepFailed> {
         let _alone = self.lock_out_work_trees()?;
@@ -48,16 +48,14 @@ impl Update<'_> {
             return self.go_back(target, journal).map(Some);
         }
         let before = self.git.heads(&self.upstream.branch)?.upstream;
-        let started = journal.begins(Step::Fetch);
-        let fetched = self.with_a_retry(|| self.git.fetch(self.upstream))?;
-        journal.step(Step::Fetch, started.elapsed(), &fetched, self.git)?;
+        self.fetch(journal)?;
         let heads = self.git.heads(&self.upstream.branch)?;
-        let target = match (self.deploy.aim, &heads.upstream) {
-            (Aim::Green(workflow), _) => self.newest_green(workflow, &heads, tickets, journal)?,
-            (Aim::Tip | Aim::Back(_), Some(tip)) => tip.clone(),
-            (Aim::Tip | Aim::Back(_), None) => {
-                return Err(StepFailed::stated(Step::Fetch, Cause::HeadIsNotUpstream));
-            }
+        let target = match self.deploy.aim {
+            Aim::Green(workflow) => Some(self.newest_green(workflow, &heads, tickets, journal)?),
+            Aim::Tip | Aim::Back(_) => heads.upstream.clone(),
+        };
+        let Some(target) = target else {
+            return Err(StepFailed::stated(Step::Fetch, Cause::HeadIsNotUpstream));
         };
         self.say_where_to(&heads, &target)?;
         match update {
@@ -69,6 +67,12 @@ impl Update<'_> {
             site::Update::Reset => self.reset(&heads, &target, before.as_ref(), journal)?,
         }
         Ok(Some(target))
+    }
+
+    fn fetch(&self, journal: &mut Journal<'_>) -> Result<(), StepFailed> {
+        journal.begins(Step::Fetch);
+        let fetched = self.with_a_retry(|| self.git.fetch(self.upstream))?;
+        journal.git_ended(&fetched, self.git)
     }
 
     /// Says in the marker what the files are about to be, where the remote's branch does not: should this be cut short, they
@@ -90,9 +94,7 @@ impl Update<'_> {
             return Err(anyhow!("there is no commit to go back to").into());
         };
         if !self.git.top().has_commit(commit)? {
-            let started = journal.begins(Step::Fetch);
-            let fetched = self.with_a_retry(|| self.git.fetch(self.upstream))?;
-            journal.step(Step::Fetch, started.elapsed(), &fetched, self.git)?;
+            self.fetch(journal)?;
         }
         let heads = self.git.heads(&self.upstream.branch)?;
         self.say_where_to(&heads, commit)?;
@@ -108,7 +110,7 @@ impl Update<'_> {
         target: Option<&CommitId>,
         journal: &mut Journal<'_>,
     ) -> Result<(), StepFailed> {
-        let started = journal.begins(step);
+        journal.begins(step);
         let mut ended = forward()?;
         if ended.is_a_failure()
             && let Some(target) = match target {
@@ -122,7 +124,7 @@ impl Update<'_> {
                 ended = self.forward_or_put_back(forward, &cleared)?;
             }
         }
-        journal.step(step, started.elapsed(), &ended, self.git)
+        journal.git_ended(&ended, self.git)
     }
 
     /// Goes forward where submodules were cleared away. If something else was in the way, too, nothing was deployed, and so
@@ -156,18 +158,13 @@ impl Update<'_> {
         if heads.head.as_ref() == Some(target) && edits.is_empty() {
             return Ok(());
         }
-        let started = journal.begins(Step::Reset);
+        journal.begins(Step::Reset);
         let submodules = self.git.submodules()?;
         let paths = submodules.iter().map(|submodule| submodule.path.as_path());
         self.clear_replaced(target, paths)?;
         let kept = self.backup.before_reset(&top, &edits, target, before)?;
         journal.remarks(kept);
-        journal.step(
-            Step::Reset,
-            started.elapsed(),
-            &top.reset(target.as_str())?,
-            self.git,
-        )
+        journal.git_ended(&top.reset(target.as_str())?, self.git)
     }
 
     /// Where a submodule becomes plain files, git refuses as long as its folder is there, or removes all that is in it, or

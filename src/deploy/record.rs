@@ -10,7 +10,7 @@ use super::command::{About, ON_FAILURE_LOG};
 use super::failure::{StepFailed, masked, tail_of};
 use super::journal::Journal;
 use super::marker;
-use super::triage::Triage;
+use super::triage::{Fate, Triaged};
 use super::turn_result::TurnResult;
 use super::underway::Underway;
 use super::unfinished_back;
@@ -80,7 +80,7 @@ impl Deploy<'_> {
 
     /// Remembers a good deploy that brought something, for `back`.
     fn remember_good(&self, before: &LastGood, now: &LastGood) -> Result<()> {
-        if matches!(self.aim, Aim::Back(_)) || !now.differs_from(before) {
+        if self.aim.is_back() || !now.differs_from(before) {
             return Ok(());
         }
         GoodDeploys::add(self.state(), before, now)?;
@@ -98,40 +98,36 @@ impl Deploy<'_> {
 
     /// A record of the tickets that were served together, and one of each whose commit never came.
     fn records(&self, ended: &TurnResult, journal: &Journal<'_>) -> Vec<Record> {
-        let Triage {
-            ready,
-            timed_out,
-            ignored,
-            ..
-        } = &ended.tickets;
         let mut records = Vec::new();
-        let has_news = ended
-            .now
-            .as_ref()
-            .is_some_and(|now| now.differs_from(&ended.before));
-        let is_told_below = !timed_out.is_empty() || (!ignored.is_empty() && !has_news);
-        if !(ready.is_empty() && is_told_below) || ended.failed.is_some() {
-            records.push(self.record_of(ready, ended.failed.as_ref(), ended, journal));
+        let is_told_below = ended.tickets.iter().any(|triaged| {
+            matches!(triaged.fate, Fate::TimedOut(_))
+                || matches!(triaged.fate, Fate::Ignored(_)) && !ended.has_news()
+        });
+        let served: Vec<_> = ended.served().collect();
+        if !(served.is_empty() && is_told_below) || ended.failed.is_some() {
+            records.push(self.record_of(&served, ended.failed.as_ref(), ended, journal));
         }
-        for (ticket, commit) in timed_out {
-            let failed = StepFailed::stated(Step::Pull, Cause::PushedCommitMissing(commit.clone()));
-            let tickets = std::slice::from_ref(ticket);
-            records.push(self.record_of(tickets, Some(&failed), ended, journal));
-        }
-        for (ticket, why) in ignored {
-            let tickets = std::slice::from_ref(ticket);
-            records.push(Record {
-                verdict: Verdict::Ignored,
-                report: format!("ignored {why}\n"),
-                ..self.record_of(tickets, None, ended, journal)
-            });
+        for Triaged { ticket, fate } in &ended.tickets {
+            match fate {
+                Fate::TimedOut(commit) => {
+                    let cause = Cause::PushedCommitMissing(commit.clone());
+                    let failed = StepFailed::stated(Step::Pull, cause);
+                    records.push(self.record_of(&[ticket], Some(&failed), ended, journal));
+                }
+                Fate::Ignored(why) => records.push(Record {
+                    verdict: Verdict::Ignored,
+                    report: format!("ignored {why}\n"),
+                    ..self.record_of(&[ticket], None, ended, journal)
+                }),
+                _ => {}
+            }
         }
         records
     }
 
     fn record_of(
         &self,
-        tickets: &[Ticket],
+        tickets: &[&Ticket],
         failed: Option<&StepFailed>,
         ended: &TurnResult,
         journal: &Journal<'_>,
@@ -145,7 +141,7 @@ impl Deploy<'_> {
         Record {
             time: Moment::now(),
             verdict: outcome.verdict(),
-            tickets: tickets.iter().flat_map(Ticket::serves).collect(),
+            tickets: tickets.iter().flat_map(|ticket| ticket.serves()).collect(),
             report: outcome.report(),
             subject: newest.map(|commit| commit.subject.clone()),
             github,
@@ -166,7 +162,6 @@ impl Deploy<'_> {
         ended: &TurnResult,
         journal: &Journal<'_>,
     ) -> Outcome {
-        let is_same = |now: &LastGood| !now.differs_from(&ended.before);
         let mut commits = ended.commits.clone();
         for commit in &mut commits.newest {
             commit.subject = redaction::excerpt(&journal.shown(&commit.subject));
@@ -184,13 +179,7 @@ impl Deploy<'_> {
             remarks: journal.shown_remarks(),
             failure: failed
                 .map(|failed| failed.explained(self, ended.upstream.as_ref(), journal.hidden())),
-            good: match self.aim {
-                Aim::Back(_) => Verdict::Back,
-                Aim::Tip | Aim::Green(_) if ended.now.as_ref().is_some_and(is_same) => {
-                    Verdict::Unchanged
-                }
-                Aim::Tip | Aim::Green(_) => Verdict::Deployed,
-            },
+            good: self.good(ended),
         }
     }
 
@@ -202,19 +191,11 @@ impl Deploy<'_> {
         failed: &Record,
         journal: &Journal<'_>,
     ) -> Option<String> {
-        let of_record = |ticket: &&Ticket| {
-            let served = failed.tickets.iter().map(|served| &served.ticket);
-            served.into_iter().any(|served| *served == ticket.name)
-        };
-        let timed_out = ended.tickets.timed_out.iter().map(|(ticket, _)| ticket);
-        let tickets = ended.tickets.ready.iter().chain(timed_out);
-        let tickets: Vec<Ticket> = tickets.filter(of_record).cloned().collect();
+        let mut served = failed.tickets.iter().rev();
         let about = About {
-            upstream: ended.upstream.as_ref(),
-            before: &ended.before,
-            now: ended.now.as_ref(),
-            tickets: &tickets,
+            result: ended,
             verdict: Verdict::Failed,
+            delivery: served.find_map(|served| served.delivery.as_ref()),
         };
         let report = failed.report.as_bytes();
         match self.shell(command, &about, ON_FAILURE_LOG, report) {

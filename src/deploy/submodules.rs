@@ -127,9 +127,7 @@ impl Update<'_> {
                 return Ok(there);
             };
             if moved.contains(&path) {
-                let failed = StepFailed::stated(Step::Submodules, Cause::SubmodulesMissing);
-                let behind = vec![path];
-                return Err(StepFailed { behind, ..failed });
+                return Err(StepFailed::behind(path, Cause::SubmodulesMissing));
             }
             let submodule = self.git.submodule(&path);
             submodule.check_out(wanted)?;
@@ -147,7 +145,7 @@ impl Update<'_> {
         fetched: &[PathBuf],
         journal: &mut Journal<'_>,
     ) -> Result<Listed, StepFailed> {
-        let started = journal.begins(Step::Submodules);
+        journal.begins(Step::Submodules);
         self.fetch_in_parallel(&listed.there, fetched)?;
         self.keep_what_is_the_persons(&listed.there, journal)?;
         self.close_modules()?;
@@ -160,7 +158,7 @@ impl Update<'_> {
             missing.dedup();
         }
         let is_good = ended.end.is_good();
-        let step = journal.step(Step::Submodules, started.elapsed(), &ended, self.git);
+        let step = journal.git_ended(&ended, self.git);
         if missing.is_empty() && is_good {
             return Ok(listed);
         }
@@ -378,7 +376,7 @@ impl Update<'_> {
     /// and what they will be is to be looked at before. Whether it works shows when they are moved.
     fn fetch_in_parallel(&self, there: &[Submodule], fetched: &[PathBuf]) -> Result<()> {
         let mut behind = Vec::new();
-        let is_back = matches!(self.deploy.aim, Aim::Back(_));
+        let is_back = self.deploy.aim.is_back();
         for submodule in there {
             let just_now = fetched.contains(&submodule.path);
             let work_tree = self.git.submodule(&submodule.path);

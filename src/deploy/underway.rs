@@ -4,10 +4,11 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::triage::Triaged;
 use crate::files::Sync;
 use crate::moment::Moment;
 use crate::outcome::Step;
-use crate::queue::{Queue, Ticket};
+use crate::queue::Queue;
 use crate::state::StateFolder;
 
 /// The file, in the state folder.
@@ -44,7 +45,8 @@ impl Underway {
     }
 
     /// Names the tickets that are served from now on.
-    pub(super) fn serve(&mut self, tickets: &[Ticket]) {
-        self.tickets = tickets.iter().map(|ticket| ticket.name.clone()).collect();
+    pub(super) fn serve(&mut self, tickets: &[Triaged]) {
+        let names = tickets.iter().map(|triaged| triaged.ticket.name.clone());
+        self.tickets = names.collect();
     }
 }

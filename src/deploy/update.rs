@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::aim::Aim;
 use super::failure::StepFailed;
 use super::heal::Healer;
 use super::journal::Journal;
-use super::marker::{self, Interrupted};
-use super::triage::Triage;
+use super::marker;
+use super::triage::{Fate, Triaged};
 use super::{Deploy, ensure_no_submodule_replaced};
 use crate::backup::Backup;
 use crate::diagnosis::Cause;
@@ -20,7 +19,7 @@ use crate::git::{
 };
 use crate::last_good::LastGood;
 use crate::outcome::Step;
-use crate::queue::{PushRequest, Queue, Ticket, Turn};
+use crate::queue::{PushRequest, Queue, Turn};
 use crate::site::Submodules;
 
 /// The pauses between looks for a commit that is missing; the last one is repeated.
@@ -54,7 +53,6 @@ pub(super) struct Update<'u> {
 pub(super) struct Updated {
     pub(super) now: LastGood,
     pub(super) commits: NewCommits,
-    pub(super) tickets: Triage,
 }
 
 impl<'u> Update<'u> {
@@ -80,20 +78,17 @@ impl<'u> Update<'u> {
     /// Updates the checkout, under the marker. Where that fails, what git left half-done is put back.
     pub(super) fn run(
         &self,
-        tickets: &mut Vec<Ticket>,
+        tickets: &mut Vec<Triaged>,
         journal: &mut Journal<'_>,
     ) -> Result<Updated, StepFailed> {
-        let run = Interrupted {
-            began: marker::leave(self.deploy.turn.state)?,
-            is_healing: false,
-        };
+        let run = marker::leave(self.deploy.state())?;
         journal.is_put_right = false;
         let updated = self.until_visible(tickets, journal);
         // Not while the deploy of another work tree fetches: the locks are its own.
         let put_right = self
             .lock_out_work_trees()
             .and_then(|_alone| match &updated {
-                Ok(_) => Healer::new(self.git, run).remove_locks().map(|()| None),
+                Ok(_) => Healer::new(self.git, &run).remove_locks().map(|()| None),
                 // Now: later, what it left could not be told from what a person did in the meantime.
                 Err(_) => self.deploy.heal(self.git, &run),
             });
@@ -112,13 +107,12 @@ impl<'u> Update<'u> {
     /// Updates the checkout, and does so again while the remote does not show what was pushed.
     fn until_visible(
         &self,
-        tickets: &mut Vec<Ticket>,
+        tickets: &mut Vec<Triaged>,
         journal: &mut Journal<'_>,
     ) -> Result<Updated, StepFailed> {
         let last = std::iter::repeat(&PAUSES[PAUSES.len() - 1]);
         let mut pauses = PAUSES.iter().chain(last);
-        let pushes = tickets.iter().filter_map(|ticket| ticket.push.as_ref());
-        for push in pushes {
+        for push in pushes(tickets) {
             if let (Some(path), Some(branch)) = (&push.submodule, &push.new_default) {
                 self.git
                     .submodule(path.as_ref())
@@ -128,23 +122,23 @@ impl<'u> Update<'u> {
         let mut likely = self.likely_to_move(tickets);
         loop {
             let updated = self.once(tickets, std::mem::take(&mut likely), journal)?;
-            let seen = &updated.tickets;
-            if seen.not_visible.is_empty() || !seen.ready.is_empty() {
-                journal.remarks(seen.remarks.iter().cloned());
+            let is_not_visible = |triaged: &Triaged| matches!(triaged.fate, Fate::NotVisible);
+            if tickets.iter().any(Triaged::is_served) || !tickets.iter().any(is_not_visible) {
+                journal.remarks(tickets.iter().filter_map(Triaged::remark).cloned());
                 return Ok(updated);
             }
             if let Some(longest) = pauses.next() {
                 pause(*longest, self.deploy.turn, tickets.len())?;
             }
             // A newer ticket that came meanwhile is served with them.
-            *tickets = self.deploy.turn.tickets()?;
+            *tickets = Triaged::all(self.deploy.turn.tickets()?);
             journal.serves(tickets);
         }
     }
 
     fn once(
         &self,
-        tickets: &[Ticket],
+        tickets: &mut Vec<Triaged>,
         likely: Vec<PathBuf>,
         journal: &mut Journal<'_>,
     ) -> Result<Updated, StepFailed> {
@@ -181,29 +175,26 @@ impl<'u> Update<'u> {
             now = now.complete();
         }
         now = now.after(self.before);
-        Ok(Updated {
-            commits: commits?,
-            tickets: self.triage(tickets, &now)?,
-            now,
-        })
+        let commits = commits?;
+        *tickets = self.triage(tickets, &now)?;
+        Ok(Updated { now, commits })
     }
 
     /// The submodules that are likely to be moved, where something has come: those that the deliveries name, or else those
     /// that the last deploys moved. They are fetched while the checkout is pulled.
-    fn likely_to_move(&self, tickets: &[Ticket]) -> Vec<PathBuf> {
-        let pushes = || tickets.iter().filter_map(|ticket| ticket.push.as_ref());
+    fn likely_to_move(&self, tickets: &[Triaged]) -> Vec<PathBuf> {
         let is_news = |push: &PushRequest| {
             let below = Path::new(push.submodule.as_deref().unwrap_or(""));
             push.after.is_some() && self.before.commit_of(below) != push.after.as_ref()
         };
-        if self.deploy.site.submodules == Submodules::Skip || !pushes().any(is_news) {
+        if self.deploy.site.submodules == Submodules::Skip || !pushes(tickets).any(is_news) {
             return Vec::new();
         }
         let is_here = |path: &&String| {
             let dot_git = self.deploy.checkout.folder.join(path).join(".git");
             self.before.submodules.contains_key(*path) && dot_git.exists()
         };
-        let named = pushes().flat_map(|push| push.submodule.iter().chain(&push.moved));
+        let named = pushes(tickets).flat_map(|push| push.submodule.iter().chain(&push.moved));
         let mut likely: BTreeSet<_> = named.filter(is_here).collect();
         if likely.is_empty() {
             let moved = self.before.moved.iter().filter(is_here);
@@ -217,8 +208,7 @@ impl<'u> Update<'u> {
     /// whose only remote has another name than `origin` to what was there before, since our settings name that and it is
     /// what is fetched from; to 2.33 a tag or a branch here may be called `origin/HEAD`, too.
     fn ensure_followed(&self, submodules: &[Submodule]) -> Result<(), StepFailed> {
-        let is_back = matches!(self.deploy.aim, Aim::Back(_));
-        if self.deploy.site.submodules != Submodules::Latest || is_back {
+        if self.mode() != Submodules::Latest {
             return Ok(());
         }
         for submodule in submodules {
@@ -237,14 +227,14 @@ impl<'u> Update<'u> {
                     .contains(&submodule.path_there)
             {
                 let path = submodule.path.clone();
-                let behind = vec![path.clone()];
-                let branch = "HEAD".to_owned();
                 let cause = match tip {
                     Some(_) => Cause::SubmodulesMissing,
-                    None => Cause::SubmoduleBranchUnknown { branch, path },
+                    None => Cause::SubmoduleBranchUnknown {
+                        branch: "HEAD".to_owned(),
+                        path: path.clone(),
+                    },
                 };
-                let failed = StepFailed::stated(Step::Submodules, cause);
-                return Err(StepFailed { behind, ..failed });
+                return Err(StepFailed::behind(path, cause));
             }
         }
         Ok(())
@@ -266,6 +256,11 @@ impl<'u> Update<'u> {
         }
         Ok(())
     }
+}
+
+fn pushes(tickets: &[Triaged]) -> impl Iterator<Item = &PushRequest> {
+    let pushes = tickets.iter().map(|triaged| triaged.ticket.push.as_ref());
+    pushes.flatten()
 }
 
 /// Waits, at most until more than `known` tickets are there.

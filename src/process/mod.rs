@@ -103,7 +103,6 @@ pub(crate) struct Ended {
     pub(crate) output: Vec<u8>,
     /// The tail of standard error, where it was kept apart.
     pub(crate) errors: Vec<u8>,
-    pub(crate) took: Duration,
 }
 
 impl Ended {
@@ -174,7 +173,6 @@ impl<'a> Run<'a> {
             end,
             output: tail(&running.errors, MAX_TAIL)?,
             errors: Vec::new(),
-            took: running.started.elapsed(),
         })
     }
 
@@ -275,7 +273,6 @@ impl Running<'_> {
             end: self.finish()?,
             output: beginning(&self.output, most)?,
             errors: tail(&self.errors, MAX_TAIL)?,
-            took: self.started.elapsed(),
         })
     }
 
