@@ -9,7 +9,7 @@ mod answer;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::commit_id::CommitId;
@@ -108,7 +108,7 @@ struct Known {
     context: String,
     /// The last one that was posted, where that is known; or that it is underway, where that may have been posted.
     posted: Option<State>,
-    owed: Option<Owed>,
+    owed: Option<Unposted>,
     /// How it went the last time.
     remark: Option<Remark>,
 }
@@ -121,7 +121,7 @@ impl Known {
 
 /// A status that is still to be posted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Owed {
+pub(crate) struct Unposted {
     status: Status,
     /// The deploy that it tells of.
     about: RecordName,
@@ -129,7 +129,7 @@ pub(crate) struct Owed {
     since: u64,
 }
 
-impl Owed {
+impl Unposted {
     pub(crate) fn new(status: Status, about: RecordName) -> Self {
         Self {
             status,
@@ -204,7 +204,7 @@ impl<'b> Board<'b> {
     }
 
     /// Notes what is to be posted about a deploy, in place of what was to be posted about the same commits.
-    pub(crate) fn owe(&self, all_owed: Vec<Owed>) -> Result<()> {
+    pub(crate) fn owe(&self, all_owed: Vec<Unposted>) -> Result<()> {
         self.change(|all| {
             for owed in all_owed {
                 let mut known = take_known(all, &owed.status);
@@ -263,13 +263,14 @@ impl<'b> Board<'b> {
         let mut gave_up = None;
         while let Some(owed) = self.next_owed()? {
             let posted = match &gave_up {
-                Some(why) => Posted::Not(String::clone(why)),
+                Some(why) => Ok(Some(String::clone(why))),
                 None => self.post(&owed.status, end),
             };
-            if let Posted::Nothing(why) = &posted {
-                gave_up = Some(why.clone());
-            }
-            let remark = self.remark(&owed.status, &posted);
+            let why_not = posted.unwrap_or_else(|error| {
+                gave_up = Some(format!("{error:#}"));
+                gave_up.clone()
+            });
+            let remark = self.remark(&owed.status, why_not);
             self.settle(&owed, &remark)?;
             History::of(self.state).remark(&owed.about, &remark.words)?;
             remarks.push(remark.words);
@@ -279,12 +280,12 @@ impl<'b> Board<'b> {
 
     /// The first that is owed, to be posted now: until that is known to have gone well, nobody knows what GitHub shows. What
     /// was posted already, and what nobody waits for any more, is forgotten.
-    fn next_owed(&self) -> Result<Option<Owed>> {
+    fn next_owed(&self) -> Result<Option<Unposted>> {
         let mut next = None;
         self.change(|all| {
             for known in all.iter_mut() {
                 let posted = known.posted;
-                let is_idle = |owed: &mut Owed| {
+                let is_idle = |owed: &mut Unposted| {
                     posted == Some(owed.status.state) || now().saturating_sub(owed.since) > MAX_AGE
                 };
                 drop(known.owed.take_if(is_idle));
@@ -298,7 +299,7 @@ impl<'b> Board<'b> {
     }
 
     /// Notes how it went.
-    fn settle(&self, owed: &Owed, remark: &Remark) -> Result<()> {
+    fn settle(&self, owed: &Unposted, remark: &Remark) -> Result<()> {
         self.change(|all| {
             let mut all = all.iter_mut();
             if let Some(known) = all.find(|known| known.is_of(&owed.status)) {
@@ -312,14 +313,12 @@ impl<'b> Board<'b> {
         })
     }
 
-    fn remark(&self, status: &Status, posted: &Posted) -> Remark {
+    fn remark(&self, status: &Status, why_not: Option<String>) -> Remark {
         let (state, commit) = (status.state.word(), status.commit.short());
-        let (words, is_posted) = match posted {
-            Posted::Yes => (format!("commit status: posted {state} for {commit}"), true),
-            Posted::Not(why) | Posted::Nothing(why) => (
-                format!("commit status of {commit} was not posted: {why}"),
-                false,
-            ),
+        let is_posted = why_not.is_none();
+        let words = match why_not {
+            None => format!("commit status: posted {state} for {commit}"),
+            Some(why) => format!("commit status of {commit} was not posted: {why}"),
         };
         let hidden = self.site.secret_words();
         Remark {
@@ -329,15 +328,10 @@ impl<'b> Board<'b> {
         }
     }
 
-    fn post(&self, status: &Status, end: Instant) -> Posted {
-        self.try_to_post(status, end)
-            .unwrap_or_else(|error| Posted::Nothing(format!("{error:#}")))
-    }
-
-    fn try_to_post(&self, status: &Status, end: Instant) -> Result<Posted> {
+    /// Returns why it was not taken, if it was not. An error means that it could not be sent, nor could others.
+    fn post(&self, status: &Status, end: Instant) -> Result<Option<String>> {
         let Some(curl) = self.curl() else {
-            let why = "there is no curl here: install it, or name its folder with the key `path`";
-            return Ok(Posted::Nothing(why.to_owned()));
+            bail!("there is no curl here: install it, or name its folder with the key `path`");
         };
         let token = self.github.token()?;
         let (headers, body) = (headers(&token), body(status)?);
@@ -345,8 +339,7 @@ impl<'b> Board<'b> {
         for _ in 0..=MAX_REDIRECTS {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let why = "there was no time left for it; press Redeliver";
-                return Ok(Posted::Nothing(why.to_owned()));
+                bail!("there was no time left for it; press Redeliver");
             }
             let post = Post {
                 address: &address,
@@ -356,18 +349,16 @@ impl<'b> Board<'b> {
             let answer = match curl::post(&curl, &post, left.min(POST_LIMIT))? {
                 Asked::Answered(answer) => answer,
                 Asked::Nothing(why) => {
-                    return Ok(Posted::Nothing(format!(
-                        "{address} does not answer: {why}; press Redeliver later"
-                    )));
+                    bail!("{address} does not answer: {why}; press Redeliver later")
                 }
             };
             match answer::judge(&answer, &address, &token) {
-                Judged::Posted => return Ok(Posted::Yes),
+                Judged::Posted => return Ok(None),
                 Judged::Elsewhere(next) => address = next,
-                Judged::Not(why) => return Ok(Posted::Not(why)),
+                Judged::Not(why) => return Ok(Some(why)),
             }
         }
-        Ok(Posted::Not(format!("{address} redirects again and again")))
+        Ok(Some(format!("{address} redirects again and again")))
     }
 
     fn curl(&self) -> Option<PathBuf> {
@@ -404,15 +395,6 @@ fn take_known(all: &mut Vec<Known>, status: &Status) -> Known {
             remark: None,
         },
     }
-}
-
-/// What came of posting a status.
-enum Posted {
-    Yes,
-    /// It was answered otherwise.
-    Not(String),
-    /// It could not be sent, nor could others, because of this.
-    Nothing(String),
 }
 
 /// What GitHub asks for in its documentation. All of its servers know this version.

@@ -8,7 +8,7 @@ use super::Deploy;
 use super::triage::{Fate, Triaged};
 use super::turn_result::TurnResult;
 use crate::commit_id::CommitId;
-use crate::commit_status::{Board, Owed, Pending, State, Status, address_of, description};
+use crate::commit_status::{Board, Pending, State, Status, Unposted, address_of, description};
 use crate::git::Upstream;
 use crate::history::{History, Record};
 use crate::hook_address;
@@ -62,7 +62,7 @@ impl Deploy<'_> {
                 Some(status)
                     if matches!(fate, Fate::PerhapsWithdrawn(_))
                         && !board.is_pending(&status)? => {}
-                Some(status) => all_owed.push(Owed::new(status, record.name())),
+                Some(status) => all_owed.push(Unposted::new(status, record.name())),
                 None => self.say_nowhere(ticket, record)?,
             }
         }
