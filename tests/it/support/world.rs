@@ -99,10 +99,18 @@ pub(crate) fn search_path() -> String {
     std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned())
 }
 
-fn real_git() -> String {
+/// Where a program lies that is named as on a command line.
+fn found(program: &Path) -> PathBuf {
     let path = search_path();
-    let mut places = path.split(':').map(|folder| Path::new(folder).join("git"));
-    text(&places.find(|git| git.exists()).unwrap())
+    let mut places = path
+        .split(':')
+        .map(|folder| Path::new(folder).join(program));
+    let found = places.find(|place| place.exists());
+    found.unwrap_or_else(|| program.to_owned())
+}
+
+fn real_git() -> String {
+    text(&found(Path::new("git")))
 }
 
 pub(crate) fn sha256_signature(secret: &[u8], body: &[u8]) -> String {
@@ -325,7 +333,9 @@ impl World {
     // ---- git, as the person who writes the site ----
 
     pub(crate) fn clean(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
+        // By its path: to have it looked for in the PATH of its own environment takes a fork, which copies the tables of all
+        // memory that the tests have.
+        let mut command = Command::new(found(Path::new(program.as_ref())));
         command.env_clear().envs(self.environment.iter().cloned());
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command
