@@ -40,6 +40,20 @@ impl CommitId {
     }
 }
 
+/// The short id of a commit, where there is one.
+pub(crate) fn short(commit: Option<&CommitId>) -> &str {
+    commit.map_or("-", CommitId::short)
+}
+
+/// From which commit to which; or the one that is there.
+pub(crate) fn short_range(old: Option<&CommitId>, new: Option<&CommitId>) -> String {
+    if old == new {
+        short(new).to_owned()
+    } else {
+        format!("{}..{}", short(old), short(new))
+    }
+}
+
 impl Display for CommitId {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::commit_id::CommitId;
+use crate::commit_id::{CommitId, short};
 use crate::state::StateFolder;
 
 /// The file.
@@ -111,12 +111,11 @@ impl Green {
 
     /// What is live, and how far that is from what was pushed.
     pub(crate) fn in_words(&self, live: Option<&CommitId>) -> String {
-        let id = |commit: Option<&CommitId>| commit.map_or("-", CommitId::short).to_owned();
         format!(
             "live is {}, the newest green commit {}, the newest pushed one {}",
-            id(live),
-            id(self.newest()),
-            id(self.pushed.as_ref())
+            short(live),
+            short(self.newest()),
+            short(self.pushed.as_ref())
         )
     }
 }

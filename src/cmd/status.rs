@@ -11,7 +11,7 @@ use super::cli::StatusArgs;
 use super::local_time::{local_times, with_local_time};
 use super::{Done, coloured, in_colours, print, print_json};
 use crate::cgi::Environment;
-use crate::commit_id::CommitId;
+use crate::commit_id::{CommitId, short_range};
 use crate::deploy::{Underway, clone};
 use crate::green::Green;
 use crate::history::{History, Record};
@@ -310,12 +310,7 @@ fn table(records: &[Record], env: &Environment, text: &mut String) {
         "time (UTC)", "here", "verdict", "commits", "seconds"
     );
     for (record, here) in records.iter().zip(here) {
-        let id = |id: &Option<CommitId>| id.as_ref().map_or("-", CommitId::short).to_owned();
-        let commits = if record.old == record.new {
-            id(&record.new)
-        } else {
-            format!("{}..{}", id(&record.old), id(&record.new))
-        };
+        let commits = short_range(record.old.as_ref(), record.new.as_ref());
         let deliveries = record.tickets.iter();
         let deliveries = deliveries.filter_map(|served| served.delivery.as_deref());
         let delivery = match *deliveries.collect::<Vec<_>>().as_slice() {

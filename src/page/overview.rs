@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::commit_id::CommitId;
+use crate::commit_id::{CommitId, short_range};
 use crate::deploy::{Underway, clone};
 use crate::green::Green;
 use crate::history::{History, Record};
@@ -241,18 +241,8 @@ impl Deploy {
 
     /// The commits as they are shown: the one that is there, or from which one to which.
     pub(super) fn commits(&self) -> String {
-        let (old, new) = (short(self.old.as_ref()), short(self.new.as_ref()));
-        if self.old == self.new {
-            new.to_owned()
-        } else {
-            format!("{old}..{new}")
-        }
+        short_range(self.old.as_ref(), self.new.as_ref())
     }
-}
-
-/// The short id of a commit, where there is one.
-pub(super) fn short(commit: Option<&CommitId>) -> &str {
-    commit.map_or("-", CommitId::short)
 }
 
 /// What texts look like when they are shown.

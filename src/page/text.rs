@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::overview::{Overview, State, short};
+use super::overview::{Overview, State};
+use crate::commit_id::short;
 
 /// Why deliveries wait where nobody deploys.
 pub(super) const OWED: &str = "no deploy is running, and one is owed";
@@ -48,32 +49,28 @@ pub(super) fn waiting(count: usize) -> String {
 
 /// That deploys are held, where one still runs.
 pub(super) fn held_afterwards(overview: &Overview) -> Option<String> {
-    let held = overview
-        .held
-        .as_ref()
-        .filter(|_| overview.running.is_some())?;
+    overview.running.as_ref()?;
+    let held = overview.held.as_ref()?;
     Some(format!("held after that{}", held.why()))
 }
 
 fn sentence(overview: &Overview) -> String {
     let branch = overview.branch.as_deref().unwrap_or("the checkout");
     match overview.state {
-        State::Running => match &overview.running {
-            Some(running) => format!(
-                "a deploy is at the step {}, since {} UTC",
-                running.step.name(),
-                running.since.utc()
-            ),
-            None => "a deploy".to_owned(),
-        },
-        State::Held => match &overview.held {
-            Some(held) => format!(
-                "deploys have been held since {} UTC{}",
-                held.since.utc(),
-                held.why()
-            ),
-            None => "deploys".to_owned(),
-        },
+        State::Running => {
+            let running = overview.running.iter().map(|running| {
+                let (step, since) = (running.step.name(), running.since.utc());
+                format!("a deploy is at the step {step}, since {since} UTC")
+            });
+            running.collect()
+        }
+        State::Held => {
+            let held = overview.held.iter().map(|held| {
+                let (since, why) = (held.since.utc(), held.why());
+                format!("deploys have been held since {since} UTC{why}")
+            });
+            held.collect()
+        }
         State::Waiting => OWED.to_owned(),
         State::Failed => match overview.failed().and_then(|deploy| deploy.step) {
             Some(step) => format!(
