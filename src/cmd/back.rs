@@ -2,10 +2,10 @@
 
 use anyhow::{Result, bail};
 
-use super::run::{Foreground, in_foreground};
+use super::run::Foreground;
 use super::{Done, Misuse, print};
 use crate::cgi::Environment;
-use crate::commit_id::CommitId;
+use crate::commit_id::{CommitId, short};
 use crate::deploy::{Aim, clone, unfinished_back};
 use crate::git::{Ancestry, Checkout, Git, Tracking};
 use crate::hold::Hold;
@@ -37,8 +37,7 @@ pub(crate) fn back(site: &Site, env: &Environment, commit: Option<&str>) -> Resu
         env,
         checkout: &checkout,
     };
-    let deployed = in_foreground(&foreground, &turn, Aim::Back(&target))?;
-    let done = foreground.end(turn, deployed)?;
+    let done = foreground.deploy_and_end(turn, Aim::Back(&target))?;
     print("\nDeploys are held; to go forward again: ./deploy.cgi release\n")?;
     Ok(done)
 }
@@ -53,7 +52,7 @@ fn hold_at(state: &StateFolder, target: &LastGood) -> Result<()> {
     if Hold::of(state).is_some_and(|hold| !is_ours(&hold)) {
         return Ok(());
     }
-    let to = target.head.as_ref().map_or("-", CommitId::short);
+    let to = short(target.head.as_ref());
     Hold::set(state, &format!("{WHY}{to}"))
 }
 

@@ -2,15 +2,13 @@
 
 use anyhow::Result;
 
-use super::run::{Foreground, Passing, forward};
+use super::run::{Foreground, Passing, forward, open};
 use super::{Done, print};
 use crate::cgi::Environment;
-use crate::deploy::{clone, unfinished_back};
-use crate::git::Checkout;
+use crate::deploy::unfinished_back;
 use crate::hold::Hold;
 use crate::queue::Queue;
 use crate::site::Site;
-use crate::state::StateFolder;
 
 /// Holds deploys. One that runs ends first.
 pub(crate) fn hold(site: &Site, reason: &str) -> Result<Done> {
@@ -40,11 +38,4 @@ pub(crate) fn release(site: &Site, env: &Environment) -> Result<Done> {
         checkout: &checkout,
     };
     forward(&foreground, &queue, queue.wait_in_line()?, Passing::Nothing)
-}
-
-fn open(site: &Site) -> Result<(Checkout, StateFolder)> {
-    rustix::process::umask(site.umask);
-    let checkout = clone::checkout_of(site)?;
-    let state = StateFolder::open(&checkout, site)?;
-    Ok((checkout, state))
 }

@@ -34,6 +34,7 @@ use crate::user::{User, name_of};
 use crate::worker;
 use check::Format;
 use cli::{Cli, Verb};
+use run::Passing;
 use sign::Headers;
 
 /// Runs the verb that the arguments name.
@@ -105,7 +106,8 @@ fn dispatch(env: &Environment, site: Option<&Path>, cli: &Cli, words: &[OsString
     match &cli.verb {
         Some(Verb::Sign { sha1: false }) => sign::sign(&read()?, Headers::Both),
         Some(Verb::Sign { sha1: true }) => sign::sign(&read()?, Headers::Sha1),
-        Some(Verb::Run { anyway }) => run::run(&read()?, env, anyway.into()),
+        Some(Verb::Run { anyway: false }) => run::run(&read()?, env, Passing::Nothing),
+        Some(Verb::Run { anyway: true }) => run::run(&read()?, env, Passing::All),
         Some(Verb::Hold { why }) => hold::hold(&read()?, why.as_deref().unwrap_or_default()),
         Some(Verb::Back { commit }) => back::back(&read()?, env, commit.as_deref()),
         Some(Verb::Release) => hold::release(&read()?, env),

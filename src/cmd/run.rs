@@ -11,7 +11,6 @@ use crate::cgi::Environment;
 use crate::commit_status::Pending;
 use crate::deploy::{Afterwards, Aim, Deploy, clone, unfinished_back};
 use crate::git::Checkout;
-use crate::history::Record;
 use crate::hold::Hold;
 use crate::ignored::ignore;
 use crate::outcome::Verdict;
@@ -33,19 +32,10 @@ pub(crate) enum Passing {
     All,
 }
 
-impl From<&bool> for Passing {
-    /// As the option `--anyway` says.
-    fn from(anyway: &bool) -> Self {
-        if *anyway { Self::All } else { Self::Nothing }
-    }
-}
-
 /// Deploys a site and prints the report.
 pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Done> {
-    rustix::process::umask(site.umask);
-    let checkout = &clone::checkout_of(site)?;
-    let state = StateFolder::open(checkout, site)?;
-    let queue = Queue::of(&state);
+    let (checkout, state) = &open(site)?;
+    let queue = Queue::of(state);
     let foreground = Foreground {
         site,
         env,
@@ -55,8 +45,8 @@ pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Do
         // Whoever is in line already does not pass what this does.
         return forward(&foreground, &queue, queue.wait_in_line()?, passing);
     }
-    if let Some(hold) = Hold::of(&state)
-        && unfinished_back::read(&state)?.is_none()
+    if let Some(hold) = Hold::of(state)
+        && unfinished_back::read(state)?.is_none()
     {
         return held(&hold);
     }
@@ -69,6 +59,14 @@ pub(crate) fn run(site: &Site, env: &Environment, passing: Passing) -> Result<Do
     forward(&foreground, &queue, place, passing)
 }
 
+/// Opens what a verb changes.
+pub(super) fn open(site: &Site) -> Result<(Checkout, StateFolder)> {
+    rustix::process::umask(site.umask);
+    let checkout = clone::checkout_of(site)?;
+    let state = StateFolder::open(&checkout, site)?;
+    Ok((checkout, state))
+}
+
 /// Goes to what the remote has, once it is our turn.
 pub(super) fn forward(
     foreground: &Foreground<'_>,
@@ -78,7 +76,6 @@ pub(super) fn forward(
 ) -> Result<Done> {
     let turn = place.take_turn(queue)?;
     let state = turn.state;
-    let hold = || Hold::of(state).filter(|_| passing == Passing::Nothing);
     let Foreground { env, checkout, .. } = *foreground;
     let site = &foreground.site.read_again(env)?;
     let foreground = Foreground {
@@ -87,17 +84,16 @@ pub(super) fn forward(
         checkout,
     };
     if let Some(target) = unfinished_back::read(state)? {
-        in_foreground(&foreground, &turn, Aim::Back(&target))?;
-    }
-    if let Some(hold) = hold() {
-        return held(&hold);
+        foreground.deploy(&turn, Aim::Back(&target))?;
     }
     let aim = match passing {
-        Passing::Nothing => Aim::of(site),
+        Passing::Nothing => match Hold::of(state) {
+            Some(hold) => return held(&hold),
+            None => Aim::of(site),
+        },
         Passing::All => Aim::Tip,
     };
-    let deployed = in_foreground(&foreground, &turn, aim)?;
-    let done = foreground.end(turn, deployed)?;
+    let done = foreground.deploy_and_end(turn, aim)?;
     // A ticket may have to wait for its commit still, or was left by a worker that died.
     if !queue.is_empty()?
         && Hold::of(state).is_none()
@@ -115,9 +111,40 @@ pub(super) struct Foreground<'f> {
     pub(super) checkout: &'f Checkout,
 }
 
+/// A deploy that is recorded.
+struct Deployed {
+    done: Done,
+    pending: Pending,
+}
+
 impl Foreground<'_> {
-    /// Ends the turn of a deploy, and prints what became known since.
-    pub(super) fn end(&self, turn: Turn<'_>, deployed: Deployed) -> Result<Done> {
+    /// Deploys, and prints the report.
+    fn deploy(&self, turn: &Turn<'_>, aim: Aim<'_>) -> Result<Deployed> {
+        let terminal = Terminal::default();
+        let show = |new: &[u8]| terminal.show(new);
+        let progress = std::io::stderr().is_terminal().then_some(&show);
+        let deploy = Deploy {
+            site: self.site,
+            host: self.env,
+            checkout: self.checkout,
+            turn,
+            aim,
+            progress: progress.map(|show| show as Progress<'_>),
+            config: None,
+        };
+        let mut done = Done::Yes;
+        let pending = deploy.serve(&mut |record| {
+            if record.verdict == Verdict::Failed {
+                done = Done::No;
+            }
+            ignore(print(&in_colours(&record.report)), TERMINAL_GONE);
+        })?;
+        Ok(Deployed { done, pending })
+    }
+
+    /// The same as the last of a turn. Ends that, and prints what became known since.
+    pub(super) fn deploy_and_end(&self, turn: Turn<'_>, aim: Aim<'_>) -> Result<Done> {
+        let deployed = self.deploy(&turn, aim)?;
         let afterwards = Afterwards {
             site: self.site,
             host: self.env,
@@ -130,54 +157,12 @@ impl Foreground<'_> {
     }
 }
 
-/// A deploy that is recorded.
-pub(super) struct Deployed {
-    done: Done,
-    pending: Pending,
-}
-
-/// Deploys, and prints the report.
-pub(super) fn in_foreground(
-    foreground: &Foreground<'_>,
-    turn: &Turn<'_>,
-    aim: Aim<'_>,
-) -> Result<Deployed> {
-    let mut printer = Printer { failed: false };
-    let terminal = Terminal::default();
-    let show = |new: &[u8]| terminal.show(new);
-    let progress = std::io::stderr().is_terminal().then_some(&show);
-    let deploy = Deploy {
-        site: foreground.site,
-        host: foreground.env,
-        checkout: foreground.checkout,
-        turn,
-        aim,
-        progress: progress.map(|show| show as Progress<'_>),
-        config: None,
-    };
-    let pending = deploy.serve(&mut |record| printer.recorded(record))?;
-    let done = if printer.failed { Done::No } else { Done::Yes };
-    Ok(Deployed { done, pending })
-}
-
 fn held(hold: &Hold) -> Result<Done> {
     print(&format!(
         "held: {}\nTo go on: `./deploy.cgi release`; only once: `./deploy.cgi run --anyway`\n",
         hold.in_words()
     ))?;
     Ok(Done::No)
-}
-
-/// Shows a person how it goes.
-struct Printer {
-    failed: bool,
-}
-
-impl Printer {
-    fn recorded(&mut self, record: &Record) {
-        self.failed |= record.verdict == Verdict::Failed;
-        ignore(print(&in_colours(&record.report)), TERMINAL_GONE);
-    }
 }
 
 /// Git's progress, as it comes. Whole lines only, so that no credential is cut in two and missed.
@@ -194,17 +179,9 @@ impl Terminal {
         let Some(last) = text.iter().rposition(is_end) else {
             return;
         };
-        let mut shown = String::new();
-        for line in text
-            .drain(..=last)
-            .collect::<Vec<u8>>()
-            .split_inclusive(is_end)
-        {
-            let (line, end) = line.split_at(line.len() - 1);
-            let line = redact(&String::from_utf8_lossy(line), []);
-            shown.push_str(&escape(&line));
-            shown.push_str(if end == b"\r" { "\r" } else { "\n" });
-        }
+        let lines: Vec<u8> = text.drain(..=last).collect();
+        let lines = redact(&String::from_utf8_lossy(&lines), []);
+        let shown = lines.split('\r').map(escape).collect::<Vec<_>>().join("\r");
         ignore(std::io::stderr().write_all(shown.as_bytes()), TERMINAL_GONE);
     }
 }
