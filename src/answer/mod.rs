@@ -19,13 +19,13 @@ use crate::delivery::{Claims, Delivery, Event, Ping, Push, Refusal};
 use crate::deploy::clone::{self, Stage};
 use crate::deploy::unfinished_back;
 use crate::doctor::{self, Health};
-use crate::git::{Checkout, Handover};
+use crate::git::Handover;
 use crate::history::{History, Record};
 use crate::hold::Hold;
 use crate::hook_address;
 use crate::ignored::ignore;
 use crate::last_good::LastGood;
-use crate::page::{self, Page, Shown};
+use crate::page::{self, Shown};
 use crate::queue::{EnqueueError, Origin, PushRequest, Queue, Ticket, now};
 use crate::redaction::{escape, redact};
 use crate::repository_name::RepositoryName;
@@ -54,11 +54,8 @@ pub(crate) struct Answered {
 /// What is answered before a signature held: nobody has proved anything.
 enum BeforeProof {
     /// A GET or HEAD: the site can be used, or it cannot.
-    Ready,
+    Shown(Shown),
     NotReady(Unusable),
-    /// A GET or HEAD of the status page, by whom the site shows it to.
-    Shown(Page),
-    NoSuchPage,
     NotShown(anyhow::Error),
     Refused(Refusal),
     Unusable(Unusable),
@@ -178,7 +175,9 @@ fn without_a_delivery(
     match request {
         Err(why) => BeforeProof::Refused(Refusal::Head(why)).into(),
         Ok(request) if matches!(request.method, b"GET" | b"HEAD") => match site.and_then(usable) {
-            Ok((site, secrets)) => shown(&site, &secrets, &request).into(),
+            Ok((site, secrets)) => page::shown(&site, &secrets, &request)
+                .map_or_else(BeforeProof::NotShown, BeforeProof::Shown)
+                .into(),
             Err(unusable) => BeforeProof::NotReady(unusable).into(),
         },
         Ok(_) => BeforeProof::Refused(Refusal::Method).into(),
@@ -192,16 +191,6 @@ fn usable(site: Site) -> Result<(Site, Secrets), Unusable> {
         clone::whole_of(&site).map_err(Unusable::Checkout)?;
     }
     Ok((site, secrets))
-}
-
-/// What a usable site shows.
-fn shown(site: &Site, secrets: &Secrets, request: &Request<'_>) -> BeforeProof {
-    match page::shown(site, secrets, request) {
-        Ok(Shown::Nothing) => BeforeProof::Ready,
-        Ok(Shown::NoSuchPage) => BeforeProof::NoSuchPage,
-        Ok(Shown::Page(page)) => BeforeProof::Shown(page),
-        Err(error) => BeforeProof::NotShown(error),
-    }
 }
 
 /// The usual cause of a wrong signature, for the server's error log.
@@ -223,10 +212,7 @@ impl From<BeforeProof> for Answered {
                 Some(unusable.told_to_the_host())
             }
             BeforeProof::NotShown(error) => Some(format!("error: {error:#}")),
-            BeforeProof::Ready
-            | BeforeProof::Shown(_)
-            | BeforeProof::NoSuchPage
-            | BeforeProof::Refused(_) => None,
+            BeforeProof::Shown(_) | BeforeProof::Refused(_) => None,
         };
         Self {
             response: answer.into_response(),
@@ -310,27 +296,21 @@ impl VerifiedRequest<'_> {
     fn ping(&self, ping: &Ping) -> Result<Answer> {
         // It makes the first checkout, too; how that went is in the report.
         if clone::is_due(self.site) && self.site.workflow.is_none() {
-            let (_, state) = self.open()?;
             let owed = Owed {
-                state,
+                state: self.open()?,
                 request: self.push_request(&Push::default()),
                 config: None,
             };
-            match self.deploy(owed)? {
-                failed @ (PushResult::NotQueued(_) | PushResult::WorkerDied(_)) => {
-                    return Ok(Answer::Pushed(failed));
-                }
-                PushResult::Ended { .. }
-                | PushResult::Accepted { .. }
-                | PushResult::Queued
-                | PushResult::Held(..) => {}
+            let result = self.deploy(owed)?;
+            if let PushResult::NotQueued(_) | PushResult::WorkerDied(_) = result {
+                return Ok(Answer::Pushed(result));
             }
         }
         let opened = self.open();
         let until = self.started + self.site.wait.max(LOOK_LIMIT);
         let findings = doctor::examine(self.site, self.env, until, Some((ping, self.delivery)));
         let mut report = doctor::report(&findings);
-        if let Ok((_, state)) = opened {
+        if let Ok(state) = opened {
             if let Some(address) = &ping.address {
                 ignore(
                     hook_address::note(&state, address),
@@ -512,10 +492,8 @@ impl VerifiedRequest<'_> {
         Ok(())
     }
 
-    fn open(&self) -> Result<(Checkout, StateFolder)> {
-        let checkout = clone::checkout_of(self.site)?;
-        let state = StateFolder::open(&checkout, self.site)?;
-        Ok((checkout, state))
+    fn open(&self) -> Result<StateFolder> {
+        StateFolder::open(&clone::checkout_of(self.site)?, self.site)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::cgi::{BadBody, BadHead, NO_SNIFF, NO_STORE, PLAIN_TEXT, Response, Sta
 use crate::delivery::Refusal;
 use crate::doctor::Health;
 use crate::outcome::Verdict;
+use crate::page::Shown;
 use crate::redaction::excerpt;
 use crate::shell::each_block_once;
 use crate::site::Mistake;
@@ -27,12 +28,12 @@ impl BeforeProof {
     /// What a stranger may know.
     pub(super) fn into_response(self) -> Response {
         let (status, body) = match self {
-            Self::Ready => (OK, "ready for deliveries. Enter this address as the Payload URL of a GitHub webhook (deploy-cgi).".to_owned()),
+            Self::Shown(Shown::Nothing) => (OK, "ready for deliveries. Enter this address as the Payload URL of a GitHub webhook (deploy-cgi).".to_owned()),
             Self::NotReady(unusable) => (
                 INTERNAL_SERVER_ERROR,
                 format!("ready: no (deploy-cgi). {}", unusable.told_to_the_world()),
             ),
-            Self::Shown(page) => {
+            Self::Shown(Shown::Page(page)) => {
                 return Response {
                     status: OK,
                     content_type: page.content_type,
@@ -41,7 +42,7 @@ impl BeforeProof {
                     head_only: false,
                 };
             }
-            Self::NoSuchPage => (
+            Self::Shown(Shown::NoSuchPage) => (
                 NOT_FOUND,
                 "refused by deploy-cgi: there is no such page below the address of deploy.cgi.".to_owned(),
             ),

@@ -13,10 +13,8 @@ use crate::moment::Moment;
 
 /// What the page may load and run: its own style, which this is the digest of, and nothing else. A test
 /// says what the digest has to be.
-pub(super) const POLICY: (&str, &str) = (
-    "Content-Security-Policy",
-    "default-src 'none'; style-src 'sha256-BADbZCCnCHlekhcVP1IaWZK39BXpajAMIEhCrSsz0OI='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-);
+pub(super) const POLICY: (&str, &str) =
+    content_security_policy!("sha256-BADbZCCnCHlekhcVP1IaWZK39BXpajAMIEhCrSsz0OI=");
 
 /// How often a page is loaded again while something happens, in seconds.
 const REFRESH_SECONDS: u32 = 5;

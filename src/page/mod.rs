@@ -5,9 +5,22 @@
 //! name at GitHub, times, verdicts, the names of steps, how many deliveries wait, and why deploys are held: no path, no id
 //! of a delivery, no output of git, nor who pushed or committed. No process is started, and nothing is written.
 
+/// Nothing is loaded, run or sent, but for a style where there is one.
+macro_rules! content_security_policy {
+    ($($style:literal)?) => {
+        (
+            "Content-Security-Policy",
+            concat!(
+                "default-src 'none'; ",
+                $("style-src '", $style, "'; ",)?
+                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            ),
+        )
+    };
+}
+
 mod badge;
 mod html;
-mod json;
 mod link;
 mod overview;
 mod text;
@@ -33,11 +46,8 @@ const NO_INDEX: (&str, &str) = ("X-Robots-Tag", "noindex");
 /// An address with a key in it is told to nobody.
 const NO_REFERRER: (&str, &str) = ("Referrer-Policy", "no-referrer");
 
-/// Nothing is loaded, run or sent.
-const NOTHING_LOADED: (&str, &str) = (
-    "Content-Security-Policy",
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-);
+/// Where there is no style.
+const NOTHING_LOADED: (&str, &str) = content_security_policy!();
 
 /// The same address shows a page or text.
 const VARY: (&str, &str) = ("Vary", "Accept");
@@ -95,7 +105,7 @@ pub(crate) fn shown(site: &Site, secrets: &Secrets, request: &Request<'_>) -> Re
         Variable::Once(path) if path == JSON.as_bytes() => Page {
             content_type: "application/json",
             fields: &[NO_STORE, NO_SNIFF, NO_INDEX, NO_REFERRER, NOTHING_LOADED],
-            body: json::page(&Overview::of(site)?)?,
+            body: serde_json::to_string(&Overview::of(site)?)?,
         },
         Variable::Once(path) if path == BADGE.as_bytes() => Page {
             content_type: "image/svg+xml",
