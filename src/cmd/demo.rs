@@ -12,16 +12,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::init::toml_string;
+use super::status::state_of;
 use super::{Done, print};
 use crate::cgi::Environment;
-use crate::git::Checkout;
 use crate::process::{Programs, Run};
 use crate::queue::Queue;
 use crate::random::fill_with_random;
 use crate::redaction::escape;
-use crate::signature::Secrets;
 use crate::site::Site;
-use crate::state::StateFolder;
 
 /// Where the world is built when `TMPDIR` names no folder that a `#!` line can hold.
 const USUAL_TMP: &str = "/tmp";
@@ -196,7 +194,8 @@ impl World {
             "{{\"ref\":\"refs/heads/main\",\"before\":\"{before}\",\"after\":\"{after}\",\
              \"repository\":{{\"full_name\":\"me/blog\"}}}}"
         );
-        let headers = headers(body.as_bytes())?;
+        let site = Site::read(&self.site_file(), env)?;
+        let headers = headers(&site, body.as_bytes())?;
         let mut head = "POST /cgi-bin/deploy.cgi HTTP/1.1\n".to_owned();
         for (name, value) in &headers {
             let _ = writeln!(head, "{name}: {value}");
@@ -297,15 +296,7 @@ impl World {
             env: variables.collect(),
             ..Run::new(&site_file, LIMIT)
         };
-        let told = run.args(["status"]).output_apart()?;
-        if !told.end.is_good() {
-            bail!(
-                "status: {}: {}",
-                told.end,
-                shown_text(&told.errors).trim_end()
-            );
-        }
-        Ok(shown_text(&told.output))
+        output_of(run.args(["status"])).context("status")
     }
 
     fn not_started(&self, error: anyhow::Error) -> anyhow::Error {
@@ -336,7 +327,7 @@ impl World {
             return Ok(());
         }
         let site = Site::read(&self.site_file(), env)?;
-        let Some(state) = StateFolder::existing(&Checkout::open(&site.repo)?) else {
+        let Some(state) = state_of(&site)? else {
             return Ok(());
         };
         let queue = Queue::of(&state);
@@ -359,15 +350,7 @@ impl World {
             env,
             ..Run::new(Path::new("/bin/sh"), LIMIT)
         };
-        let ended = run.args(["-e", "-c", script]).output_apart()?;
-        if !ended.end.is_good() {
-            bail!(
-                "the demo could not be prepared: {}: {}",
-                ended.end,
-                shown_text(&ended.errors).trim_end()
-            );
-        }
-        Ok(shown_text(&ended.output))
+        output_of(run.args(["-e", "-c", script])).context("the demo could not be prepared")
     }
 
     fn site_file(&self) -> PathBuf {
@@ -375,12 +358,19 @@ impl World {
     }
 }
 
-/// The headers of GitHub's delivery of `body`.
-fn headers(body: &[u8]) -> Result<Vec<(&'static str, String)>> {
-    let Ok(secrets) = Secrets::parse(SECRET.as_bytes()) else {
-        bail!("the secret of the demo is none");
-    };
-    let signed = secrets.first().sign(body);
+/// Runs a program and returns what it prints.
+fn output_of(run: Run<'_>) -> Result<String> {
+    let ended = run.output_apart()?;
+    if !ended.end.is_good() {
+        let errors = shown_text(&ended.errors);
+        bail!("{}: {}", ended.end, errors.trim_end());
+    }
+    Ok(shown_text(&ended.output))
+}
+
+/// The headers of GitHub's delivery of `body` to a site.
+fn headers(site: &Site, body: &[u8]) -> Result<Vec<(&'static str, String)>> {
+    let signed = site.secrets()?.first().sign(body);
     Ok(vec![
         ("Content-Type", "application/json".to_owned()),
         ("Content-Length", body.len().to_string()),

@@ -188,10 +188,9 @@ impl Plan {
             );
         }
         let url = args.url.clone().unwrap_or_else(|| self.address(args));
-        let (secret, shared) = match &self.secret {
-            Secret::New(_) if args.dry_run => ("(the new one)", false),
-            Secret::New(secret) => (secret.as_str(), false),
-            Secret::There(secret) => (secret.as_str(), true),
+        let secret = match &self.secret {
+            Secret::New(_) if args.dry_run => "(the new one)",
+            Secret::New(secret) | Secret::There(secret) => secret,
         };
         let _ = write!(
             text,
@@ -200,7 +199,7 @@ impl Plan {
              Which events      Just the push event\n  Active            yes\n",
             page("hooks", "Webhooks, Add webhook")
         );
-        if shared {
+        if let Secret::There(_) = self.secret {
             let _ = write!(
                 text,
                 "\nThe secret was there already, in {}: it is shared with every site that names this file. For one of its \
@@ -312,20 +311,14 @@ pub(super) fn toml_string(text: &str) -> String {
 fn secret_in(file: &Path) -> Result<Secret> {
     if file.symlink_metadata().is_ok() {
         let text = read_small(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let secrets = Secrets::parse(&text);
-        let first = secrets
-            .as_ref()
-            .ok()
-            .and_then(|secrets| secrets.iter().next());
-        let Some(first) = first else {
+        let Ok(secrets) = Secrets::parse(&text) else {
             bail!(
                 "{} is there already, and there is no secret in it; remove it, and run init again",
                 file.display()
             );
         };
-        return Ok(Secret::There(
-            String::from_utf8_lossy(first.reveal()).into_owned(),
-        ));
+        let first = String::from_utf8_lossy(secrets.first().reveal());
+        return Ok(Secret::There(first.into_owned()));
     }
     let mut random = [0; SECRET_BYTES];
     fill_with_random(&mut random)?;

@@ -1,6 +1,5 @@
 //! Where things are, or are to be: what the person named, else what there is one of.
 
-use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -106,13 +105,10 @@ fn a_cgi_bin(user: &User) -> Result<PathBuf> {
     if here.file_name().is_some_and(|name| name == "cgi-bin") {
         return Ok(here);
     }
-    let at_home = user.home.iter().flat_map(|home| {
-        CGI_BINS
-            .iter()
-            .map(move |folder| home.join(folder))
-            .filter(|folder| folder.is_dir())
-    });
-    let named = match at_home.collect::<Vec<_>>().as_slice() {
+    let at_home = CGI_BINS.iter();
+    let at_home = at_home.filter_map(|folder| Some(user.home.as_ref()?.join(folder)));
+    let at_home: Vec<PathBuf> = at_home.filter(|folder| folder.is_dir()).collect();
+    let named = match at_home.as_slice() {
         [only] => return Ok(only.clone()),
         [] => "There is no cgi-bin in your home; name the site file, as in\n    deploy-cgi init /usr/lib/cgi-bin/deploy.cgi"
             .to_owned(),
@@ -131,26 +127,23 @@ pub(super) fn a_checkout(user: &User) -> Result<PathBuf> {
     if let Some(around) = here.ancestors().find(|folder| is_checkout(folder)) {
         return Ok(around.to_owned());
     }
-    let mut found = BTreeSet::new();
-    if let Some(home) = &user.home {
-        let entries = std::fs::read_dir(home).into_iter().flatten().flatten();
-        found.extend(
-            entries
-                .filter(|entry| !entry.file_name().as_bytes().starts_with(b"."))
-                .map(|entry| entry.path())
-                .filter(|folder| is_checkout(folder)),
-        );
-    }
-    let named = match (found.pop_first(), found.is_empty()) {
-        (Some(only), true) => return Ok(only),
-        (Some(first), false) => format!(
+    let entries = user.home.iter().flat_map(std::fs::read_dir);
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .flatten()
+        .filter(|entry| !entry.file_name().as_bytes().starts_with(b"."))
+        .map(|entry| entry.path())
+        .filter(|folder| is_checkout(folder))
+        .collect();
+    found.sort();
+    let named = match found.as_slice() {
+        [only] => return Ok(only.clone()),
+        [] => "There is none here nor in your home; clone the repository, and name it with --repo"
+            .to_owned(),
+        several => format!(
             "Name it with --repo; there are\n    {}",
-            lines(std::iter::once(first).chain(found))
+            lines(several.iter().cloned())
         ),
-        (None, _) => {
-            "There is none here nor in your home; clone the repository, and name it with --repo"
-                .to_owned()
-        }
     };
     bail!(Misuse(format!("which checkout? {named}")))
 }
