@@ -18,14 +18,14 @@ pub(super) fn not_following(why: &NoUpstream, at: &Situation<'_>) -> Diagnosis {
         }
         NoUpstream::NotSet { branch } => {
             let cause = format!("{} has no upstream to pull from", line_of(branch));
-            no_upstream(branch, cause, at)
+            no_upstream(branch, &cause, at)
         }
         NoUpstream::LocalUpstream { branch } => {
             let cause = format!(
                 "the upstream of {} is another branch of this checkout, where nothing comes from GitHub",
                 line_of(branch)
             );
-            no_upstream(branch, cause, at)
+            no_upstream(branch, &cause, at)
         }
     }
 }
@@ -57,14 +57,10 @@ fn other_branch(wanted: &str, found: Option<&str>, at: &Situation<'_>) -> Diagno
             tell!(at, "{cause}, which {remote} does not have: it has {there}";
                 "correct `branch` in {site_file}, or push that branch; then press Redeliver")
         }
-        Some(_) | None => at.advise(
-            cause,
-            format!(
-                "bring it here and check it out, then press Redeliver{}",
-                without_a_shell(at)
-            ),
-            bring(wanted, &remote, at),
-        ),
+        Some(_) | None => {
+            let or = without_a_shell(at);
+            tell!(at, "{cause}"; "bring it here and check it out, then press Redeliver{or}"; ..bring(wanted, &remote, at))
+        }
     }
 }
 
@@ -138,15 +134,9 @@ pub(super) fn upstream_gone(at: &Situation<'_>) -> Diagnosis {
         Some(_) => format!(", with branch = \"{}\" in {site_file}", line_of(new)),
         None => String::new(),
     };
-    at.advise(
-        cause,
-        format!(
-            "push it again; or follow {}{set}; then press Redeliver{}. To follow it",
-            line_of(new),
-            without_a_shell(at)
-        ),
-        bring(new, &followed.remote, at),
-    )
+    let (shown, or) = (line_of(new), without_a_shell(at));
+    tell!(at, "{cause}"; "push it again; or follow {shown}{set}; then press Redeliver{or}. To follow it";
+        ..bring(new, &followed.remote, at))
 }
 
 pub(super) fn no_default_branch(at: &Situation<'_>) -> Diagnosis {
@@ -160,18 +150,15 @@ pub(super) fn no_default_branch(at: &Situation<'_>) -> Diagnosis {
         "name the one to deploy with the key `branch` in {site_file}; then press Redeliver")
 }
 
-fn no_upstream(branch: &str, cause: String, at: &Situation<'_>) -> Diagnosis {
+fn no_upstream(branch: &str, cause: &str, at: &Situation<'_>) -> Diagnosis {
     let (git, config) = (at.git(), at.config());
     let remotes = config.remotes();
     let Some(remote) = remotes.first() else {
         return tell!(at, "{cause}, and the checkout has no remote";
             "add the remote ({git} remote add origin, and its URL), fetch, and set the upstream");
     };
-    at.advise(
-        cause,
-        "give it an upstream at the remote, then press Redeliver",
-        [set_upstream(remote, branch, branch, at)],
-    )
+    tell!(at, "{cause}"; "give it an upstream at the remote, then press Redeliver";
+        ..[set_upstream(remote, branch, branch, at)])
 }
 
 fn set_upstream(remote: &str, remote_branch: &str, branch: &str, at: &Situation<'_>) -> String {

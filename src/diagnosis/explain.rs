@@ -7,19 +7,29 @@ use super::{
 };
 use crate::process::End;
 use crate::redaction::{excerpt, line_of, list};
-use crate::shell::{give_to, quoted, word};
+use crate::shell::{quoted, word};
 
 /// A cause in words.
 #[expect(clippy::too_many_lines, reason = "it is a flat list of cases")]
 pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
     let (user, site_file, url) = (at.user(), at.site_file(), at.url());
     let (folder, git) = (quoted(at.folder()), at.git());
+    // What a git says that goes through a link where a submodule belongs.
+    if matches!(
+        cause,
+        Cause::SubmoduleCommitMissing(_) | Cause::SubmoduleNotFetched(_) | Cause::NoRepository(_)
+    ) && let Some(link) = submodule::unseen_link(at)
+    {
+        return submodule::link_in_the_way(&link, at);
+    }
     match cause {
         // ---- the host's limits
-        Cause::DiskFull if has_no_inodes(at) => tell!(at, "the disk takes no more files: all its inodes are used";
+        Cause::DiskFull if has_no_inodes(at) => {
+            tell!(at, "the disk takes no more files: all its inodes are used";
             "remove files that nobody needs, however small, then press Redeliver; what was half written is put right then. \
              How many there are";
-            "df -i {folder}"),
+            "df -i {folder}")
+        }
         Cause::DiskFull => tell!(at, "the disk is full";
             "free some space, then press Redeliver; what was half written is put right then. How much is used";
             "df -h {folder}"),
@@ -31,16 +41,12 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         }
         Cause::TooManyOpenFiles => tell!(at, "the host's limit of open files was reached";
             "press Redeliver when the host is less busy; ask the host for a higher limit (nofile) if it comes back"),
-        Cause::TooManyProcesses => at.advise(
-            format!("the host's limit of processes of {user} was reached"),
-            "let git use fewer, then press Redeliver; ask the host for a higher limit (NPROC) if it comes back",
-            [at.setting("pack.threads 1")],
-        ),
-        Cause::OutOfMemory => at.advise(
-            "the host's limit of memory was reached",
-            "let git use less, then press Redeliver; ask the host for a higher limit if it comes back",
-            ["pack.threads 1", "core.packedGitLimit 64m", "core.bigFileThreshold 16m"].map(|setting| at.setting(setting)),
-        ),
+        Cause::TooManyProcesses => tell!(at, "the host's limit of processes of {user} was reached";
+            "let git use fewer, then press Redeliver; ask the host for a higher limit (NPROC) if it comes back";
+            ..[at.setting("pack.threads 1")]),
+        Cause::OutOfMemory => tell!(at, "the host's limit of memory was reached";
+            "let git use less, then press Redeliver; ask the host for a higher limit if it comes back";
+            ..["pack.threads 1", "core.packedGitLimit 64m", "core.bigFileThreshold 16m"].map(|setting| at.setting(setting))),
         Cause::ReadOnlyFileSystem => {
             let folder = line_of(at.folder());
             tell!(at, "the file system of {folder} is read-only";
@@ -95,20 +101,11 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
                 "bring ssh up to date on the side that is old, then press Redeliver. Here";
                 "sudo apt-get install --only-upgrade openssh-client")
         }
-        Cause::KeyUnreadable(key) => at.advise(
-            format!("{user} may not read the key {}", line_of(key)),
-            format!("give it to {user}, then press Redeliver"),
-            at.own_key(key).into_iter().flat_map(|key| {
-                [
-                    give_to(&at.user, &key),
-                    format!("chmod 600 {}", quoted(&key)),
-                ]
-            }),
-        ),
+        Cause::KeyUnreadable(key) => ssh::key_unreadable(key, at),
         Cause::KeyHasPassphrase(key) => ssh::key_has_passphrase(key, at),
         Cause::KeyRefused => ssh::key_refused(at),
         Cause::KeyOfAnother(repository) => ssh::new_key(
-            format!(
+            &format!(
                 "GitHub knows the key, but as the key of something else: it may not read {}",
                 line_of(repository)
             ),
@@ -170,15 +167,11 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
         // ---- the work tree
         Cause::WorkTreeElsewhere(there) => work_tree::elsewhere(there, at),
         Cause::FilesInTheWay(what, paths) => work_tree::files_in_the_way(*what, paths, at),
-        Cause::HiddenEdits { folder, paths } => at.advise(
-            format!(
-                "uncommitted changes that git was told not to look at are in the way in {}: {}",
-                line_of(folder),
-                list(paths)
-            ),
-            "let git look at them, then press Redeliver",
-            work_tree::see_again(folder, paths),
-        ),
+        Cause::HiddenEdits { folder, paths } => {
+            let (place, files) = (line_of(folder), list(paths));
+            tell!(at, "uncommitted changes that git was told not to look at are in the way in {place}: {files}";
+                "let git look at them, then press Redeliver"; ..work_tree::see_again(folder, paths))
+        }
         Cause::Unmerged => work_tree::unmerged(at),
         Cause::Locked(lock) => work_tree::locked(lock, at),
         Cause::Concurrent => {
@@ -235,7 +228,9 @@ pub(crate) fn explain(cause: &Cause, at: &Situation<'_>) -> Diagnosis {
             at,
         ),
         Cause::LfsFailed(why) => {
-            let why = why.as_ref().map_or_else(String::new, |why| format!(": {}", line_of(why)));
+            let why = why
+                .as_ref()
+                .map_or_else(String::new, |why| format!(": {}", line_of(why)));
             tell!(at, "git-lfs is here, but could not fetch a file{why}";
                 "where a quota is used up, raise it at GitHub (Billing); where files are not there, push them from where they \
                  are (git lfs push --all origin); where a login is asked for, store it. Then press Redeliver. To try it here";

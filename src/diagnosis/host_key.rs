@@ -16,15 +16,11 @@ pub(super) fn unknown(at: &Situation<'_>) -> Diagnosis {
         .user
         .own_home()
         .map_or_else(String::new, |_| format!(" of {user}"));
-    at.advise(
-        format!("ssh does not know the host key of {url}: it is not in {file}{of}"),
-        format!(
-            "get the key, compare its fingerprint with the one that the host publishes{}, and only then accept it with \
-             the last line; then press Redeliver",
-            published(&url)
-        ),
-        accept_host_key(&url, None, at),
-    )
+    let published = published(&url);
+    tell!(at, "ssh does not know the host key of {url}: it is not in {file}{of}";
+        "get the key, compare its fingerprint with the one that the host publishes{published}, and only then accept it \
+         with the last line; then press Redeliver";
+        ..accept_host_key(&url, None, at))
 }
 
 pub(super) fn changed(file: Option<&Path>, at: &Situation<'_>) -> Diagnosis {
@@ -41,15 +37,11 @@ pub(super) fn changed(file: Option<&Path>, at: &Situation<'_>) -> Diagnosis {
     }
     let is_own = file.starts_with(at.home().join(".ssh"));
     let forget_in = if is_own { file } else { &known };
-    at.advise(
-        cause,
-        format!(
-            "compare the fingerprint of the new key with the one that the host publishes{}. Only if they are the same, \
-             forget the old key and accept the new one with the last two lines; then press Redeliver",
-            published(&url)
-        ),
-        accept_host_key(&url, Some(forget_in), at),
-    )
+    let published = published(&url);
+    tell!(at, "{cause}";
+        "compare the fingerprint of the new key with the one that the host publishes{published}. Only if they are the \
+         same, forget the old key and accept the new one with the last two lines; then press Redeliver";
+        ..accept_host_key(&url, Some(forget_in), at))
 }
 
 /// Where a host key is accepted for this user: by root for all, where the home is not the user's own.

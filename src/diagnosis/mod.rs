@@ -5,8 +5,11 @@
 //! that we know ourselves (the site file, its keys, the checkout and what its own index has); what was caught out of
 //! output is named in words, and where a command that changes no owner, no mode and no name needs it.
 
-/// A cause, what to do in words, and the commands, one each.
+/// A cause, what to do in words, and the commands: each as text, or all of them as values.
 macro_rules! tell {
+    ($at:expr, $cause:literal; $words:literal; ..$commands:expr) => {
+        $at.advise(format!($cause), format!($words), $commands)
+    };
     ($at:expr, $cause:literal; $words:literal $(; $command:literal)*) => {
         $at.advise(format!($cause), format!($words), [$(format!($command)),*])
     };
@@ -270,12 +273,10 @@ impl<'s> Situation<'s> {
     }
 
     /// Where something is another user's.
-    fn fix_owner(&self, cause: String) -> Diagnosis {
-        self.advise(
-            cause,
-            format!("give the checkout to {}, then press Redeliver", self.user()),
-            [give_to(&self.user, self.folder())],
-        )
+    fn fix_owner(&self, cause: &str) -> Diagnosis {
+        let user = self.user();
+        tell!(self, "{cause}"; "give the checkout to {user}, then press Redeliver";
+            ..[give_to(&self.user, self.folder())])
     }
 }
 

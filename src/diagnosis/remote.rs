@@ -40,8 +40,7 @@ pub(super) fn login_missing(at: &Situation<'_>) -> Diagnosis {
     if let Some(told) = over_ssh(&cause, or, at) {
         return told;
     }
-    let words = format!("store the login for {user} (git asks for it once), then press Redeliver");
-    at.advise(cause, words, log_in(at))
+    tell!(at, "{cause}"; "store the login for {user} (git asks for it once), then press Redeliver"; ..log_in(at))
 }
 
 /// The way out for whatever is wrong with https: a deploy key, where the host takes one.
@@ -65,7 +64,7 @@ fn over_ssh(cause: &str, or: &str, at: &Situation<'_>) -> Option<Diagnosis> {
     } else {
         Some(format!("{git} remote set-url {remote} {ssh}"))
     };
-    Some(new_key(cause.to_owned(), &first, use_it, at))
+    Some(new_key(cause, &first, use_it, at))
 }
 
 pub(super) fn cloned_from_elsewhere(url: &str, at: &Situation<'_>) -> Diagnosis {
@@ -74,14 +73,10 @@ pub(super) fn cloned_from_elsewhere(url: &str, at: &Situation<'_>) -> Diagnosis 
     // A login is not shown, and so in no command.
     let bare = clone.filter(|clone| clone.login().is_none());
     let (git, folder, site_file) = (at.git(), line_of(at.folder()), at.site_file());
-    at.advise(
-        format!("the checkout comes from {url} and is pulled from there, although the key `clone` says {shown}"),
-        format!(
-            "if the key is right, have the checkout follow it (without a shell: rename the folder {folder}, and the next \
-             push clones it anew); else correct `clone` in {site_file}"
-        ),
-        bare.map(|_| format!("{git} remote set-url origin {}", word(&shown))),
-    )
+    tell!(at, "the checkout comes from {url} and is pulled from there, although the key `clone` says {shown}";
+        "if the key is right, have the checkout follow it (without a shell: rename the folder {folder}, and the next \
+         push clones it anew); else correct `clone` in {site_file}";
+        ..bare.map(|_| format!("{git} remote set-url origin {}", word(&shown))))
 }
 
 pub(super) fn throttled(at: &Situation<'_>) -> Diagnosis {
@@ -123,11 +118,9 @@ pub(super) fn login_refused(at: &Situation<'_>) -> Diagnosis {
         let bare = word(&format!("{scheme}{rest}"));
         let mut commands = vec![format!("{git} remote set-url {remote} {bare}")];
         commands.extend(log_in(at));
-        return at.advise(
-            cause,
-            "take it out, and let git store a new one (it asks once); or use a deploy key. Then press Redeliver",
-            commands,
-        );
+        return tell!(at, "{cause}";
+            "take it out, and let git store a new one (it asks once); or use a deploy key. Then press Redeliver";
+            ..commands);
     }
     let cause = cause(&format!("that {user} has stored"));
     let url = word(&url.to_string());
@@ -160,7 +153,7 @@ pub(super) fn not_found(at: &Situation<'_>) -> Diagnosis {
     if at.repository_beside(&its_own).is_some() && !at.site.has_key_of(&its_own) {
         let first = "if .gitmodules has a wrong URL, mend it there and push. GitHub says \"not found\" also for a private \
                      repository without access: then make a key for it";
-        return new_key(cause, first, None, at);
+        return new_key(&cause, first, None, at);
     }
     tell!(at, "{cause}";
         "if .gitmodules has another URL by now, use that; else mend it there and push. GitHub says \"not found\" \
@@ -172,12 +165,10 @@ pub(super) fn unreachable(at: &Situation<'_>) -> Diagnosis {
     let url = at.url();
     if let Some(host) = url.as_str().strip_prefix("git://") {
         let host = word(host.split('/').next().unwrap_or(host));
-        return at.advise(
-            format!("{url} cannot be reached from here: hardly any host speaks git:// any more, GitHub does not"),
+        return tell!(at, "{url} cannot be reached from here: hardly any host speaks git:// any more, GitHub does not";
             "use https for it, here with the line below and for others where the URL is written (.gitmodules); then press \
-             Redeliver",
-            [git_config(&at.user, &format!("url.https://{host}/.insteadOf git://{host}/"))],
-        );
+             Redeliver";
+            ..[git_config(&at.user, &format!("url.https://{host}/.insteadOf git://{host}/"))]);
     }
     let port = if url.is_ssh() && url.port().is_none() {
         "22, or use ssh.github.com on port 443"
@@ -193,14 +184,11 @@ pub(super) fn dubious_ownership(path: &Path, at: &Situation<'_>) -> Diagnosis {
     let (user, shown, owner) = (at.user(), line_of(path), owner_of(path));
     let belongs = format!("{shown} belongs to {owner}, so git does not trust it when {user}");
     if path.starts_with(at.folder()) {
-        return at.fix_owner(format!("{belongs} works there"));
+        return at.fix_owner(&format!("{belongs} works there"));
     }
     // Only the checkout's own remote is to be trusted.
     let remote = Path::new(at.followed.url.as_str().trim_start_matches("file://")).canonicalize();
     let is_remote = remote.is_ok_and(|remote| path.starts_with(remote));
-    at.advise(
-        format!("the remote {belongs} reads it"),
-        format!("let {user} trust it, then press Redeliver"),
-        is_remote.then(|| git_config(&at.user, &format!("--add safe.directory {}", quoted(path)))),
-    )
+    tell!(at, "the remote {belongs} reads it"; "let {user} trust it, then press Redeliver";
+        ..is_remote.then(|| git_config(&at.user, &format!("--add safe.directory {}", quoted(path)))))
 }

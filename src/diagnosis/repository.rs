@@ -10,11 +10,7 @@ use crate::shell::{quoted, word};
 pub(super) fn install_lfs(cause: &str, pointers: Option<&Path>, at: &Situation<'_>) -> Diagnosis {
     let install = ["sudo apt-get install git-lfs", "git lfs install"].map(str::to_owned);
     let pull = pointers.map(|folder| format!("{} lfs pull", git_in(folder)));
-    at.advise(
-        cause,
-        "install it and switch it on, then press Redeliver",
-        install.into_iter().chain(pull),
-    )
+    tell!(at, "{cause}"; "install it and switch it on, then press Redeliver"; ..install.into_iter().chain(pull))
 }
 
 pub(super) fn damaged(at: &Situation<'_>) -> Diagnosis {
@@ -34,9 +30,6 @@ pub(super) fn damaged(at: &Situation<'_>) -> Diagnosis {
 
 /// No repository, at a path that git makes of a work tree's folder and of what the `.git` file there says.
 pub(super) fn none(path: Option<&Path>, at: &Situation<'_>) -> Diagnosis {
-    if let Some(in_the_way) = submodule::unseen_link(at) {
-        return in_the_way;
-    }
     let parts = path.into_iter().flat_map(Path::components);
     let work_tree: PathBuf = parts
         .take_while(|part| *part != Component::ParentDir)
@@ -59,9 +52,7 @@ pub(super) fn object_refused(why: Option<&[String]>, at: &Situation<'_>) -> Diag
         return tell!(at, "{cause}"; "look at what git said, and mend it where the repository is written");
     };
     let (id, fault) = (line_of(id.get(..7).unwrap_or(id)), line_of(fault));
-    at.advise(
-        format!("{cause}: {fault} in the object {id}"),
-        "if you know why that is so (old history often is), have git let this kind of fault pass; then press Redeliver",
-        [at.setting(&format!("fetch.fsck.{kind} ignore"))],
-    )
+    tell!(at, "{cause}: {fault} in the object {id}";
+        "if you know why that is so (old history often is), have git let this kind of fault pass; then press Redeliver";
+        ..[at.setting(&format!("fetch.fsck.{kind} ignore"))])
 }

@@ -7,7 +7,7 @@ use super::{Diagnosis, Situation, with_ending};
 use crate::redaction::{line_of, list};
 use crate::remote_url::RemoteUrl;
 use crate::repository_name::RepositoryName;
-use crate::shell::{quoted, word};
+use crate::shell::{give_to, quoted, word};
 use crate::site::read_small;
 
 /// Where the documentation keeps the keys of a user that has no home of its own, such as `www-data`.
@@ -31,9 +31,7 @@ impl Situation<'_> {
         keys.extend(self.site.ssh_keys.iter().map(|(_, key)| key.clone()));
         keys.into_iter().find(|key| key == named)
     }
-}
 
-impl Situation<'_> {
     /// The repository of a URL where it is another one than the checkout's at the same host: it needs a key of its own.
     pub(super) fn repository_beside<'u>(&self, url: &'u RemoteUrl) -> Option<&'u RepositoryName> {
         let remote = &self.followed.url;
@@ -56,12 +54,21 @@ pub(super) fn key_too_open(key: &Path, at: &Situation<'_>) -> Diagnosis {
     if own.as_deref().is_some_and(is_public) {
         return key_is_public(key, at);
     }
-    let key = line_of(key);
-    at.advise(
-        format!("ssh ignores the key {key}: others can read it"),
-        "close it, then press Redeliver",
-        own.map(|key| format!("chmod 600 {}", quoted(&key))),
-    )
+    let shown = line_of(key);
+    tell!(at, "ssh ignores the key {shown}: others can read it"; "close it, then press Redeliver";
+        ..own.map(|key| close(&key)))
+}
+
+pub(super) fn key_unreadable(key: &Path, at: &Situation<'_>) -> Diagnosis {
+    let (user, shown, own) = (at.user(), line_of(key), at.own_key(key));
+    let commands = own
+        .iter()
+        .flat_map(|key| [give_to(&at.user, key), close(key)]);
+    tell!(at, "{user} may not read the key {shown}"; "give it to {user}, then press Redeliver"; ..commands)
+}
+
+fn close(key: &Path) -> String {
+    format!("chmod 600 {}", quoted(key))
 }
 
 /// The half of a key that is for GitHub.
@@ -90,12 +97,10 @@ pub(super) fn key_damaged(key: &Path, at: &Situation<'_>) -> Diagnosis {
         .filter(is_of_windows)
         .map(|key| format!("sed -i 's/\\r$//' {}", quoted(&key)));
     let key = line_of(key);
-    at.advise(
-        format!("{key} is no private key that ssh can read: it was changed on its way here"),
+    tell!(at, "{key} is no private key that ssh can read: it was changed on its way here";
         "bring it here once more, in binary mode, as it was made; where its lines only end as on Windows, mend them. Then \
-         press Redeliver",
-        mend,
-    )
+         press Redeliver";
+        ..mend)
 }
 
 /// A kind of key, or of signature, that the other side does not take any more.
@@ -105,7 +110,7 @@ pub(super) fn key_too_old(at: &Situation<'_>) -> Diagnosis {
         format!("{url} takes no RSA key with SHA-1 any more, as old programs for ssh use it");
     let named = at.git.key_named_for(&url);
     let key = named.map_or_else(|| usual_key(at), |key| with_ending(&key, "-ed25519"));
-    new_key_at(&key, cause, "make a key of another kind", None, at)
+    new_key_at(&key, &cause, "make a key of another kind", None, at)
 }
 
 /// What a look at a key says against it.
@@ -132,7 +137,7 @@ pub(super) fn key_refused(at: &Situation<'_>) -> Diagnosis {
         let named = named.map_or_else(String::new, |key| format!(": there is no {}", line_of(key)));
         let cause = format!("{url} wants a key, and {user} has none that ssh would take{named}");
         let Some(one) = unused.first() else {
-            return new_key(cause, "make one", None, at);
+            return new_key(&cause, "make one", None, at);
         };
         let (there, one) = (list(&unused), line_of(one));
         return tell!(at, "{cause}; but there is {there}";
@@ -194,7 +199,7 @@ fn usual_key(at: &Situation<'_>) -> PathBuf {
 
 /// Makes a key and shows what to enter; then a command has it used, where one is needed.
 pub(super) fn new_key(
-    cause: String,
+    cause: &str,
     first: &str,
     use_it: Option<String>,
     at: &Situation<'_>,
@@ -210,7 +215,7 @@ pub(super) fn new_key(
 
 fn new_key_at(
     key: &Path,
-    cause: String,
+    cause: &str,
     first: &str,
     use_it: Option<String>,
     at: &Situation<'_>,
@@ -227,13 +232,9 @@ fn new_key_at(
         format!(", name it in {site_file} (ssh_key = \"{shown}\")")
     };
     let page = deploy_keys_page(&at.url());
-    at.advise(
-        cause,
-        format!(
-            "{first}, enter what the `cat` line shows as a deploy key at {page}{name_it}, then press Redeliver"
-        ),
-        commands,
-    )
+    tell!(at, "{cause}";
+        "{first}, enter what the `cat` line shows as a deploy key at {page}{name_it}, then press Redeliver";
+        ..commands)
 }
 
 /// Makes a key where there is none, and shows its public half.

@@ -70,11 +70,10 @@ pub(super) fn link_in_the_way(path: &Path, at: &Situation<'_>) -> Diagnosis {
 }
 
 /// Git that does not refuse a link (see the table of causes) goes through it, and fails behind it.
-pub(super) fn unseen_link(at: &Situation<'_>) -> Option<Diagnosis> {
+pub(super) fn unseen_link(at: &Situation<'_>) -> Option<PathBuf> {
     let path = at.submodule()?;
     let is_link = |part: &&Path| at.folder().join(part).is_symlink();
-    let link = path.ancestors().find(is_link)?;
-    Some(link_in_the_way(link, at))
+    path.ancestors().find(is_link).map(Path::to_owned)
 }
 
 pub(super) fn repository_lost(path: &Path, at: &Situation<'_>) -> Diagnosis {
@@ -87,9 +86,6 @@ pub(super) fn repository_lost(path: &Path, at: &Situation<'_>) -> Diagnosis {
 }
 
 pub(super) fn commit_missing(id: Option<&str>, at: &Situation<'_>) -> Diagnosis {
-    if let Some(in_the_way) = unseen_link(at) {
-        return in_the_way;
-    }
     let path = at.submodule();
     let named = |name: String| format!(" {name}");
     let id = id.and_then(|id| id.get(..7)).map(line_of);
@@ -103,9 +99,6 @@ pub(super) fn commit_missing(id: Option<&str>, at: &Situation<'_>) -> Diagnosis 
 }
 
 pub(super) fn not_fetched(said: Option<&str>, at: &Situation<'_>) -> Diagnosis {
-    if let Some(in_the_way) = unseen_link(at) {
-        return in_the_way;
-    }
     let path = at.submodule().unwrap_or_default();
     let why = said.map_or_else(String::new, |said| format!(": {}", line_of(said)));
     let (shown, git) = (line_of(&path), git_in(&at.folder().join(&path)));
@@ -139,14 +132,10 @@ pub(super) fn became_files(path: &Path, at: &Situation<'_>) -> Diagnosis {
     let commands = [move_to_kept(&place)]
         .into_iter()
         .chain(have_come.then(restore));
-    at.advise(
-        format!(
-            "the submodule {} became plain files, and holds untracked files or uncommitted changes",
-            line_of(&place)
-        ),
-        format!("move it away, then press Redeliver; what was in it stays in {kept}"),
-        commands,
-    )
+    let shown = line_of(&place);
+    tell!(at, "the submodule {shown} became plain files, and holds untracked files or uncommitted changes";
+        "move it away, then press Redeliver; what was in it stays in {kept}";
+        ..commands)
 }
 
 /// Moves a submodule of the checkout away, or a folder that it is in.

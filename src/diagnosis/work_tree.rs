@@ -209,7 +209,7 @@ pub(super) fn not_writable(named: Option<&Path>, at: &Situation<'_>) -> Diagnosi
     };
     if let Some(path) = find(&is_others) {
         let (shown, owner) = (line_of(&path), owner_of(&path));
-        return at.fix_owner(format!(
+        return at.fix_owner(&format!(
             "{user} may not write in {shown}, which belongs to {owner}"
         ));
     }
@@ -261,11 +261,8 @@ pub(super) fn locked(named: &Path, at: &Situation<'_>) -> Diagnosis {
     if !is_ours || process::at_work("git", at.folder()) != AtWork::No {
         return tell!(at, "{cause}: a git may be at work in this checkout"; "press Redeliver when it has ended");
     }
-    at.advise(
-        format!("{cause}: a git was killed here, none is at work any more"),
-        "remove it, then press Redeliver",
-        is_own_lock(&path, at).then(|| format!("rm -f {}", quoted(&path))),
-    )
+    tell!(at, "{cause}: a git was killed here, none is at work any more"; "remove it, then press Redeliver";
+        ..is_own_lock(&path, at).then(|| format!("rm -f {}", quoted(&path))))
 }
 
 /// Whether the lock file is really in our git directory, or in the one that its work trees share.
