@@ -210,17 +210,15 @@ impl WorkTree<'_> {
     /// pushed: an entry whose name or path leads out of its folder is none.
     pub(crate) fn gitmodules(&self, commit: Option<&CommitId>) -> Result<BTreeMap<String, Module>> {
         let mut modules: BTreeMap<String, Module> = BTreeMap::new();
-        for (key, value) in self.recorded_config(commit)?.0 {
-            let Some(rest) = key.strip_prefix("submodule.") else {
-                continue;
-            };
-            if let Some(name) = rest.strip_suffix(".path") {
-                modules.entry(name.to_owned()).or_default().path = value.into();
-            } else if let Some(name) = rest.strip_suffix(".url") {
-                modules.entry(name.to_owned()).or_default().url = value;
-            } else if let Some(name) = rest.strip_suffix(".branch") {
-                modules.entry(name.to_owned()).or_default().branch = Some(value);
-            }
+        let recorded = self.recorded_config(commit)?;
+        for (name, path) in recorded.between("submodule.", ".path") {
+            modules.entry(name.to_owned()).or_default().path = path.into();
+        }
+        for (name, url) in recorded.between("submodule.", ".url") {
+            modules.entry(name.to_owned()).or_default().url = url.into();
+        }
+        for (name, branch) in recorded.between("submodule.", ".branch") {
+            modules.entry(name.to_owned()).or_default().branch = Some(branch.into());
         }
         modules.retain(|name, module| {
             is_below(Path::new(name))
