@@ -30,7 +30,7 @@ pub(crate) use output::FileInMemory;
 pub(crate) use programs::Programs;
 
 use others::children;
-use output::{OUTPUT, beginning, memory, memory_with, show_from, tail};
+use output::{OUTPUT, memory, memory_with, part, show_from, tail};
 
 /// The last bytes of a command's output that are kept: what a person reads in a report.
 const MAX_TAIL: u64 = 16 << 10;
@@ -271,7 +271,7 @@ impl Running<'_> {
         self.max = most;
         Ok(Ended {
             end: self.finish()?,
-            output: beginning(&self.output, most)?,
+            output: part(&self.output, 0, most)?,
             errors: tail(&self.errors, MAX_TAIL)?,
         })
     }

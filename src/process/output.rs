@@ -61,20 +61,16 @@ pub(super) fn show_from(file: &File, from: u64, show: &dyn Fn(&[u8])) -> Result<
 }
 
 /// The last `most` bytes.
-pub(super) fn tail(mut file: &File, most: u64) -> Result<Vec<u8>> {
-    let mut kept = Vec::new();
+pub(super) fn tail(file: &File, most: u64) -> Result<Vec<u8>> {
     let size = file.metadata().context(OUTPUT)?.len();
-    file.seek(SeekFrom::Start(size.saturating_sub(most)))
-        .and_then(|_| file.take(most).read_to_end(&mut kept))
-        .context(OUTPUT)?;
-    Ok(kept)
+    part(file, size.saturating_sub(most), most)
 }
 
-/// The first ones.
-pub(super) fn beginning(mut file: &File, most: u64) -> Result<Vec<u8>> {
-    let mut kept = Vec::new();
-    file.rewind()
-        .and_then(|()| file.take(most).read_to_end(&mut kept))
+/// At most so many bytes from `start`.
+pub(super) fn part(mut file: &File, start: u64, most: u64) -> Result<Vec<u8>> {
+    let mut part = Vec::new();
+    file.seek(SeekFrom::Start(start))
+        .and_then(|_| file.take(most).read_to_end(&mut part))
         .context(OUTPUT)?;
-    Ok(kept)
+    Ok(part)
 }
