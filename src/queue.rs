@@ -158,7 +158,7 @@ impl<'s> Queue<'s> {
         }
         let name = new_name()?;
         let text = serde_json::to_vec(push).context("cannot write a ticket")?;
-        self.0.write(&format!("{QUEUE}/{name}"), &text)?;
+        self.0.write(&file_of(&name), &text)?;
         Ok(name)
     }
 
@@ -171,15 +171,13 @@ impl<'s> Queue<'s> {
         let mut newest: Vec<Ticket> = Vec::new();
         let mut merged = Vec::new();
         for ticket in self.list()?.into_iter().rev() {
-            let is_same = |newer: &&mut Ticket| match (&newer.push, &ticket.push) {
-                (Some(a), Some(b)) => a.git_ref == b.git_ref && a.submodule == b.submodule,
-                (None, _) | (_, None) => false,
+            let is_same = |newer: &&mut PushRequest| {
+                ticket.push.as_ref().is_some_and(|push| {
+                    push.git_ref == newer.git_ref && push.submodule == newer.submodule
+                })
             };
-            match newest
-                .iter_mut()
-                .find(is_same)
-                .and_then(|newer| newer.push.as_mut())
-            {
+            let mut pushes = newest.iter_mut().filter_map(|newer| newer.push.as_mut());
+            match pushes.find(is_same) {
                 Some(newer) => {
                     let mut earlier: Vec<_> = ticket.serves().collect();
                     earlier.retain(|served| !newer.earlier.contains(served));
@@ -197,12 +195,11 @@ impl<'s> Queue<'s> {
         // First these: a death between the two leaves one ticket too many.
         for Ticket { name, push } in newest {
             if let Some(push) = push.filter(|push| !push.earlier.is_empty()) {
-                self.0
-                    .write(&format!("{QUEUE}/{name}"), &serde_json::to_vec(&push)?)?;
+                self.0.write(&file_of(&name), &serde_json::to_vec(&push)?)?;
             }
         }
         for name in merged {
-            self.0.remove(&format!("{QUEUE}/{name}"))?;
+            self.0.remove(&file_of(&name))?;
         }
         Ok(())
     }
@@ -214,7 +211,7 @@ impl<'s> Queue<'s> {
     /// All tickets, oldest first.
     pub(crate) fn list(&self) -> Result<Vec<Ticket>> {
         let tickets = self.names()?.into_iter().map(|name| {
-            let push = self.0.json(&format!("{QUEUE}/{name}")).ok().flatten();
+            let push = self.0.json(&file_of(&name)).ok().flatten();
             Ticket { name, push }
         });
         Ok(tickets.collect())
@@ -238,7 +235,7 @@ impl<'s> Queue<'s> {
     }
 
     pub(crate) fn has(&self, ticket: &str) -> bool {
-        self.0.path(QUEUE).join(ticket).exists()
+        self.0.path(&file_of(ticket)).exists()
     }
 
     /// Takes the turn, where nobody has it, for what gives way as soon as a ticket comes.
@@ -346,7 +343,7 @@ impl Turn<'_> {
     }
 
     pub(crate) fn served(&self, ticket: &str) -> Result<()> {
-        self.state.remove(&format!("{QUEUE}/{ticket}"))
+        self.state.remove(&file_of(ticket))
     }
 
     pub(crate) fn end(self) -> Result<()> {
@@ -357,6 +354,11 @@ impl Turn<'_> {
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
     Moment::now().0
+}
+
+/// The file of a ticket, in the state folder.
+fn file_of(ticket: &str) -> String {
+    format!("{QUEUE}/{ticket}")
 }
 
 /// A name that sorts by time and that nobody else uses.
