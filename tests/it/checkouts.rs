@@ -82,8 +82,9 @@ pub(crate) fn change(world: &World, seed: &str, files: &[(&str, Option<&str>)]) 
 pub(crate) fn publish(world: &World, seed: &str) -> String {
     let folder = world.path("seed").join(seed);
     world.git(&folder, &["commit", "-q", "-m", "A change"]);
-    world.git(&folder, &["push", "-q", "origin", "HEAD"]);
-    world.git(&folder, &["rev-parse", "HEAD"])
+    let commit = world.head_of(&format!("seed/{seed}"));
+    world.publish(seed, &commit, "HEAD");
+    commit
 }
 
 /// Deploys what was pushed.
