@@ -83,63 +83,67 @@ fn set_remote(world: &World, url: &str) {
     world.git(&world.checkout(), &["remote", "set-url", "origin", url]);
 }
 
+/// Nothing of the login is shown where this is the remote's URL.
+#[track_caller]
+fn is_never_shown(world: &World, commit: &str, url: &str, verdict: &str) {
+    set_remote(world, url);
+    let said = all_that_is_said(world, commit);
+    assert!(
+        said.contains(&format!("body: \"{verdict}")),
+        "{url}: {said}"
+    );
+    says_nothing_secret(url, &said);
+}
+
+#[track_caller]
+fn logins_are_never_shown(logins: &[&str]) {
+    let world = listening();
+    let commit = world.push("two");
+    for login in logins {
+        let url = world.origin.url_with_login(login, "auth/me/site.git");
+        is_never_shown(&world, &commit, &url, "failed");
+    }
+}
+
 #[test]
 fn a_login_in_the_remotes_url_is_never_shown() {
     let world = listening();
-    let host = world.origin.host();
-    let token = format!("ghp_{}{MARK}", "a".repeat(31));
-    let urls = [
-        world
-            .origin
-            .url_with_login("me:s3cr3tt0ken", "auth/me/site.git"),
-        world
-            .origin
-            .url_with_login("me:wr0ngt0ken", "auth/me/site.git"),
-        world
-            .origin
-            .url_with_login("me:wr0ngt0ken", "none/me/site.git"),
-        world
-            .origin
-            .url_with_login("wr0ngt0ken", "auth/me/site.git"),
-        world
-            .origin
-            .url_with_login("wr0ngt0ken:", "auth/me/site.git"),
-        world
-            .origin
-            .url_with_login("wr0ng%74%30ken", "auth/me/site.git"),
-        world
-            .origin
-            .url_with_login("me:wr0ng%2Ft0ken", "auth/me/site.git"),
-        world
-            .origin
-            .url_with_login("me:wr0ng%74%30ken", "auth/me/site.git"),
-        world
-            .origin
-            .url_with_login("wr0ng%40t0ken", "auth/me/site.git"),
-        world.origin.url_with_login(&token, "auth/me/site.git"),
-        world
-            .origin
-            .url_with_login(&format!("{token}:x-oauth-basic"), "auth/me/site.git"),
-        world
-            .origin
-            .url_with_login(&format!("x-access-token:{token}"), "auth/me/site.git"),
-        format!("http://{host}/auth/me/site.git?access_token=wr0ngt0ken"),
-        "http://me:wr0ngt0ken@127.0.0.1:1/me/site.git".to_owned(),
-        "ftp://me:wr0ngt0ken@127.0.0.1:1/me/site.git".to_owned(),
-        "ssh://me:wr0ngt0ken@127.0.0.1:1/me/site.git".to_owned(),
-        "nonsense://me:wr0ngt0ken@127.0.0.1:1/me/site.git".to_owned(),
-        "HTTP://me:wr0ngt0ken@127.0.0.1:1/me/site.git".to_owned(),
-    ];
     let commit = world.push("two");
-    for (number, url) in urls.iter().enumerate() {
-        set_remote(&world, url);
-        let said = all_that_is_said(&world, &commit);
-        let verdict = if number == 0 { "deployed" } else { "failed" };
-        assert!(
-            said.contains(&format!("body: \"{verdict}")),
-            "{url}: {said}"
-        );
-        says_nothing_secret(url, &said);
+    let url = |login: &str, path: &str| world.origin.url_with_login(login, path);
+    let good = url("me:s3cr3tt0ken", "auth/me/site.git");
+    is_never_shown(&world, &commit, &good, "deployed");
+    for path in ["auth/me/site.git", "none/me/site.git"] {
+        is_never_shown(&world, &commit, &url("me:wr0ngt0ken", path), "failed");
+    }
+    let query = world.origin.url("auth/me/site.git?access_token=wr0ngt0ken");
+    is_never_shown(&world, &commit, &query, "failed");
+}
+
+#[test]
+fn a_login_of_one_word_is_never_shown() {
+    logins_are_never_shown(&["wr0ngt0ken", "wr0ngt0ken:", "wr0ng%74%30ken"]);
+}
+
+#[test]
+fn an_escaped_login_is_never_shown() {
+    logins_are_never_shown(&["me:wr0ng%2Ft0ken", "me:wr0ng%74%30ken", "wr0ng%40t0ken"]);
+}
+
+#[test]
+fn a_token_of_githubs_is_never_shown() {
+    let token = format!("ghp_{}{MARK}", "a".repeat(31));
+    let basic = format!("{token}:x-oauth-basic");
+    let of_an_app = format!("x-access-token:{token}");
+    logins_are_never_shown(&[&token, &basic, &of_an_app]);
+}
+
+#[test]
+fn a_login_for_a_server_that_is_not_there_is_never_shown() {
+    let world = listening();
+    let commit = world.push("two");
+    for scheme in ["http", "ftp", "ssh", "nonsense", "HTTP"] {
+        let url = format!("{scheme}://me:wr0ngt0ken@127.0.0.1:1/me/site.git");
+        is_never_shown(&world, &commit, &url, "failed");
     }
 }
 
@@ -295,8 +299,7 @@ mod faults {
     use super::{all_that_is_said, listening, set_remote};
 
     /// git reads an unescaped `/` or `?` as the end of the host; what follows is no repository.
-    #[test]
-    fn a_login_that_git_misreads_is_never_shown() {
+    fn misread_logins_are_never_shown(path: &str) {
         let world = listening();
         let host = world.origin.host();
         let commit = world.push("two");
@@ -307,14 +310,20 @@ mod faults {
             "me:wr0/ngt0ken/x?y",
             "me:wr/0n/gt0ken#",
         ] {
-            for url in [
-                format!("http://{login}@{host}/me/site.git"),
-                format!("http://{login}@{host}"),
-            ] {
-                set_remote(&world, &url);
-                super::says_nothing_secret(&url, &all_that_is_said(&world, &commit));
-            }
+            let url = format!("http://{login}@{host}{path}");
+            set_remote(&world, &url);
+            super::says_nothing_secret(&url, &all_that_is_said(&world, &commit));
         }
+    }
+
+    #[test]
+    fn a_login_that_git_misreads_is_never_shown() {
+        misread_logins_are_never_shown("/me/site.git");
+    }
+
+    #[test]
+    fn a_login_that_git_misreads_before_a_host_alone_is_never_shown() {
+        misread_logins_are_never_shown("");
     }
 }
 
