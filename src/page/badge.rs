@@ -22,32 +22,22 @@ const PADDING: u32 = 6;
 #[derive(Template)]
 #[template(path = "badge.svg", config = "src/page/askama.toml")]
 struct Badge<'b> {
-    label: &'b str,
     message: &'b str,
     colour: &'b str,
-    /// In pixels: of the texts, of the halves around them, and of all.
+    /// How wide the texts are, in pixels.
     label_text: u32,
     message_text: u32,
-    label_width: u32,
-    message_width: u32,
-    width: u32,
 }
 
 pub(super) fn image(overview: &Overview) -> Result<String> {
     let live = overview.live.as_ref().map(|live| live.commit.short());
     let words = [overview.state.word()].into_iter().chain(live);
     let message = words.collect::<Vec<_>>().join(" ");
-    let (label_text, message_text) = (width_of(LABEL), width_of(&message));
-    let (label_width, message_width) = (label_text + 2 * PADDING, message_text + 2 * PADDING);
     let badge = Badge {
-        label: LABEL,
         message: &message,
         colour: colour_of(overview.state),
-        label_text,
-        message_text,
-        label_width,
-        message_width,
-        width: label_width + message_width,
+        label_text: width_of(LABEL),
+        message_text: width_of(&message),
     };
     Ok(badge.render()?)
 }

@@ -127,14 +127,6 @@ impl Html<'_> {
             Some(_) | None => github.commit(new),
         })
     }
-
-    fn held_afterwards(&self) -> Option<String> {
-        held_afterwards(self.overview)
-    }
-
-    fn waiting(&self) -> String {
-        waiting(self.overview.waiting)
-    }
 }
 
 impl Moment {
