@@ -1,6 +1,5 @@
 //! Where a workflow has to succeed first: which of its runs count, and what a push or a run is answered.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use anyhow::Result;
@@ -27,12 +26,10 @@ impl VerifiedRequest<'_> {
         };
         let push = Push {
             git_ref: format!("refs/heads/{branch}"),
-            deletion: false,
-            before: None,
             after: Some(run.commit.clone()),
             repository: run.repository.clone(),
             api: run.api.clone(),
-            paths: BTreeSet::new(),
+            ..Push::default()
         };
         let owed = match self.owed_for(&push)? {
             ControlFlow::Continue(owed) => owed,

@@ -168,6 +168,12 @@ struct Owner {
 }
 
 impl Repository {
+    /// Whose event this is.
+    fn required_name(self) -> Result<String, String> {
+        let why = || "`repository` has no `full_name`".to_owned();
+        self.full_name().ok_or_else(why)
+    }
+
     /// `owner/name`; payloads older than `full_name` say it in two fields.
     fn full_name(self) -> Option<String> {
         self.full_name.or_else(|| {
@@ -204,10 +210,7 @@ impl TryFrom<PushPayload> for Push {
             before: before.filter(|_| !is_new),
             after: (!gone).then_some(after),
             api: push.repository.api(),
-            repository: push
-                .repository
-                .full_name()
-                .ok_or("`repository` has no `full_name`")?,
+            repository: push.repository.required_name()?,
             git_ref: push.git_ref,
             paths: push.commits.0,
         })
@@ -245,10 +248,7 @@ impl TryFrom<WorkflowRunPayload> for WorkflowRun {
     fn try_from(payload: WorkflowRunPayload) -> Result<Self, Self::Error> {
         let run = payload.workflow_run;
         let api = payload.repository.api();
-        let repository = payload
-            .repository
-            .full_name()
-            .ok_or("`repository` has no `full_name`")?;
+        let repository = payload.repository.required_name()?;
         // Payloads of 2021 have it in one place only.
         let of_workflow = payload.workflow.and_then(|workflow| workflow.path);
         let file = run.path.or(of_workflow).unwrap_or_default();
