@@ -32,8 +32,11 @@ impl Doctor<'_> {
         }
         let tracking = git.tracking(self.site.branch.as_deref());
         let tracking = self.known("branch", tracking);
-        match &tracking {
-            Some(Tracking::Upstream(followed)) => self.followed(git, &config, followed),
+        let followed = match &tracking {
+            Some(Tracking::Upstream(followed)) => {
+                self.followed(git, &config, followed);
+                Some(followed)
+            }
             Some(Tracking::None(why)) => {
                 let what = match why {
                     NoUpstream::Detached | NoUpstream::OtherBranch { .. } => "branch",
@@ -41,12 +44,9 @@ impl Doctor<'_> {
                 };
                 let cause = Cause::NotFollowing(why.clone());
                 self.findings.cause(Problem, what, &cause, &nowhere);
+                None
             }
-            None => {}
-        }
-        let followed = match &tracking {
-            Some(Tracking::Upstream(followed)) => Some(followed),
-            Some(Tracking::None(_)) | None => None,
+            None => None,
         };
         self.work_tree(git, followed);
         self.submodules(git, &config);
