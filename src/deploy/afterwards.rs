@@ -4,8 +4,6 @@
 
 use anyhow::Result;
 
-use super::maintenance::MAINTENANCE_IS_NO_MATTER;
-use super::{Aim, Deploy};
 use crate::cgi::Environment;
 use crate::commit_status::{Board, Pending};
 use crate::git::Checkout;
@@ -42,16 +40,10 @@ impl Afterwards<'_> {
     }
 
     fn tidy_up(&self, turn: Turn<'_>) -> Result<()> {
-        let deploy = Deploy {
-            site: self.site,
-            host: self.host,
-            checkout: self.checkout,
-            turn: &turn,
-            aim: Aim::Tip,
-            progress: None,
-            config: None,
-        };
-        ignore(deploy.maintain(), MAINTENANCE_IS_NO_MATTER);
+        ignore(
+            self.maintain(turn.state),
+            "the outcome of the deploy is known",
+        );
         turn.end()
     }
 }

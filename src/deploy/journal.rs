@@ -59,7 +59,8 @@ impl<'s> Journal<'s> {
 
     /// Says whose deploy this is.
     pub(super) fn serves(&mut self, tickets: &[Triaged]) {
-        self.underway.serve(tickets);
+        let names = tickets.iter().map(|triaged| triaged.ticket.name.clone());
+        self.underway.tickets = names.collect();
         self.tickets = tickets.to_vec();
         self.begins(self.underway.step);
     }

@@ -7,26 +7,23 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Deploy, marker, orphan};
+use super::{Afterwards, marker, orphan};
 use crate::git::{Found, Git};
 use crate::last_good::GoodDeploys;
 use crate::process::End;
 use crate::queue::Queue;
 use crate::site::Submodules;
+use crate::state::StateFolder;
 
 /// The day's maintenance was done when this file was written.
 const DONE: &str = "maintenance";
 
-/// Why an error of it is ignored.
-pub(super) const MAINTENANCE_IS_NO_MATTER: &str = "the outcome of the deploy is known";
-
 /// How often git may tidy up.
 const EVERY: Duration = Duration::from_hours(24);
 
-impl Deploy<'_> {
+impl Afterwards<'_> {
     /// Lets git tidy up, where it has not for a day and nothing waits. The marker tells the next run of one that is killed.
-    pub(super) fn maintain(&self) -> Result<()> {
-        let state = self.state();
+    pub(super) fn maintain(&self, state: &StateFolder) -> Result<()> {
         let done = state.path(DONE).metadata();
         let done = done.and_then(|file| file.modified());
         if done.is_ok_and(|done| done.elapsed().is_ok_and(|age| age < EVERY)) {
@@ -42,9 +39,10 @@ impl Deploy<'_> {
         let Some(git_lock) = orphan::lock_if_free(state)? else {
             return Ok(());
         };
+        let good = GoodDeploys::read(state)?;
         state.write(DONE, b"")?;
         marker::leave(state)?;
-        let end = self.tidy_up(&git_lock, &is_unwanted);
+        let end = self.collect_garbage(&good, &git_lock, &is_unwanted);
         // What was killed may have left something.
         if !matches!(end, Ok(End::Signal(_) | End::Limit(_))) {
             marker::remove(state)?;
@@ -53,7 +51,12 @@ impl Deploy<'_> {
     }
 
     /// Lets git tidy up each repository. Returns how that ended, which git does by itself where it is told to.
-    fn tidy_up(&self, git_lock: &File, is_unwanted: &dyn Fn() -> bool) -> Result<End> {
+    fn collect_garbage(
+        &self,
+        good: &GoodDeploys,
+        git_lock: &File,
+        is_unwanted: &dyn Fn() -> bool,
+    ) -> Result<End> {
         let git = Git::new(self.site, self.checkout, self.host)?.holding(git_lock);
         let submodules = match self.site.submodules {
             Submodules::Recorded | Submodules::Latest => git.submodules()?,
@@ -64,7 +67,6 @@ impl Deploy<'_> {
             .filter(|submodule| submodule.found != Found::Nothing);
         let work_trees = std::iter::once(git.top())
             .chain(populated.map(|submodule| git.submodule(&submodule.path)));
-        let good = GoodDeploys::read(self.state())?;
         for work_tree in work_trees {
             let below = work_tree.folder.strip_prefix(&self.checkout.folder);
             work_tree.keep_only(&good.commits_of(below.unwrap_or(Path::new(""))))?;

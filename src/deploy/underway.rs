@@ -4,7 +4,6 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::triage::Triaged;
 use crate::files::Sync;
 use crate::moment::Moment;
 use crate::outcome::Step;
@@ -42,11 +41,5 @@ impl Underway {
 
     pub(super) fn end(state: &StateFolder) -> Result<()> {
         state.clear(FILE)
-    }
-
-    /// Names the tickets that are served from now on.
-    pub(super) fn serve(&mut self, tickets: &[Triaged]) {
-        let names = tickets.iter().map(|triaged| triaged.ticket.name.clone());
-        self.tickets = names.collect();
     }
 }
