@@ -1,6 +1,7 @@
 //! One turn as a line: prepare, update the checkout (pull, submodules, verify), `on_update`, record.
 //!
-//! Each step takes what the one before it returned. Must not know how a turn is come by, nor who hears the outcome.
+//! Each step takes what the ones before it returned, and the turn's result keeps how far they came. Must not know how a turn
+//! is come by, nor who hears the outcome.
 //! Success means that the site is what was pushed; an exit code of 0 is no evidence of that, so everything is looked at
 //! afterwards.
 //!

@@ -49,7 +49,10 @@ impl Doctor<'_> {
                 ill!(self.findings, Warning, WHAT, "{found}"; "mend that, then press Redeliver on that push: it is posted then");
             }
             Some(_) | None if self.findings.all.len() > before => {}
-            Some(last) => self.findings.ok(WHAT, last.words),
+            Some(last) => {
+                let found = last.words.trim_start_matches("commit status: ");
+                self.findings.ok(WHAT, found);
+            }
             None => {
                 let found = format!("{} is posted after a deploy", line_of(&github.context));
                 self.findings.ok(WHAT, found);

@@ -244,9 +244,10 @@ fn a_deploy_is_posted_once_and_everybody_who_asks_is_told() {
     );
     let later = format!("\nlater: {posted}\n");
     world.verb(&["status", DELIVERY]).says(&later);
-    world
-        .verb(&["check"])
-        .says(&format!("ok       commit status {posted}"));
+    world.verb(&["check"]).says(&format!(
+        "ok       commit status posted success for {}",
+        &commit[..7]
+    ));
     world.ping_delivery().send().says(&later);
     let again = world.push_delivery(&commit).send();
     again.expect(200, "unchanged");
