@@ -65,16 +65,16 @@ impl Doctor<'_> {
         if let Some(last) = last.filter(|last| last.verdict == Verdict::Failed) {
             let why = last.report.lines().next().unwrap_or_default();
             let time = last.time;
-            ill!(self.findings, Unknown, WHAT, "{shown} could not be cloned, {time}: {why}"; "mend that, then press Redeliver");
+            finding!(self.findings, Unknown, WHAT, "{shown} could not be cloned, {time}: {why}"; "mend that, then press Redeliver");
         } else {
-            ill!(self.findings, Warning, WHAT, "{shown} is not there yet"; "the first push or ping clones it");
+            finding!(self.findings, Warning, WHAT, "{shown} is not there yet"; "the first push or ping clones it");
         }
         let above = repo.ancestors().find(|folder| folder.is_dir());
         let above = above.unwrap_or(Path::new("/"));
         if rustix::fs::access(above, Access::WRITE_OK | Access::EXEC_OK).is_err() {
             let (user, above, make) = (user.shown(), line_of(above), quoted(repo));
             let give = give_to(self.user, repo);
-            ill!(self.findings, Problem, WHAT, "{user} may not make it in {above}"; "make it for that user";
+            finding!(self.findings, Problem, WHAT, "{user} may not make it in {above}"; "make it for that user";
                 "sudo mkdir -p {make}"; "{give}");
         }
         // Git works beside what is to be made.
@@ -140,7 +140,7 @@ impl Doctor<'_> {
         } else if let Some(path) = of_another {
             let (owner, path, shown) = (owner_of(&path), line_of(&path), user.shown());
             let give = give_to(user, &checkout.folder);
-            ill!(self.findings, Warning, WHAT,
+            finding!(self.findings, Warning, WHAT,
                 "{path} belongs to {owner}, and {shown} deploys: files of two users get into each other's way";
                 "give the checkout to {shown}"; "{give}");
         } else {
@@ -156,13 +156,13 @@ impl Doctor<'_> {
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         let folder = quoted(&checkout.folder);
         if disk.f_files > 0 && disk.f_favail == 0 {
-            ill!(self.findings, Problem, WHAT, "no file can be made: all inodes are used"; "remove files that nobody needs";
+            finding!(self.findings, Problem, WHAT, "no file can be made: all inodes are used"; "remove files that nobody needs";
                 "df -i {folder}");
         } else if free < NO_SPACE {
-            ill!(self.findings, Problem, WHAT, "full"; "free some space"; "df -h {folder}");
+            finding!(self.findings, Problem, WHAT, "full"; "free some space"; "df -h {folder}");
         } else if free < LITTLE_SPACE {
             let free = free >> 20;
-            ill!(self.findings, Warning, WHAT, "{free} MB are free"; "free some space"; "df -h {folder}");
+            finding!(self.findings, Warning, WHAT, "{free} MB are free"; "free some space"; "df -h {folder}");
         } else {
             self.findings.ok(WHAT, "has space");
         }
@@ -185,7 +185,7 @@ impl Doctor<'_> {
                 .ok(WHAT, "the repository is closed to the web by .htaccess");
         }
         let (git_dir, root, closed) = (line_of(&checkout.git_dir), line_of(&root), quoted(&closed));
-        ill!(self.findings, Warning, WHAT,
+        finding!(self.findings, Warning, WHAT,
             "{git_dir} lies in {root}, which the web server shows: anybody may be able to read the repository";
             "close it, for Apache with the line below, for other servers in their configuration; then look whether .git/HEAD \
              can still be read in a browser";

@@ -24,7 +24,7 @@ impl Doctor<'_> {
         let before = self.findings.all.len();
         self.token_file(github);
         if self.site.programs.find(curl::PROGRAM).is_none() {
-            ill!(self.findings, Warning, WHAT, "there is no curl here to post it";
+            finding!(self.findings, Warning, WHAT, "there is no curl here to post it";
                 "install it, name its folder with the key `path`, or remove the key `github_token_file`";
                 "sudo apt-get install curl");
         }
@@ -32,7 +32,7 @@ impl Doctor<'_> {
             && !url.is_github()
             && github.api.is_none()
         {
-            ill!(self.findings, Warning, WHAT, "the remote is not at GitHub: {url}";
+            finding!(self.findings, Warning, WHAT, "the remote is not at GitHub: {url}";
                 "nothing is posted unless deliveries name an API of the remote's host; set `github_api` to its address, such as \
                  \"https://github.example.org/api/v3\"");
         }
@@ -46,7 +46,7 @@ impl Doctor<'_> {
         match last {
             Some(last) if !last.is_posted => {
                 let found = last.words;
-                ill!(self.findings, Warning, WHAT, "{found}"; "mend that, then press Redeliver on that push: it is posted then");
+                finding!(self.findings, Warning, WHAT, "{found}"; "mend that, then press Redeliver on that push: it is posted then");
             }
             Some(_) | None if self.findings.all.len() > before => {}
             Some(last) => {
@@ -62,7 +62,7 @@ impl Doctor<'_> {
 
     fn not_remembered(&mut self, error: &anyhow::Error, state: Option<&StateFolder>) {
         let remove = state.map(|state| format!("rm -rf {}", quoted(&Board::file(state))));
-        self.findings.ill(
+        self.findings.finding(
             Warning,
             WHAT,
             format!("{error:#}"),
@@ -85,18 +85,18 @@ impl Doctor<'_> {
         match error.downcast_ref().map(std::io::Error::kind) {
             Some(ErrorKind::NotFound) => {
                 let file = quoted(&github.token_file);
-                ill!(self.findings, Warning, WHAT, "{error:#}";
+                finding!(self.findings, Warning, WHAT, "{error:#}";
                     "make a fine-grained token at GitHub that covers the repository, with \"Commit statuses: Read and write\"; \
                      paste it, press Enter, then Ctrl-D";
                     "sh -c 'umask 077; mkdir -p \"${{1%/*}}\" && cat >\"$1\"' sh {file}");
             }
             Some(ErrorKind::PermissionDenied) => {
                 let (user, open) = (self.user.shown(), let_read(self.user, &github.token_file));
-                ill!(self.findings, Warning, WHAT, "{error:#}"; "it is closed to {user}: let that user read it"; "{open}");
+                finding!(self.findings, Warning, WHAT, "{error:#}"; "it is closed to {user}: let that user read it"; "{open}");
             }
             // It says what is wrong with what is in it.
             Some(_) | None => {
-                ill!(self.findings, Warning, WHAT, "{error:#}"; "write the token alone into it");
+                finding!(self.findings, Warning, WHAT, "{error:#}"; "write the token alone into it");
             }
         }
     }

@@ -43,7 +43,7 @@ pub(super) fn examine<'u>(file: &Path, user: &'u User, env: &Environment) -> Fin
         first_line(file, env, &mut findings);
         if !can_be_run(file) {
             let (user, shown, file) = (user.shown(), line_of(file), quoted(file));
-            ill!(findings, Problem, "site file", "{user} may not run {shown}"; "make it executable"; "chmod 755 {file}");
+            finding!(findings, Problem, "site file", "{user} may not run {shown}"; "make it executable"; "chmod 755 {file}");
         }
         suexec(file, &found, &mut findings);
         way(file, &mut findings);
@@ -71,32 +71,32 @@ fn first_line(file: &Path, env: &Environment, findings: &mut Findings<'_>) {
     let us = std::env::current_exe().unwrap_or_default();
     let (us, file, length) = (us.display(), quoted(file), line.len());
     if line.starts_with('\u{feff}') {
-        ill!(findings, Problem, WHAT,
+        finding!(findings, Problem, WHAT,
             "a byte order mark stands before it, so that the server says \"Exec format error\"";
             "save the file without it";
             "sed -i '1s/^\\xEF\\xBB\\xBF//' {file}");
     } else if named.is_none() && env.first("DEPLOY_CGI_SITE").is_some() {
         // The server names the program.
     } else if named.is_none() {
-        ill!(findings, Problem, WHAT, "{site} does not begin with one, so the server says \"Exec format error\"";
+        finding!(findings, Problem, WHAT, "{site} does not begin with one, so the server says \"Exec format error\"";
             "begin the file with #! and the path of deploy-cgi (where the server names the program instead, as lighttpd's \
              cgi.assign can, it needs none)";
             "sed -i '1i#!{us}' {file}");
     } else if line.ends_with('\r') {
-        ill!(findings, Problem, WHAT,
+        finding!(findings, Problem, WHAT,
             "it ends in a carriage return (Windows), so that the server says \"No such file or directory\"";
             "save the file with Unix line ends";
             "sed -i 's/\\r$//' {file}");
     } else if length > MAX_LINE {
-        ill!(findings, Problem, WHAT, "it has {length} bytes, and the kernel takes {MAX_LINE}";
+        finding!(findings, Problem, WHAT, "it has {length} bytes, and the kernel takes {MAX_LINE}";
             "put deploy-cgi into a folder with a shorter path, such as ~/bin, and name it there");
     } else if !program.is_absolute() || !program.exists() {
-        ill!(findings, Problem, WHAT, "it names {shown}, which is not there or in a folder that {user} may not enter";
+        finding!(findings, Problem, WHAT, "it names {shown}, which is not there or in a folder that {user} may not enter";
             "name the program that you have";
             "sed -i '1s|.*|#!{us}|' {file}");
     } else if !can_be_run(program) {
         let program = quoted(program);
-        ill!(findings, Problem, WHAT, "{user} may not run {shown}"; "make it executable"; "chmod 755 {program}");
+        finding!(findings, Problem, WHAT, "{user} may not run {shown}"; "make it executable"; "chmod 755 {program}");
     }
 }
 
@@ -105,7 +105,7 @@ fn suexec(file: &Path, found: &Metadata, findings: &mut Findings<'_>) {
     const WHAT: &str = "suexec";
     let (shown, path) = (line_of(file), quoted(file));
     if found.is_symlink() {
-        return ill!(findings, Unknown, WHAT, "{shown} is a symbolic link, which suexec does not start";
+        return finding!(findings, Unknown, WHAT, "{shown} is a symbolic link, which suexec does not start";
             "put the file itself there";
             "cp --remove-destination \"$(readlink -f {path})\" {path}");
     }
@@ -115,7 +115,7 @@ fn suexec(file: &Path, found: &Metadata, findings: &mut Findings<'_>) {
         // A folder with the sticky bit, as /tmp, is no place for scripts, but not writable by others in this sense.
         if found.is_some_and(|found| found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0) {
             let (shown, path) = (line_of(path), quoted(path));
-            ill!(findings, Unknown, WHAT, "others may write {shown}, so suexec does not start it";
+            finding!(findings, Unknown, WHAT, "others may write {shown}, so suexec does not start it";
                 "let only the owner write"; "chmod go-w {path}");
         }
     }
@@ -123,7 +123,7 @@ fn suexec(file: &Path, found: &Metadata, findings: &mut Findings<'_>) {
         && (around.uid(), around.gid()) != (found.uid(), found.gid())
     {
         let (owner, other, folder) = (name_of(found.uid()), name_of(around.uid()), quoted(folder));
-        ill!(findings, Unknown, WHAT,
+        finding!(findings, Unknown, WHAT,
             "{shown} belongs to {owner}, and its folder to {other}: suexec wants one owner and one group";
             "let both have the same";
             "sudo chown --reference={folder} {path}");
@@ -138,7 +138,7 @@ fn way(file: &Path, findings: &mut Findings<'_>) {
     let is_closed = |home: &Path| home.metadata().is_ok_and(|home| home.mode() & 0o011 == 0);
     if file.starts_with(&home) && is_closed(&home) {
         let (shown, home) = (line_of(&home), quoted(&home));
-        ill!(findings, Unknown, "home",
+        finding!(findings, Unknown, "home",
             "{shown} is closed to others, so a web server of another user's does not come to the site file";
             "let others pass, but not look"; "chmod o+x {home}");
     }

@@ -66,7 +66,7 @@ impl Doctor<'_> {
         };
         let found = format!("{}, version {version}", line_of(&git.program));
         if is_older(&version, OLDEST_GIT) {
-            ill!(self.findings, Warning, WHAT, "{found}";
+            finding!(self.findings, Warning, WHAT, "{found}";
                 "older than 2.17 was never tried; name a newer one's folder with the key `path`");
         } else {
             self.findings.ok(WHAT, found);
@@ -86,7 +86,7 @@ impl Doctor<'_> {
         };
         if let Some(with_login) = with_login {
             let name = line_of(with_login);
-            ill!(self.findings, Warning, "remote",
+            finding!(self.findings, Warning, "remote",
                 "the URL of {name} has a login in it: who reads it there can do all that the login is good for";
                 "use a deploy key in its place: it opens this repository alone, and is named with the key `ssh_key`");
         }
@@ -109,7 +109,7 @@ impl Doctor<'_> {
                 self.repositories.push(repository.clone());
                 self.findings.ok(REPOSITORY, repository.to_string());
             }
-            None => ill!(self.findings, Warning, REPOSITORY,
+            None => finding!(self.findings, Warning, REPOSITORY,
                 "the remote's URL names no owner and repository, so a push of any repository with this secret is taken";
                 "set the key `repository` to \"owner/name\""),
         }
@@ -130,7 +130,7 @@ impl Doctor<'_> {
             Update::FastForward => self.findings.cause(Problem, WHAT, &cause, at),
             Update::Reset => {
                 let found = explain(&cause, at).cause;
-                ill!(self.findings, Warning, WHAT, "{found}";
+                finding!(self.findings, Warning, WHAT, "{found}";
                     "the next deploy gives them up, and keeps them first (update = \"reset\")");
             }
         }
@@ -147,7 +147,7 @@ impl Doctor<'_> {
                 return self.findings.ok(WHAT, "no uncommitted changes");
             }
             let edited = list(&edited);
-            return ill!(self.findings, Warning, WHAT, "uncommitted changes: {edited}";
+            return finding!(self.findings, Warning, WHAT, "uncommitted changes: {edited}";
                 "the next deploy makes them what was pushed, and keeps the changes first (update = \"reset\")");
         }
         let fetched = followed.map(|followed| changes_fetched(git, followed));

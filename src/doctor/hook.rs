@@ -15,7 +15,7 @@ impl Doctor<'_> {
             events.is_none_or(|events| events.iter().any(|event| event == wanted || event == "*"))
         };
         if !sends("push") {
-            ill!(findings, Problem, HOOK, "it does not deliver pushes";
+            finding!(findings, Problem, HOOK, "it does not deliver pushes";
                 "choose \"Just the push event\" in the webhook's settings");
         } else if ping.events.is_some() {
             findings.ok(HOOK, "delivers pushes");
@@ -23,7 +23,7 @@ impl Doctor<'_> {
         if let Some(workflow) = &self.site.workflow
             && !sends("workflow_run")
         {
-            ill!(findings, Problem, HOOK, "it does not deliver workflow runs, and this site waits for {workflow}";
+            finding!(findings, Problem, HOOK, "it does not deliver workflow runs, and this site waits for {workflow}";
                 "choose \"Let me select individual events\", \"Pushes\" and \"Workflow runs\" in the webhook's settings");
         }
         let form = match delivery.form {
@@ -34,13 +34,13 @@ impl Doctor<'_> {
         };
         findings.ok("content type", form);
         if delivery.carries_secret {
-            ill!(findings, Warning, "secret",
+            finding!(findings, Warning, "secret",
                 "GitHub sent it in the header X-Github-Encoded-Secret of this delivery; a log of the web server may have kept it";
                 "change it: write a new one as a second line of the secret file, enter it in the webhook's settings, and \
                  then remove the old line");
         }
         if ping.insecure_tls {
-            ill!(findings, Warning, "TLS", "GitHub does not check this server's certificate";
+            finding!(findings, Warning, "TLS", "GitHub does not check this server's certificate";
                 "choose \"Enable SSL verification\" in the webhook's settings");
         }
         if let Some(theirs) = &ping.repository {
@@ -57,7 +57,7 @@ impl Doctor<'_> {
             return;
         }
         let theirs = excerpt(theirs);
-        ill!(self.findings, Problem, HOOK,
+        finding!(self.findings, Problem, HOOK,
             "it belongs to {theirs}, and this site follows {ours}: its pushes will be ignored";
             "make the hook in the repository that this site follows; or, where that was renamed, set the key `repository`");
     }

@@ -4,9 +4,9 @@
 //! said in the words of the diagnosis, as the deploy would say it. A file for each subject.
 
 /// A finding of something that is not as it should be: what was found, what to do in words, and the commands, one each.
-macro_rules! ill {
+macro_rules! finding {
     ($findings:expr, $state:expr, $what:expr, $found:literal; $words:literal $(; $command:literal)*) => {
-        $findings.ill($state, $what, format!($found), format!($words), [$(format!($command)),*])
+        $findings.finding($state, $what, format!($found), format!($words), [$(format!($command)),*])
     };
 }
 
@@ -90,7 +90,7 @@ impl Findings<'_> {
         self.add(Health::Ok, what, Diagnosis::unexplained(found));
     }
 
-    fn ill(
+    fn finding(
         &mut self,
         state: Health,
         what: &'static str,
@@ -211,9 +211,11 @@ impl<'d> Doctor<'d> {
             Some(_) => self
                 .findings
                 .ok("live", format!("{page} is asked after a deploy")),
-            None => ill!(self.findings, Health::Problem, "live", "there is no curl here to ask it";
+            None => {
+                finding!(self.findings, Health::Problem, "live", "there is no curl here to ask it";
                 "install it, name its folder with the key `path`, or remove the key `live`";
-                "sudo apt-get install curl"),
+                "sudo apt-get install curl");
+            }
         }
     }
 
@@ -233,7 +235,7 @@ impl<'d> Doctor<'d> {
     fn has_time_for(&mut self, what: &'static str) -> bool {
         let has_time = Instant::now() + MIN_TIME < self.until;
         if !has_time {
-            ill!(self.findings, Health::Unknown, what, "not looked at: there was no time left for it";
+            finding!(self.findings, Health::Unknown, what, "not looked at: there was no time left for it";
                 "press Redeliver on the ping, or run check, to look again");
         }
         has_time

@@ -37,7 +37,7 @@ impl Doctor<'_> {
             }
             End::Limit(limit) => {
                 let (url, limit) = (&followed.url, limit.as_secs_f64());
-                return ill!(self.findings, Unknown, REMOTE, "{url} has not answered within {limit:.1} s";
+                return finding!(self.findings, Unknown, REMOTE, "{url} has not answered within {limit:.1} s";
                     "press Redeliver on the ping, or run check, to ask again; if it stays so, this host may not connect out");
             }
             End::Exit(2) => Some(Cause::UpstreamGone),
@@ -49,7 +49,7 @@ impl Doctor<'_> {
         }
         let (folder, remote) = (quoted(&git.checkout.folder), word(&followed.remote));
         let (end, said) = (asked.end, escape_line(said.trim()));
-        ill!(self.findings, Problem, REMOTE, "git ls-remote ended with {end}: {said}";
+        finding!(self.findings, Problem, REMOTE, "git ls-remote ended with {end}: {said}";
             "try it by hand";
             "git -C {folder} ls-remote {remote}");
     }
@@ -68,7 +68,7 @@ impl Doctor<'_> {
         let named = self.site.ssh_key.is_some() || has_own;
         if !url.is_ssh() && !has_own {
             if named {
-                ill!(findings, Warning, SSH_KEY, "ssh_key is set, and the remote is not reached by ssh: {url}";
+                finding!(findings, Warning, SSH_KEY, "ssh_key is set, and the remote is not reached by ssh: {url}";
                     "give the remote an ssh address (git remote set-url), or remove the key");
             }
             return;
@@ -80,7 +80,7 @@ impl Doctor<'_> {
         let mut env = self.site.env.iter();
         let by_env = env.any(|(name, _)| name == "GIT_SSH_COMMAND" || name == "GIT_SSH");
         if by_env && named {
-            ill!(findings, Warning, SSH_KEY, "both ssh_key and env.GIT_SSH_COMMAND are set; the second one counts";
+            finding!(findings, Warning, SSH_KEY, "both ssh_key and env.GIT_SSH_COMMAND are set; the second one counts";
                 "remove one of them");
         } else if config.last("core.sshcommand").is_some() && !named {
             findings.ok("ssh", "as core.sshCommand says");
@@ -101,7 +101,7 @@ impl Doctor<'_> {
             let found = format!("{} for {repository}", line_of(key));
             match unusable(key) {
                 None => findings.ok(SSH_KEY, found),
-                Some(_) if !key.exists() => findings.ill(
+                Some(_) if !key.exists() => findings.finding(
                     Problem,
                     SSH_KEY,
                     format!("there is no {found}"),

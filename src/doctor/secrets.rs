@@ -29,12 +29,12 @@ impl Doctor<'_> {
         let before = self.findings.all.len();
         self.warn_where_visitors_see(WHAT, file, "secret_file");
         if secrets.iter().any(Secret::has_blanks_around) {
-            ill!(self.findings, Warning, WHAT, "{shown}: a secret begins or ends with a blank";
+            finding!(self.findings, Warning, WHAT, "{shown}: a secret begins or ends with a blank";
                 "blanks count: remove them, unless the webhook's secret has them too";
                 "sed -i 's/^[ \\t]*//; s/[ \\t]*$//' {path}");
         }
         if let Some(what) = secrets.iter().find_map(Secret::weakness) {
-            ill!(self.findings, Warning, WHAT, "{shown}: a secret {what}: whoever guesses it can have deploys made";
+            finding!(self.findings, Warning, WHAT, "{shown}: a secret {what}: whoever guesses it can have deploys made";
                 "write a new one as a line of its own (`openssl rand -hex 32` prints one), enter it in the webhook's \
                  settings, and then remove the old line");
         }
@@ -51,7 +51,7 @@ impl Doctor<'_> {
     pub(super) fn warn_where_visitors_see(&mut self, what: &'static str, file: &Path, key: &str) {
         if let Some(root) = web_root(file, self.env) {
             let (file, root) = (line_of(file), line_of(root));
-            ill!(self.findings, Warning, what, "{file} lies in {root}, which the web server shows";
+            finding!(self.findings, Warning, what, "{file} lies in {root}, which the web server shows";
                 "keep it outside, and name the new place with the key `{key}`");
         }
     }
@@ -64,7 +64,8 @@ impl Doctor<'_> {
                 line_of(file)
             );
             let close = close(self.user, file);
-            self.findings.ill(Warning, what, found, "close it", close);
+            self.findings
+                .finding(Warning, what, found, "close it", close);
         }
     }
 
@@ -81,11 +82,11 @@ impl Doctor<'_> {
                 let commands = folder.into_iter().chain([make, format!("cat {path}")]);
                 let words = "make one, and enter it in the webhook's settings";
                 self.findings
-                    .ill(Problem, WHAT, format!("{error:#}"), words, commands);
+                    .finding(Problem, WHAT, format!("{error:#}"), words, commands);
             }
             Some(ErrorKind::PermissionDenied) => {
                 let (user, open) = (self.user.shown(), let_read(self.user, file));
-                ill!(self.findings, Problem, WHAT, "{error:#}"; "it is closed to {user}: let that user read it"; "{open}");
+                finding!(self.findings, Problem, WHAT, "{error:#}"; "it is closed to {user}: let that user read it"; "{open}");
             }
             // It says what is wrong with what is in it.
             Some(_) | None => self.findings.error(Problem, WHAT, error),

@@ -31,7 +31,7 @@ impl Doctor<'_> {
     pub(super) fn what_stops(&mut self, state: &StateFolder) {
         if let Some(hold) = Hold::of(state) {
             let (hold, site) = (hold.in_words(), quoted(&self.site.file));
-            ill!(self.findings, Warning, "hold", "{hold}"; "to go on"; "{site} release");
+            finding!(self.findings, Warning, "hold", "{hold}"; "to go on"; "{site} release");
         }
         if let Some(workflow) = &self.site.workflow
             && let Some(green) = self.known("workflow", Green::read(state))
@@ -57,7 +57,7 @@ impl Doctor<'_> {
             return self.findings.ok(WHAT, found);
         }
         let site = quoted(&self.site.file);
-        ill!(self.findings, Warning, WHAT, "{waiting} wait, and no deploy is running";
+        finding!(self.findings, Warning, WHAT, "{waiting} wait, and no deploy is running";
             "the next delivery serves them; or now";
             "{site} run");
     }
@@ -83,7 +83,7 @@ impl Doctor<'_> {
         let read = delivery.map(|delivery| format!("{site} status {delivery}"));
         let words = "whether the next one ends better is known when it was tried: press Redeliver; or read all of it, and try";
         let commands = read.into_iter().chain([format!("{site} run")]);
-        self.findings.ill(Unknown, WHAT, found, words, commands);
+        self.findings.finding(Unknown, WHAT, found, words, commands);
     }
 
     /// Locks that a git left which was killed.

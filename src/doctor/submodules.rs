@@ -76,10 +76,10 @@ impl Doctor<'_> {
                 && keys.iter().all(|key| !key.exists())
         };
         if module.url.is_empty() {
-            ill!(self.findings, state, WHAT, "{path} has no URL in .gitmodules";
+            finding!(self.findings, state, WHAT, "{path} has no URL in .gitmodules";
                 "give it one where the site is written, and push");
         } else if url.is_path() {
-            ill!(self.findings, state, WHAT, "{path} comes from a path on this machine, which git does not clone from";
+            finding!(self.findings, state, WHAT, "{path} comes from a path on this machine, which git does not clone from";
                 "give it a URL in .gitmodules where it is written, and push");
         } else if url.is_ssh() && url.host() == Some("github.com") && has_no_key() {
             let use_https = git_config(
@@ -87,7 +87,7 @@ impl Doctor<'_> {
                 "url.https://github.com/.insteadOf git@github.com:",
             );
             let user = self.user.shown();
-            ill!(self.findings, state, WHAT, "{path} is reached by ssh, and {user} has no key: {url}";
+            finding!(self.findings, state, WHAT, "{path} is reached by ssh, and {user} has no key: {url}";
                 "if it is public, use https for it"; "{use_https}");
         }
     }

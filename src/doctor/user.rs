@@ -17,14 +17,14 @@ impl Doctor<'_> {
             (Some(home), Some(owner)) => {
                 let (uid, owner) = (user.uid, name_of(owner));
                 let (home, folder) = (line_of(home), quoted(home));
-                ill!(self.findings, Problem, WHAT,
+                finding!(self.findings, Problem, WHAT,
                     "{shown}, whose home {home} belongs to {owner}: what git and ssh are told there is not used";
                     "give the folder to {shown}; or to root; or give {shown} another home";
                     "sudo chown {uid} {folder}");
             }
             (Some(home), None) if user.has_an_open_home() => {
                 let home = line_of(home);
-                ill!(self.findings, Problem, WHAT,
+                finding!(self.findings, Problem, WHAT,
                     "{shown}, at home in {home}, where everybody can put files: what git and ssh are told there is not used";
                     "give {shown} another home, or close this one to others");
             }
