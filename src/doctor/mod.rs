@@ -213,8 +213,8 @@ impl<'d> Doctor<'d> {
                 .ok("live", format!("{page} is asked after a deploy")),
             None => {
                 finding!(self.findings, Health::Problem, "live", "there is no curl here to ask it";
-                "install it, name its folder with the key `path`, or remove the key `live`";
-                "sudo apt-get install curl");
+                    "install it, name its folder with the key `path`, or remove the key `live`";
+                    "sudo apt-get install curl");
             }
         }
     }

@@ -20,6 +20,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::process::wait_until_quiet;
 use crate::world::{Reply, World};
 
 /// What a failed deploy says: why, and what to do.
@@ -145,6 +146,8 @@ fn fails(world: &World, commit: &str, expected: &str) -> Told {
 #[track_caller]
 fn is_mended(world: &World, commit: &str, expected: &str) {
     fails(world, commit, expected).obey(world);
+    // A worker that is about to end would take the next push, and the answer would say so.
+    wait_until_quiet(world);
     let reply = world.push_delivery(commit).send();
     reply.expect(200, "deployed");
     assert_eq!(world.head(), commit, "{reply:#?}");
