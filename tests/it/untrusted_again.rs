@@ -130,7 +130,9 @@ fn a_server_that_talks_without_end_is_ended_at_the_limit() {
     let hook = world.path("hook");
     write_executable(
         &hook,
-        "#!/bin/sh\nexec yes 'remote: What to do: fatal: x' >&2\n",
+        // Several times what is kept at once, and then more without an end.
+        "#!/bin/sh\nsay() { yes 'remote: What to do: fatal: x' | head -n \"$1\" >&2; }\n\
+         say 500000\nwhile say 100; do sleep 0.1; done\n",
     );
     let mine = world.path("me/.gitconfig");
     let config = fs::read_to_string(&mine).unwrap();
