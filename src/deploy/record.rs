@@ -119,7 +119,11 @@ impl Deploy<'_> {
                     report: format!("ignored {why}\n"),
                     ..self.record_of(&[ticket], None, ended, journal)
                 }),
-                _ => {}
+                Fate::Served
+                | Fate::ServedBut(_)
+                | Fate::Withdrawn(_)
+                | Fate::PerhapsWithdrawn(_)
+                | Fate::NotVisible => {}
             }
         }
         records

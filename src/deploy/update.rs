@@ -259,8 +259,8 @@ impl<'u> Update<'u> {
 }
 
 fn pushes(tickets: &[Triaged]) -> impl Iterator<Item = &PushRequest> {
-    let pushes = tickets.iter().map(|triaged| triaged.ticket.push.as_ref());
-    pushes.flatten()
+    let tickets = tickets.iter();
+    tickets.filter_map(|triaged| triaged.ticket.push.as_ref())
 }
 
 /// Waits, at most until more than `known` tickets are there.

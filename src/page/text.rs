@@ -57,20 +57,17 @@ pub(super) fn held_afterwards(overview: &Overview) -> Option<String> {
 fn sentence(overview: &Overview) -> String {
     let branch = overview.branch.as_deref().unwrap_or("the checkout");
     match overview.state {
-        State::Running => {
-            let running = overview.running.iter().map(|running| {
+        State::Running => overview
+            .running
+            .as_ref()
+            .map_or_else(String::new, |running| {
                 let (step, since) = (running.step.name(), running.since.utc());
                 format!("a deploy is at the step {step}, since {since} UTC")
-            });
-            running.collect()
-        }
-        State::Held => {
-            let held = overview.held.iter().map(|held| {
-                let (since, why) = (held.since.utc(), held.why());
-                format!("deploys have been held since {since} UTC{why}")
-            });
-            held.collect()
-        }
+            }),
+        State::Held => overview.held.as_ref().map_or_else(String::new, |held| {
+            let (since, why) = (held.since.utc(), held.why());
+            format!("deploys have been held since {since} UTC{why}")
+        }),
         State::Waiting => OWED.to_owned(),
         State::Failed => match overview.failed().and_then(|deploy| deploy.step) {
             Some(step) => format!(
