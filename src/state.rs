@@ -3,7 +3,7 @@
 //!
 //! Must not know what the files mean: each room names its own.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -137,9 +137,24 @@ impl StateFolder {
 
     /// Writes a JSON object in place: to make a file may take a disk a millisecond, and this is done at each step. Blanks are
     /// left where it was longer. Whoever looks at that moment, or after a power failure, may see neither the old nor the new.
-    pub(crate) fn overwrite(&self, name: &str, json: Vec<u8>, sync: Sync) -> Result<()> {
+    pub(crate) fn overwrite(&self, name: &str, mut json: Vec<u8>, sync: Sync) -> Result<()> {
+        let path = self.path(name);
+        let what = || format!("cannot write {}", path.display());
         let mut options = File::options();
-        self.write_over(name, options.create(true).truncate(false), json, sync)
+        options.write(true).create(true).truncate(false);
+        let file = open_private(&path, &mut options).with_context(what)?;
+        let before = usize::try_from(file.metadata().with_context(what)?.len()).unwrap_or_default();
+        json.resize(json.len().max(before), b' ');
+        file.write_all_at(&json, 0).with_context(what)?;
+        if sync == Sync::Yes {
+            file.sync_data().with_context(what)?;
+        }
+        // A new one has to be found, too.
+        if sync == Sync::Yes && before == 0 {
+            let folder = File::open(&self.0).and_then(|folder| folder.sync_all());
+            folder.with_context(what)?;
+        }
+        Ok(())
     }
 
     /// Says in place that there is no object any more, which [`StateFolder::object`] then finds.
@@ -147,32 +162,13 @@ impl StateFolder {
         if !self.path(name).exists() {
             return Ok(());
         }
-        self.write_over(name, &mut File::options(), NOTHING.to_vec(), Sync::No)
+        self.overwrite(name, NOTHING.to_vec(), Sync::No)
     }
 
     /// What was written in place; `None` where there is nothing.
     pub(crate) fn object(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let text = self.read(name)?;
         Ok(text.filter(|text| text.trim_ascii_end() != NOTHING))
-    }
-
-    fn write_over(
-        &self,
-        name: &str,
-        options: &mut OpenOptions,
-        mut json: Vec<u8>,
-        sync: Sync,
-    ) -> Result<()> {
-        let path = self.path(name);
-        let what = || format!("cannot write {}", path.display());
-        let file = open_private(&path, options.write(true)).with_context(what)?;
-        let before = usize::try_from(file.metadata().with_context(what)?.len()).unwrap_or_default();
-        json.resize(json.len().max(before), b' ');
-        file.write_all_at(&json, 0).with_context(what)?;
-        match sync {
-            Sync::Yes => file.sync_data().with_context(what),
-            Sync::No => Ok(()),
-        }
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
